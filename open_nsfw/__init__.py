@@ -1,0 +1,55 @@
+"""Yahoo's open_nsfw network: the probability that a picture is pornographic, to the last digit.
+
+    import open_nsfw
+    model = open_nsfw.load_model()
+    model.score("picture.jpg")          # 0.0129502...
+    list(model.scores(["a.jpg", "b.png"]))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from open_nsfw.version import __version__
+
+if TYPE_CHECKING:
+    from open_nsfw.classifier import Classifier, Score, load_model
+    from open_nsfw.engines import Engine, load_engine
+    from open_nsfw.errors import EngineError, InputError, ModelError, OpenNsfwError
+    from open_nsfw.preprocess import Limits
+
+# Imported when asked for: the command must not pay for NumPy to print its version or a usage error.
+_HOMES = {
+    "Classifier": "classifier",
+    "Engine": "engines",
+    "EngineError": "errors",
+    "InputError": "errors",
+    "Limits": "preprocess",
+    "ModelError": "errors",
+    "OpenNsfwError": "errors",
+    "Score": "classifier",
+    "load_engine": "engines",
+    "load_model": "classifier",
+}
+
+__all__ = [
+    "Classifier",
+    "Engine",
+    "EngineError",
+    "InputError",
+    "Limits",
+    "ModelError",
+    "OpenNsfwError",
+    "Score",
+    "__version__",
+    "load_engine",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'open_nsfw' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(f"open_nsfw.{_HOMES[name]}"), name)

@@ -1,0 +1,164 @@
+"""pycaffe as an engine: real Caffe, the reference that the others are held to.
+
+Caffe answers a model or a GPU that it cannot use by aborting the process. So whatever may abort is tried in a forked child
+first, and what the child says before it dies becomes the error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import tempfile
+from typing import Any, Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_nsfw.engines import Engine, output_name
+from open_nsfw.errors import EngineError, ModelError, UnsupportedLayerError
+from open_nsfw.model_files import ModelFiles
+from open_nsfw.preprocess import MEAN_BGR, Pixels
+
+Float32 = NDArray[np.float32]
+
+INSTALL = "on Python 3.9: pip install 'open-nsfw[caffe]'"
+RAW_SCALE = 255  # caffe.io.load_image gives 0..1, the network reads 0..255
+
+# How a failed CHECK looks in Caffe's log: a severity and date, the place in its sources, and what it has to say.
+_FATAL = re.compile(r"^F\d{4} .*?\] (.*)$", re.MULTILINE)
+
+
+def import_caffe() -> Any:
+    """The `caffe` module, its log kept to errors. Raises EngineError if it is not there or does not work."""
+    # Caffe logs every layer to stderr; the log reads this once, when the library is loaded.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    try:
+        caffe = importlib.import_module("caffe")
+        importlib.import_module("caffe.io")
+    except ImportError as error:
+        raise EngineError(f"pycaffe cannot be imported ({error}); {INSTALL}, or use --engine onnxruntime") from error
+    if not hasattr(caffe, "Net"):
+        raise EngineError(f"the module caffe found on the path is not pycaffe; {INSTALL}, or use --engine onnxruntime")
+    return caffe
+
+
+class CaffeEngine(Engine):
+    """pycaffe, on the CPU or GPU, with the original's `caffe.io.Transformer`. For one thread only."""
+
+    name = "caffe"
+
+    def __init__(self, files: ModelFiles, gpu: int | None = None) -> None:
+        caffe = import_caffe()
+        self.model_hash = files.short_hash
+        _check_files(files)
+        arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
+        _survives(lambda: _choose_device(caffe, gpu), _no_gpu)
+        _survives(lambda: (_choose_device(caffe, gpu), caffe.Net(*arguments)), lambda why: _bad_model(files, why))
+        _choose_device(caffe, gpu)
+        self._caffe, self._net = caffe, caffe.Net(*arguments)
+        if len(self._net.inputs) != 1:
+            raise ModelError(f"{files.model_def}: a net with one input is needed, this one has {len(self._net.inputs)}")
+        self._input = self._net.inputs[0]
+        self._batch, *shape = self._net.blobs[self._input].data.shape
+        self.input_shape = tuple(shape)
+        try:
+            self.output_name = output_name(list(self._net.blobs), list(self._net.outputs))
+        except ModelError as error:
+            raise ModelError(f"{files.model_def}: {error}") from error
+        # A Reshape layer may have the prototxt's batch size written into it; then that size is kept to.
+        self._fixed_batch = "Reshape" in [layer.type for layer in self._net.layers]
+        self._transformer = self._make_transformer() if len(shape) == 3 and shape[0] == 3 else None
+
+    def _make_transformer(self) -> Any:
+        transformer = self._caffe.io.Transformer({self._input: (1, *self.input_shape)})
+        transformer.set_transpose(self._input, (2, 0, 1))
+        transformer.set_mean(self._input, np.array(MEAN_BGR))
+        transformer.set_raw_scale(self._input, RAW_SCALE)
+        transformer.set_channel_swap(self._input, (2, 1, 0))
+        return transformer
+
+    def blob_from_pixels(self, pixels: Pixels) -> Float32:
+        """uint8 (N, H, W, 3) RGB, 0..255 -> float32 (N, 3, H, W), by scikit-image and Caffe's own Transformer."""
+        import skimage
+
+        if self._transformer is None:
+            return super().blob_from_pixels(pixels)
+        images = [skimage.img_as_float(image).astype(np.float32) for image in pixels]
+        return np.stack([self._transformer.preprocess(self._input, image) for image in images])
+
+    def _compute(self, blob: Float32) -> Float32:
+        if not self._fixed_batch:
+            return self._compute_batch(blob)
+        batches = [blob[start : start + self._batch] for start in range(0, len(blob), self._batch)]
+        return np.concatenate([self._compute_batch(self._filled(batch))[: len(batch)] for batch in batches])
+
+    def _filled(self, batch: Float32) -> Float32:
+        """The batch with inputs of zeros behind it, up to the size that the net is fixed to."""
+        missing = np.zeros((self._batch - len(batch), *self.input_shape), np.float32)
+        return np.concatenate([batch, missing])
+
+    def _compute_batch(self, blob: Float32) -> Float32:
+        if self._net.blobs[self._input].data.shape != blob.shape:
+            self._net.blobs[self._input].reshape(*blob.shape)
+            self._net.reshape()
+        self._net.blobs[self._input].data[...] = blob
+        self._net.forward()
+        output: Float32 = self._net.blobs[self.output_name].data.copy()
+        return output
+
+
+def _choose_device(caffe: Any, gpu: int | None) -> None:
+    if gpu is None:
+        caffe.set_mode_cpu()
+    else:
+        caffe.set_device(gpu)
+        caffe.set_mode_gpu()
+
+
+def _check_files(files: ModelFiles) -> None:
+    """Check the two files with this package's own reader, whose messages say more than Caffe's."""
+    from open_nsfw.caffe_net import read_net
+
+    try:
+        read_net(files.model_def, files.pretrained_model)
+    except UnsupportedLayerError:
+        pass  # Caffe knows more layers; the trial load below judges
+
+
+def _survives(action: Callable[[], Any], problem: Callable[[str], Exception]) -> None:
+    """Run `action` in a forked child; raise what `problem` makes of the child's last words if it does not end well."""
+    with tempfile.TemporaryFile() as log:
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            _run_in_child(action, log.fileno())
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            return
+        log.seek(0)
+        text = log.read().decode("utf-8", errors="replace")
+    reasons = _FATAL.findall(text) or text.strip().splitlines()[-1:] or [f"it ended with status {status}"]
+    raise problem(" ".join(reasons[0].split()))
+
+
+def _run_in_child(action: Callable[[], Any], log: int) -> None:
+    """Never returns: the child leaves without flushing or cleaning up what belongs to its parent."""
+    status = 1
+    try:
+        os.dup2(log, 2)
+        action()
+        status = 0
+    except Exception as error:  # noqa: BLE001  the parent raises it
+        os.write(2, str(error).encode())
+    finally:
+        os._exit(status)
+
+
+def _no_gpu(why: str) -> Exception:
+    return EngineError(f"--gpu: this Caffe cannot use a GPU ({why}); leave --gpu out, or install a Caffe built with CUDA")
+
+
+def _bad_model(files: ModelFiles, why: str) -> Exception:
+    return ModelError(f"{files.model_def} with {files.pretrained_model}: Caffe cannot load them ({why})")

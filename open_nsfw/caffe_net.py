@@ -1,0 +1,310 @@
+"""A prototxt and a caffemodel, read into layers and blobs; no framework needed.
+
+`read_net` gives a `Net` whose weights are known to be complete and to fit the layers: what real Caffe answers with the end
+of the process (a CHECK that fails) is a `ModelError` of one line here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google.protobuf import message as protobuf_message
+from google.protobuf import text_format
+from numpy.typing import NDArray
+
+from open_nsfw import caffe_schema as schema
+from open_nsfw.errors import ModelError, UnsupportedLayerError
+
+Blob = NDArray[np.float32]
+Shape = tuple[int, ...]
+
+# Layer types of the old `layers { type: CONVOLUTION }` spelling, by their name in the new one.
+V1_TYPES = {
+    "CONCAT": "Concat",
+    "CONVOLUTION": "Convolution",
+    "DROPOUT": "Dropout",
+    "ELTWISE": "Eltwise",
+    "FLATTEN": "Flatten",
+    "INNER_PRODUCT": "InnerProduct",
+    "LRN": "LRN",
+    "POOLING": "Pooling",
+    "RELU": "ReLU",
+    "SIGMOID": "Sigmoid",
+    "SOFTMAX": "Softmax",
+    "SPLIT": "Split",
+    "TANH": "TanH",
+}
+SUPPORTED_TYPES = frozenset(V1_TYPES.values()) | {"BatchNorm", "ELU", "Input", "PReLU", "Reshape", "Scale"}
+TEST_PHASE = 1
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of the test-phase net.
+
+    `param` is the LayerParameter message without its blobs; `blobs` are the learned arrays as the caffemodel stores them
+    (float32, Caffe's order), empty for a layer that learns nothing.
+    """
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    param: Any = field(repr=False)
+    blobs: tuple[Blob, ...] = field(default=(), repr=False)
+
+    def error(self, message: str) -> ModelError:
+        """A ModelError whose text begins with this layer's name and type."""
+        return ModelError(f'layer "{self.name}" ({self.type}): {message}')
+
+    def unsupported(self, message: str) -> UnsupportedLayerError:
+        """The same for what real Caffe computes and this package does not."""
+        return UnsupportedLayerError(f'layer "{self.name}" ({self.type}): {message}')
+
+
+@dataclass(frozen=True)
+class Net:
+    """A net ready to be computed: one input, layers in the order in which Caffe runs them, weights checked."""
+
+    name: str
+    input_name: str
+    input_shape: Shape
+    layers: tuple[Layer, ...]
+
+    @property
+    def blob_names(self) -> list[str]:
+        """All blobs that layers make, in order, each once."""
+        return list(dict.fromkeys(top for layer in self.layers for top in layer.tops))
+
+    @property
+    def output_names(self) -> list[str]:
+        """Blobs that no later layer reads, as Caffe lists its outputs."""
+        last_made = {top: index for index, layer in enumerate(self.layers) for top in layer.tops}
+        last_read = {bottom: index for index, layer in enumerate(self.layers) for bottom in layer.bottoms}
+        return [name for name in self.blob_names if last_made[name] >= last_read.get(name, -1)]
+
+
+def read_net(model_def: str | Path, pretrained_model: str | Path) -> Net:
+    """Read and check a net for inference.
+
+    Raises ModelError, in one line, for files that are missing or unreadable, layers that are not supported, weights that
+    are missing or of other shapes than the prototxt's layers need.
+    """
+    from open_nsfw.net_shapes import check_weights, infer  # which needs this module's classes
+
+    net = read_prototxt(model_def)
+    weights = read_caffemodel(pretrained_model)
+    try:
+        infer(net)
+    except ModelError as error:
+        raise type(error)(f"{model_def}: {error}") from error
+    net = with_weights(net, weights)
+    try:
+        check_weights(net)
+    except ModelError as error:
+        raise type(error)(f"{pretrained_model} does not fit {model_def}: {error}") from error
+    return net
+
+
+# ---------------------------------------------------------------------------------------------------------- prototxt
+
+
+def read_prototxt(path: str | Path) -> Net:
+    """Read a deploy prototxt (Caffe's text format) into a `Net` without weights, with the layers of the test phase.
+
+    Raises ModelError for text that Caffe would not take, for a layer type that is not supported, and for a net that has not
+    exactly one input or reads a blob that no layer has made.
+    """
+    text = _read_model_file(path).decode("utf-8", errors="replace")
+    try:
+        return _net_from_message(_parse_prototxt(text))
+    except ModelError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _parse_prototxt(text: str) -> Any:
+    """Strictly, so that a misspelt option is not lost, except in layers that are not part of the test net."""
+    message = schema.NetParameter()
+    try:
+        return text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        problem = str(error)
+    lenient = schema.NetParameter()
+    try:
+        text_format.Parse(text, lenient, allow_unknown_field=True)
+    except text_format.ParseError:
+        raise ModelError(f"not a readable prototxt: {problem}") from None
+    layers = [_upgrade_v1_layer(layer) for layer in lenient.layers] + list(lenient.layer)
+    used = [layer for layer in layers if _in_test_phase(layer)]
+    for layer in used:
+        _check_type(layer)
+    if len(used) == len(layers):  # nothing is left out that the unknown field could be excused by
+        raise ModelError(f"not a readable prototxt: {problem}")
+    return lenient
+
+
+def _net_from_message(message: Any) -> Net:
+    if message.layers and message.layer:
+        raise ModelError("mixes the old `layers` with the new `layer`: Caffe reads only one of them")
+    parameters = [_upgrade_v1_layer(layer) for layer in message.layers] + list(message.layer)
+    inputs = _declared_inputs(message)
+    layers: list[Layer] = []
+    for parameter in filter(_in_test_phase, parameters):
+        _check_type(parameter)
+        layer = Layer(parameter.name, parameter.type, tuple(parameter.bottom), tuple(parameter.top), parameter)
+        if layer.type == "Input":
+            inputs.update(_input_layer_shapes(layer))
+        else:
+            layers.append(layer)
+    if len(inputs) != 1:
+        named = ", ".join(inputs) or "none"
+        raise ModelError(f"a net with one input is needed, this one has {len(inputs)} ({named})")
+    if not layers:
+        raise ModelError("the net has no layers")
+    (input_name, input_shape), *_ = inputs.items()
+    _check_blob_order(layers, input_name)
+    return Net(message.name, input_name, input_shape, tuple(layers))
+
+
+def _declared_inputs(message: Any) -> dict[str, Shape]:
+    """Inputs spelt at the top of the file: `input:` with either `input_shape` or four `input_dim` each."""
+    names, dims = list(message.input), list(message.input_dim)
+    shapes = [tuple(shape.dim) for shape in message.input_shape]
+    shapes = shapes or [tuple(dims[start : start + 4]) for start in range(0, len(dims), 4)]
+    if len(names) != len(shapes):
+        raise ModelError(f"{len(names)} input names, but {len(shapes)} input shapes")
+    return {name: _checked_input_shape(name, shape) for name, shape in zip(names, shapes)}
+
+
+def _input_layer_shapes(layer: Layer) -> dict[str, Shape]:
+    shapes = [tuple(shape.dim) for shape in layer.param.input_param.shape]
+    if len(shapes) == 1:
+        shapes *= len(layer.tops)
+    if len(shapes) != len(layer.tops):
+        raise layer.error(f"{len(layer.tops)} tops, but {len(shapes)} shapes in input_param")
+    return {top: _checked_input_shape(top, shape) for top, shape in zip(layer.tops, shapes)}
+
+
+def _checked_input_shape(name: str, shape: Shape) -> Shape:
+    if not shape or min(shape) < 1:
+        raise ModelError(f'the shape of input "{name}" is {list(shape)}; every dimension must be at least 1')
+    return shape
+
+
+def _check_type(parameter: Any) -> None:
+    if parameter.type not in SUPPORTED_TYPES:
+        raise UnsupportedLayerError(
+            f'layer "{parameter.name}" has the type {parameter.type or "(none)"}, which is not supported; '
+            f"supported are {', '.join(sorted(SUPPORTED_TYPES))}"
+        )
+
+
+def _check_blob_order(layers: list[Layer], input_name: str) -> None:
+    made = {input_name}
+    for layer in layers:
+        for bottom in layer.bottoms:
+            if bottom not in made:
+                raise layer.error(f'reads the blob "{bottom}", which no layer before it makes')
+        made.update(layer.tops)
+
+
+def _in_test_phase(parameter: Any) -> bool:
+    """Caffe's rule for a net at level 0 with no stages: any exclude rule that holds drops a layer, and so do include
+    rules of which none holds."""
+    if parameter.include:
+        return any(_rule_holds(rule) for rule in parameter.include)
+    return not any(_rule_holds(rule) for rule in parameter.exclude)
+
+
+def _rule_holds(rule: Any) -> bool:
+    wrong_phase = rule.HasField("phase") and rule.phase != TEST_PHASE
+    wrong_level = (rule.HasField("min_level") and rule.min_level > 0) or (
+        rule.HasField("max_level") and rule.max_level < 0
+    )
+    return not (wrong_phase or wrong_level or rule.stage)
+
+
+def _upgrade_v1_layer(old: Any) -> Any:
+    """An old `layers` entry as the LayerParameter that Caffe's upgrade_net_proto_text makes of it."""
+    type_name = schema.enum_name(old, "type")
+    new = schema.LayerParameter(name=old.name, type=V1_TYPES.get(type_name, type_name))
+    new.bottom.extend(old.bottom)
+    new.top.extend(old.top)
+    new.include.extend(old.include)
+    new.exclude.extend(old.exclude)
+    for descriptor, value in old.ListFields():
+        if descriptor.name.endswith("_param"):
+            getattr(new, descriptor.name).CopyFrom(value)
+    return new
+
+
+# --------------------------------------------------------------------------------------------------------- caffemodel
+
+
+def read_caffemodel(path: str | Path) -> dict[str, tuple[Blob, ...]]:
+    """Read a caffemodel (Caffe's wire format): layer name -> its blobs, float32, read-only.
+
+    Raises ModelError for a file that is missing, truncated or something else.
+    """
+    data = _read_model_file(path)
+    if data.startswith(b"\x89HDF\r\n"):
+        raise ModelError(f"{path}: this is an HDF5 caffemodel; save it again in Caffe's binary format (net.save)")
+    if data.startswith(b"version https://git-lfs"):
+        raise ModelError(f"{path}: this is a Git LFS pointer, not the weights; fetch them with `git lfs pull`")
+    message = schema.NetParameter()
+    try:
+        message.ParseFromString(data)
+    except protobuf_message.DecodeError:
+        raise ModelError(
+            f"{path}: not a readable caffemodel ({len(data):,} bytes): truncated, damaged or another format"
+        ) from None
+    layers = list(message.layer) + list(message.layers)
+    if not layers:
+        raise ModelError(f"{path}: not a readable caffemodel ({len(data):,} bytes): it holds no layers")
+    try:
+        return {layer.name: tuple(_blob_array(blob) for blob in layer.blobs) for layer in layers}
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def with_weights(net: Net, weights: dict[str, tuple[Blob, ...]]) -> Net:
+    """The net with each layer's blobs, found by the layer's name as Caffe does; layers without an entry get none."""
+    layers = tuple(
+        Layer(layer.name, layer.type, layer.bottoms, layer.tops, layer.param, weights.get(layer.name, ()))
+        for layer in net.layers
+    )
+    return Net(net.name, net.input_name, net.input_shape, layers)
+
+
+def _blob_array(blob: Any) -> Blob:
+    """A BlobProto's values in its shape: the new `shape`, or the old num x channels x height x width."""
+    old = ("num", "channels", "height", "width")
+    if any(blob.HasField(name) for name in old):
+        shape: Shape = tuple(max(getattr(blob, name), 1) for name in old)
+    else:
+        shape = tuple(blob.shape.dim)
+    count = math.prod(shape)
+    values: Blob = np.frombuffer(blob.data, dtype="<f4") if len(blob.data) == 4 * count else _unusual_values(blob)
+    if values.size != count:
+        raise ModelError(f"a blob of shape {list(shape)} has {values.size} values; the file is damaged")
+    return values.reshape(shape)
+
+
+def _unusual_values(blob: Any) -> Blob:
+    """Values that are not one packed list of floats: unpacked ones (old writers) or doubles."""
+    try:
+        values = schema.BlobValues.FromString(blob.SerializeToString())
+    except protobuf_message.DecodeError:
+        raise ModelError("a blob's values cannot be read; the file is damaged") from None
+    return np.array(values.data or values.double_data, dtype=np.float32)
+
+
+def _read_model_file(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error

