@@ -27,7 +27,7 @@ INSTALL = "on Python 3.9: pip install 'open-nsfw[caffe]'"
 RAW_SCALE = 255  # caffe.io.load_image gives 0..1, the network reads 0..255
 
 # How a failed CHECK looks in Caffe's log: a severity and date, the place in its sources, and what it has to say.
-_FATAL = re.compile(r"^F\d{4} .*?\] (.*)$", re.MULTILINE)
+_FATAL = re.compile(r"^F\d{4,8} .*?\] (.*)$", re.MULTILINE)
 
 
 def import_caffe() -> Any:
@@ -45,7 +45,7 @@ def import_caffe() -> Any:
 
 
 class CaffeEngine(Engine):
-    """pycaffe, on the CPU or GPU, with the original's `caffe.io.Transformer`. For one thread only."""
+    """pycaffe, on the CPU or GPU, with the original's `caffe.io.Transformer`."""
 
     name = "caffe"
 

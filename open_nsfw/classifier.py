@@ -10,7 +10,8 @@ import numpy as np
 
 from open_nsfw.engines import OUTPUT, Engine, load_engine
 from open_nsfw.errors import InputError, ModelError
-from open_nsfw.preprocess import Limits, Pixels, Source, crop, load_image, resize_to_jpeg
+from open_nsfw.formats import SIDE, Limits
+from open_nsfw.preprocess import Pixels, Source, crop, resized_pixels
 
 NSFW = 1  # index of the class in `prob`; 0 is "safe for work"
 
@@ -41,8 +42,8 @@ class Classifier:
             raise ModelError(f'the net makes no blob "{OUTPUT}" to read the score from; its output is "{engine.output_name}"')
         if len(engine.input_shape) != 3 or engine.input_shape[0] != 3:
             raise ModelError(f"a net that reads pictures of 3 channels is needed, this one reads {engine.input_shape}")
-        if max(engine.input_shape[1:]) > 256:
-            raise ModelError(f"the net reads {engine.input_shape[1:]} pixels; Yahoo's recipe makes pictures of 256 x 256")
+        if max(engine.input_shape[1:]) > SIDE:
+            raise ModelError(f"the net reads {engine.input_shape[1:]} pixels; Yahoo's recipe makes pictures of {SIDE} x {SIDE}")
         self.engine = engine
         self.limits = limits
 
@@ -51,7 +52,7 @@ class Classifier:
 
         Raises InputError if the picture cannot be read or decoded, TypeError or ValueError for anything else than the above.
         """
-        return self.score_pixels(self.pixels(image)[np.newaxis])[0]
+        return self.score_pixels(resized_pixels(image, self.limits)[np.newaxis])[0]
 
     def scores(self, images: Iterable[Source]) -> Iterator[Score]:
         """Score a stream of pictures, one after the other, in order; a picture that cannot be read costs no other its score.
@@ -64,14 +65,11 @@ class Classifier:
             except InputError as error:
                 yield Score(float("nan"), error)
 
-    def pixels(self, image: Source) -> Pixels:
-        """What the network sees of a picture: uint8 (H, W, 3), RGB, 0..255, H and W those of the net (224)."""
-        height, width = self.engine.input_shape[1:]
-        return crop(resize_to_jpeg(load_image(image, self.limits)), height, width)
-
     def score_pixels(self, pixels: Pixels) -> list[Score]:
-        """Scores of uint8 (N, H, W, 3), as `pixels()` makes them."""
-        output = self.engine.forward(self.engine.blob_from_pixels(pixels))
+        """Scores of uint8 (N, 256, 256, 3): pictures after the resize and JPEG round trip, not yet cropped."""
+        height, width = self.engine.input_shape[1:]
+        cropped = np.stack([crop(each, height, width) for each in pixels])
+        output = self.engine.forward(self.engine.blob_from_pixels(cropped))
         if output.shape[1] <= NSFW:
             raise ModelError(f'the blob "{OUTPUT}" has {output.shape[1]} value(s); the score is its second one')
         return [Score(value) for value in output[:, NSFW]]

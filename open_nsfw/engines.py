@@ -27,6 +27,7 @@ ENGINES = ("auto", "caffe", "onnxruntime")
 OUTPUT = "prob"  # the blob that Yahoo's script reads
 # Part of the key of the cache: raise it whenever the graph made from the same two files changes.
 CONVERTER_VERSION = 1
+GPU_BATCH = 32  # inputs that a GPU takes at once; on a CPU batches gain nothing
 PROBE_TOLERANCE = 1e-5  # between the folded and the unfolded graph, relative to the largest output
 PROBE_SEED = 2016
 
@@ -34,9 +35,13 @@ Float32 = NDArray[np.float32]
 
 
 class Engine(ABC):
-    """A net ready to compute. Engines are not shared between threads unless their class says so."""
+    """A net ready to compute."""
 
     name: str
+    concurrent = False
+    """Whether `forward` may be called from several threads at once."""
+    batch_size = 1
+    """How many inputs at once pay off."""
     model_hash: str
     input_shape: tuple[int, ...]
     """(C, H, W) of one input."""
@@ -114,13 +119,15 @@ def output_name(blob_names: list[str], outputs: list[str]) -> str:
 
 
 class OnnxRuntimeEngine(Engine):
-    """ONNX Runtime on the converted model. `forward` may be called from several threads at once."""
+    """ONNX Runtime on the converted model."""
 
     name = "onnxruntime"
+    concurrent = True
 
     def __init__(self, files: ModelFiles, gpu: int | None = None, threads: int | None = None) -> None:
         providers = _providers(gpu)
         self.model_hash = files.short_hash
+        self.concurrent, self.batch_size = (True, 1) if gpu is None else (False, GPU_BATCH)
         self._session = _session(converted_model(files), providers, threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
         self._input = model_input.name

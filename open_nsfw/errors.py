@@ -3,6 +3,7 @@
 OpenNsfwError           everything this package raises on purpose; its text is one line that says what, where, what to do
 ├── InputError          one picture cannot be scored; the others still can    (the command's exit status 1)
 ├── UsageError          the request makes no sense                            (exit status 2)
+├── OutputError         the rows cannot be written: a full disk, a closed pipe (exit status 2)
 └── SetupError          nothing can be scored                                 (exit status 2)
     ├── ModelError      prototxt or weights: missing, unreadable, not fitting each other
     │   └── UnsupportedLayerError   a layer that only real Caffe can compute
@@ -32,6 +33,10 @@ class InputError(OpenNsfwError):
 
 class UsageError(OpenNsfwError):
     """The request makes no sense: options that exclude each other, values out of range."""
+
+
+class OutputError(OpenNsfwError):
+    """The rows cannot be written: the disk is full, the pipe is closed, another run has the file. Those before are whole."""
 
 
 class SetupError(OpenNsfwError):

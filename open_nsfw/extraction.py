@@ -1,0 +1,97 @@
+"""What is to be taken out of a file and what that may cost: the options of decoding, and the messages that carry them to the
+worker process. Standard library only: this is on the way of every run."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO
+
+from open_nsfw.errors import InputError, UsageError
+from open_nsfw.formats import Limits
+
+_LENGTHS = struct.Struct(">II")
+
+
+@dataclass(frozen=True)
+class FrameChoice:
+    """Which frames of an animation or pages of a TIFF are scored, and how often one of a video."""
+
+    mode: str = "first"
+    """`first`, `all`, `every` (each `count`-th, the first included), or `max` (at most `count`, evenly spread)."""
+    count: int = 1
+    every_seconds: float = 1.0
+    """Seconds of a video between two frames; its first and last frames are always scored."""
+    max_frames: int = 100_000
+    """Frames scored of one file before the rest is refused."""
+
+    @classmethod
+    def parse(cls, text: str, every_seconds: float = 1.0, max_frames: int = 100_000) -> FrameChoice:
+        """From `first`, `all`, `every=N` or `max=N`. Raises UsageError for anything else."""
+        mode, _, number = text.partition("=")
+        if text in ("first", "all"):
+            return cls(text, 1, every_seconds, max_frames)
+        if mode in ("every", "max") and number.isascii() and number.isdigit() and int(number) > 0:
+            return cls(mode, int(number), every_seconds, max_frames)
+        raise UsageError(f'--frames "{text}": first, all, every=N or max=N is needed, N a whole number above 0')
+
+    def indices(self, total: int) -> list[int]:
+        """The frames to score, of `total`."""
+        if self.mode == "first":
+            return [0]
+        if self.mode == "all":
+            return list(range(total))
+        if self.mode == "every":
+            return list(range(0, total, self.count))
+        if self.count == 1 or total == 1:
+            return [0]
+        count = min(self.count, total)
+        return [round(index * (total - 1) / (count - 1)) for index in range(count)]
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How pictures are taken out of a file."""
+
+    limits: Limits = Limits()
+    frames: FrameChoice = FrameChoice()
+    hash: bool = False
+    """Whether the SHA-256 of the encoded file is wanted."""
+    max_memory: int = 3 * 1024**3
+    """Bytes of address space that decoding may take, where the platform can limit it (POSIX); 0 for no limit."""
+
+    def to_json(self) -> str:
+        """These options as text for the worker's command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Extraction:
+        """The options from `to_json`'s text."""
+        fields = json.loads(text)
+        return cls(**{**fields, "limits": Limits(**fields["limits"]), "frames": FrameChoice(**fields["frames"])})
+
+
+def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
+    """Write one message: two big-endian unsigned 32-bit lengths, that many bytes of JSON, that many of payload. Not flushed."""
+    header = json.dumps(message).encode()
+    stream.write(_LENGTHS.pack(len(header), len(payload)) + header)
+    stream.write(payload)
+
+
+def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """Read one message; None where the stream ends before it is whole."""
+    lengths = stream.read(_LENGTHS.size)
+    if len(lengths) < _LENGTHS.size:
+        return None
+    header_length, payload_length = _LENGTHS.unpack(lengths)
+    header, payload = stream.read(header_length), stream.read(payload_length)
+    if len(header) < header_length or len(payload) < payload_length:
+        return None
+    message: dict[str, Any] = json.loads(header)
+    return message, payload
+
+
+def too_many_frames(choice: FrameChoice) -> InputError:
+    """What follows the last frame that the limit allows."""
+    return InputError("too-many-frames", f"more than the limit of {choice.max_frames:,} frames (--max-frames)")

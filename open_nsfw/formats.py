@@ -1,0 +1,157 @@
+"""What a file is, by its first bytes, and how much of it may be read. Standard library only: this is on the way of every run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from open_nsfw.errors import InputError
+
+# Pixels a side of every picture after the resize, whatever its shape was: resize_image() of Yahoo's classify_nsfw.py.
+SIDE = 256
+
+# The formats that are opened, by what the file holds, never by its name: format -> the Pillow plug-in that reads it.
+# Nothing else in Pillow is reached by a stranger's file (its EPS reader, for one, starts Ghostscript).
+FORMATS = {
+    "JPEG": "JpegImagePlugin",
+    "PNG": "PngImagePlugin",
+    "GIF": "GifImagePlugin",
+    "WEBP": "WebPImagePlugin",
+    "BMP": "BmpImagePlugin",
+    "TIFF": "TiffImagePlugin",
+    "AVIF": "AvifImagePlugin",
+    "HEIF": "",  # extra `heif`
+}
+ALLOWED = "JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF, or HEIF with its extra"
+
+_AVIF_BRANDS = (b"avif", b"avis")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+
+# What a file that is not on the list most likely is, for the error message.
+_OTHERS = (
+    (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"%PDF", "PDF"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"8BPS", "Photoshop"),
+    (b"\x00\x00\x01\x00", "an icon file"),
+    (b"<svg", "SVG"),
+    (b"<?xml", "XML"),
+    (b"<!DOCTYPE", "HTML"),
+    (b"<html", "HTML"),
+    (b"qoif", "QOI"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+)
+
+
+# Videos, which the extra `video` reads: magic bytes and where they stand.
+_VIDEOS = (
+    (0, b"\x1aE\xdf\xa3"),  # Matroska, WebM
+    (8, b"AVI "),
+    (0, b"FLV\x01"),
+    (0, b"OggS"),
+    (0, b"\x00\x00\x01\xba"),  # MPEG program stream
+    (0, b"\x00\x00\x01\xb3"),  # MPEG-1 and 2 elementary stream
+    (0, b"0&\xb2u\x8ef\xcf\x11"),  # ASF, WMV
+)
+TRANSPORT_PACKET = 188  # bytes; every packet of an MPEG transport stream begins with 0x47
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a single picture may cost before it is refused."""
+
+    max_bytes: int = 512 * 1024 * 1024
+    """Size of the encoded picture."""
+    max_pixels: int = 178_956_970
+    """Width times height; the default is where Pillow itself takes a picture for a decompression bomb."""
+
+
+def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes:
+    """The bytes of the picture file `path`. Raises InputError if there is no such file, it cannot be read, or is too big."""
+    try:
+        if os.path.isdir(path):
+            raise InputError("is-a-directory", "this is a folder, not a picture")
+        with open(path, "rb") as file:
+            return read_stream(file, limits)
+    except FileNotFoundError:
+        raise InputError("not-found", "there is no such file") from None
+    except OSError as error:
+        raise InputError("unreadable", f"cannot be read: {error.strerror or error}") from error
+
+
+def read_stream(file: BinaryIO, limits: Limits = Limits()) -> bytes:
+    """All that is left in a binary file. Raises InputError if it is empty or more than `limits.max_bytes`."""
+    data = file.read(limits.max_bytes + 1)
+    if not isinstance(data, bytes):
+        raise TypeError("a binary file is needed, this one gives text; open it with mode 'rb'")
+    if len(data) > limits.max_bytes:
+        raise InputError("too-many-bytes", f"more than the limit of {limits.max_bytes:,} bytes (--max-bytes)")
+    if not data:
+        raise InputError("empty", "the file is empty")
+    return data
+
+
+def read_head(path: str | os.PathLike[str], count: int = 512) -> bytes:
+    """The first `count` bytes of a file, which tell what it is; nothing if they cannot be read."""
+    try:
+        if os.path.isdir(path):
+            return b""
+        with open(path, "rb") as file:
+            return file.read(count)
+    except OSError:
+        return b""
+
+
+def sniff(data: bytes) -> str | None:
+    """The format of an encoded picture by its first bytes, a key of `FORMATS`; None if it is none of them."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith(b"BM"):
+        return "BMP"
+    if data.startswith((b"II\x2a\x00", b"MM\x00\x2a", b"II\x2b\x00", b"MM\x00\x2b")):
+        return "TIFF"
+    if data[4:8] == b"ftyp":
+        return _sniff_boxes(data)
+    return None
+
+
+def _sniff_boxes(data: bytes) -> str | None:
+    """AVIF and HEIF share a container; its `ftyp` box lists brands, the main one first."""
+    size = int.from_bytes(data[:4], "big")
+    brands = [data[8:12]] + [data[start : start + 4] for start in range(16, min(size, len(data), 256), 4)]
+    if any(brand in _AVIF_BRANDS for brand in brands):
+        return "AVIF"
+    return "HEIF" if any(brand in _HEIF_BRANDS for brand in brands) else None
+
+
+def is_video(data: bytes) -> bool:
+    """Whether the first bytes (200 are enough) are a video's."""
+    if any(data[start : start + len(magic)] == magic for start, magic in _VIDEOS):
+        return True
+    if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+        return sniff(data) is None  # AVIF and HEIF share the container
+    return len(data) > TRANSPORT_PACKET and data[0] == data[TRANSPORT_PACKET] == 0x47
+
+
+def guess(data: bytes) -> str:
+    """What a file that is no picture most likely is, as the end of an error message; empty if that is anyone's guess."""
+    start = data[:64].lstrip()
+    for magic, name in _OTHERS:
+        if start.startswith(magic) or data.startswith(magic):
+            return f"; it looks like {name}"
+    if is_video(data):
+        return "; it looks like a video"
+    is_text = not any(byte < 9 or 13 < byte < 32 for byte in data[:512])
+    return "; it looks like text" if is_text else ""

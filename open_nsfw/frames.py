@@ -1,0 +1,82 @@
+"""One encoded file -> the pictures in it: one, or the frames of an animation, the pages of a TIFF, the frames of a video."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Optional
+
+from PIL import Image
+
+from open_nsfw.decode import open_image, round_trip, to_rgb
+from open_nsfw.errors import InputError
+from open_nsfw.extraction import Extraction, too_many_frames
+from open_nsfw.formats import is_video, sniff
+
+HEAD = 512  # bytes that tell what a file is
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a file, ready for the network."""
+
+    pixels: bytes
+    """uint8, 256 x 256 x RGB, row by row: what the recipe crops."""
+    width: int
+    """Of the picture as it was encoded, in pixels, like `height`."""
+    height: int
+    format: str
+    frame: Optional[int] = None
+    """Index in the file, from 0; None for a file with a single picture, or of which only the first is scored."""
+    seconds: Optional[float] = None
+    """When the frame is shown, for videos and animations that say so."""
+
+
+def pictures(data: bytes, options: Extraction) -> Iterator[Picture]:
+    """The pictures in an encoded file, in order, made ready one at a time.
+
+    Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
+    """
+    if sniff(data) is None and is_video(data[:HEAD]):
+        from open_nsfw.video import video_pictures
+
+        yield from video_pictures(io.BytesIO(data), options)
+        return
+    image = open_image(data, options.limits)
+    total = getattr(image, "n_frames", 1) if options.frames.mode != "first" else 1
+    if total == 1:
+        yield picture(image)
+        return
+    yield from _animation(image, options, total)
+
+
+def picture(image: Image.Image, frame: int | None = None, seconds: float | None = None) -> Picture:
+    """Yahoo's recipe on one opened Pillow image. Raises InputError if its pixels cannot be decoded."""
+    width, height, name = image.width, image.height, image.format or "unknown"
+    return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds)
+
+
+def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Picture]:
+    """Frames by index. The times come from the durations on the way, so every frame is visited, but only some are scored."""
+    wanted = options.frames.indices(total)
+    chosen, last = set(wanted[: options.frames.max_frames]), wanted[: options.frames.max_frames][-1]
+    milliseconds: float | None = 0.0
+    for index in range(last + 1):
+        _seek(image, index)
+        if index in chosen:
+            yield picture(image, index, None if milliseconds is None else milliseconds / 1000)
+        duration = image.info.get("duration")
+        milliseconds = None if duration is None or milliseconds is None else milliseconds + duration
+    if len(wanted) > len(chosen):
+        raise too_many_frames(options.frames)
+
+
+def _seek(image: Image.Image, index: int) -> None:
+    try:
+        image.seek(index)
+    except EOFError:
+        raise InputError("truncated", f"a damaged {image.format} file: it ends before frame {index}") from None
+    except Exception as error:  # noqa: BLE001  plug-ins raise anything on a hostile file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError("undecodable", f"a damaged {image.format} file: frame {index}: {reason}") from error

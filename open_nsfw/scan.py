@@ -1,0 +1,133 @@
+"""One run of the command: sources -> pipeline -> writer, with a count, a progress bar, and an orderly end on a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Optional
+
+from open_nsfw.outputs import Row, label
+from open_nsfw.pipeline import Pipeline, PipelineOptions
+from open_nsfw.sources import Item
+
+if TYPE_CHECKING:
+    from open_nsfw.classifier import Classifier
+
+COMMAND = "classify_nsfw"
+LIKELY_SAFE, LIKELY_NSFW = 0.2, 0.8  # the bands that the network's authors suggest
+SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
+
+
+@dataclass
+class Tally:
+    """What came of the pictures so far. Summary rows do not count: their frames do."""
+
+    scored: int = 0
+    failed: int = 0
+    safe: int = 0
+    nsfw: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, row: Row) -> None:
+        """Count one row."""
+        if row.kind == "summary":
+            return
+        if row.score is None:
+            self.failed += 1
+            return
+        self.scored += 1
+        self.safe += row.score < LIKELY_SAFE
+        self.nsfw += row.score >= LIKELY_NSFW
+
+    def summary(self, passed_over: int = 0) -> str:
+        """One line for people."""
+        middle = self.scored - self.safe - self.nsfw
+        rate = (self.scored + self.failed) / max(time.monotonic() - self.started, 1e-9)
+        rest = f"; {passed_over:,} other files passed over" if passed_over else ""
+        return (
+            f"{self.scored:,} scored ({self.safe:,} below {LIKELY_SAFE}, {middle:,} in the middle, {self.nsfw:,} at "
+            f"{LIKELY_NSFW} or above), {self.failed:,} failed; {rate:.1f} pictures/s{rest}"
+        )
+
+
+class Interruption:
+    """SIGINT and SIGTERM as a request to finish what is under way; a second one ends at once."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.signal: Optional[int] = None
+        self._stop = stop
+
+    def __enter__(self) -> Interruption:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        self._stop()
+
+
+def run(
+    items: Iterable[Item],
+    load: Callable[[], Classifier],
+    options: PipelineOptions,
+    write: Callable[[list[Row]], None],
+) -> Optional[int]:
+    """Score `items` and hand the rows of each to `write`. The signal that cut it short, or None.
+
+    Decoding begins while `load` brings up the model. Raises SetupError, and OutputError from `write`.
+    """
+    with Pipeline(options) as pipeline, Interruption(pipeline.stop) as interruption:
+        pipeline.start(items)
+        pipeline.use(load())
+        for rows in pipeline.rows():
+            write(rows)
+    return interruption.signal
+
+
+class Reporter:
+    """Tells people on stderr: failures as they come, the progress where someone watches, and a summary at the end."""
+
+    def __init__(self, quiet: bool, single: bool, total: Optional[Callable[[], Optional[int]]] = None) -> None:
+        self.tally = Tally()
+        self._quiet, self._single = quiet, single
+        self._bar = None if quiet or single or not sys.stderr.isatty() else _progress_bar()
+
+    def add(self, rows: list[Row]) -> None:
+        """Take note of an item's rows."""
+        for row in rows:
+            self.tally.add(row)
+            if row.error is not None and not self._quiet:
+                self.say(f"{COMMAND}: {label(row)}: {row.error.split(': ', 1)[1]}")
+        if self._bar is not None:
+            self._bar.update(sum(row.kind != "summary" for row in rows))
+            self._bar.set_postfix_str(f"{self.tally.failed} failed", refresh=False)
+
+    def say(self, line: str) -> None:
+        """A line on stderr that leaves the bar whole."""
+        if self._bar is None:
+            print(line, file=sys.stderr)
+        else:
+            self._bar.write(line, file=sys.stderr)
+
+    def close(self, passed_over: int) -> None:
+        """Remove the bar and sum up."""
+        if self._bar is not None:
+            self._bar.close()
+        if not self._quiet and not self._single:
+            print(f"{COMMAND}: {self.tally.summary(passed_over)}", file=sys.stderr)
+
+
+def _progress_bar() -> Any:
+    from tqdm import tqdm
+
+    return tqdm(unit=" pictures", smoothing=0.1, dynamic_ncols=True)
