@@ -9,16 +9,15 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Any
 
 from open_nsfw import __version__
 from open_nsfw.errors import OpenNsfwError, OutputError, UsageError
 from open_nsfw.extraction import Extraction, FrameChoice
-from open_nsfw.formats import Limits
+from open_nsfw.formats import Limits, is_video, read_head, sniff
 
 if TYPE_CHECKING:
     from open_nsfw.classifier import Classifier
-    from open_nsfw.sources import Item
 
 COMMAND = "classify_nsfw"
 FAILED_INPUT, BAD_USAGE = 1, 2  # exit statuses
@@ -43,7 +42,10 @@ def parser() -> argparse.ArgumentParser:
         prog=COMMAND, description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     result.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="a picture, folder, archive, video or glob; `-` reads a picture on stdin"
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="a picture, folder, archive, video or glob; `-` reads a picture on stdin",
     )
     result.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     result.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -63,12 +65,18 @@ def _add_model_options(group: Any) -> None:
         choices=["auto", "caffe", "onnxruntime"],
         help="what computes: pycaffe, ONNX Runtime, or (auto, the default) pycaffe where it can be imported",
     )
-    group.add_argument("--gpu", nargs="?", type=int, const=0, metavar="ID", help="compute on this GPU (0 if no ID is given)")
-    group.add_argument("--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)")
+    group.add_argument(
+        "--gpu", nargs="?", type=int, const=0, metavar="ID", help="compute on this GPU (0 if no ID is given)"
+    )
+    group.add_argument(
+        "--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)"
+    )
 
 
 def _add_source_options(group: Any) -> None:
-    group.add_argument("--from-list", metavar="FILE", help="score the paths in FILE too, one a line or NUL-separated; `-` is stdin")
+    group.add_argument(
+        "--from-list", metavar="FILE", help="score the paths in FILE too, one a line or NUL-separated; `-` is stdin"
+    )
     group.add_argument("--hidden", action="store_true", help="in folders, take hidden files as well")
     group.add_argument(
         "--frames",
@@ -77,7 +85,11 @@ def _add_source_options(group: Any) -> None:
         help="of animations and multi-page TIFFs: first (default), all, every=N, or max=N spread evenly",
     )
     group.add_argument(
-        "--every", type=_positive, default=1.0, metavar="SECONDS", help="of videos: one frame in so many seconds (default 1)"
+        "--every",
+        type=_positive,
+        default=1.0,
+        metavar="SECONDS",
+        help="of videos: one frame in so many seconds (default 1)",
     )
 
 
@@ -89,16 +101,44 @@ def _add_output_options(group: Any) -> None:
     group.add_argument("--resume", action="store_true", help="go on where an earlier run stopped in writing FILE")
     group.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     group.add_argument("--hash", action="store_true", help="put the SHA-256 of each file into its row")
-    group.add_argument("--quiet", action="store_true", help="nothing on stderr but what ends the run: no failures, bar, summary")
+    group.add_argument(
+        "--quiet", action="store_true", help="nothing on stderr but what ends the run: no failures, bar, summary"
+    )
 
 
 def _add_limit_options(group: Any) -> None:
     limits, extraction = Limits(), Extraction()
-    group.add_argument("--max-bytes", type=_count, default=limits.max_bytes, metavar="N", help="of one encoded picture (default 512 MiB)")
-    group.add_argument("--max-pixels", type=_count, default=limits.max_pixels, metavar="N", help="width times height (default 178956970)")
-    group.add_argument("--max-frames", type=_count, default=FrameChoice().max_frames, metavar="N", help="scored of one file (default 100000)")
-    group.add_argument("--max-seconds", type=_positive, default=60.0, metavar="S", help="to decode one picture (default 60)")
-    group.add_argument("--max-memory", type=_count, default=extraction.max_memory, metavar="N", help="bytes a decoder may use (default 3 GiB)")
+    group.add_argument(
+        "--max-bytes",
+        type=_count,
+        default=limits.max_bytes,
+        metavar="N",
+        help="of one encoded picture (default 512 MiB)",
+    )
+    group.add_argument(
+        "--max-pixels",
+        type=_count,
+        default=limits.max_pixels,
+        metavar="N",
+        help="width times height (default 178956970)",
+    )
+    group.add_argument(
+        "--max-frames",
+        type=_count,
+        default=FrameChoice().max_frames,
+        metavar="N",
+        help="scored of one file (default 100000)",
+    )
+    group.add_argument(
+        "--max-seconds", type=_positive, default=60.0, metavar="S", help="to decode one picture (default 60)"
+    )
+    group.add_argument(
+        "--max-memory",
+        type=_count,
+        default=extraction.max_memory,
+        metavar="N",
+        help="bytes a decoder may use (default 3 GiB)",
+    )
 
 
 def _count(text: str) -> int:
@@ -117,7 +157,7 @@ def _positive(text: str) -> float:
     return value
 
 
-def main(arguments: Optional[list[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status."""
     options = parser().parse_args(_with_gpu_number(sys.argv[1:] if arguments is None else arguments))
     _log_to_stderr()
@@ -159,13 +199,13 @@ def _scan(options: argparse.Namespace) -> int:
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
     single = _is_single_picture(options)
     jobs = 1 if single else options.jobs or _cores()
-    pipeline = PipelineOptions(
-        jobs, Extraction(limits, choice, options.hash, options.max_memory), options.max_seconds
-    )
+    pipeline = PipelineOptions(jobs, Extraction(limits, choice, options.hash, options.max_memory), options.max_seconds)
     output = OutputOptions(options.format, options.output, single, options.resume, options.overwrite)
     reporter = scan.Reporter(options.quiet, single)
     with open_writer(output) as writer:
-        sources = Sources(_arguments(options, read_list), SourceOptions(hidden=options.hidden, limits=limits), writer.is_done)
+        sources = Sources(
+            _arguments(options, read_list), SourceOptions(hidden=options.hidden, limits=limits), writer.is_done
+        )
 
         def write(rows: list[Any]) -> None:
             writer.write(rows)
@@ -193,13 +233,20 @@ def _arguments(options: argparse.Namespace, read_list: Any) -> Iterator[str]:
 
 def _is_single_picture(options: argparse.Namespace) -> bool:
     """Whether one plain picture is asked for, as Yahoo's command asks."""
-    from open_nsfw.formats import is_video, read_head, sniff
-
     if len(options.inputs) != 1 or options.from_list is not None or options.frames != "first":
         return False
     path = options.inputs[0]
     head = read_head(path)
-    return path == "-" or sniff(head) is not None or (os.path.isfile(path) and not is_video(head) and not _is_archive(head))
+    if path == "-" or sniff(head) is not None:
+        return True
+    return not os.path.isdir(path) and not is_video(head) and not _is_archive(path) and not set("*?[") & set(path)
+
+
+def _is_archive(path: str) -> bool:
+    from open_nsfw.archives import archive_kind
+    from open_nsfw.sources import HEAD
+
+    return archive_kind(path, read_head(path, HEAD), path) is not None
 
 
 def _cores() -> int:

@@ -1,7 +1,7 @@
 """pycaffe as an engine: real Caffe, the reference that the others are held to.
 
-Caffe answers a model or a GPU that it cannot use by aborting the process. So whatever may abort is tried in a forked child
-first, and what the child says before it dies becomes the error.
+Caffe answers a model or a GPU that it cannot use by aborting the process. So whatever may abort is tried in a forked
+child first, and what the child says before it dies becomes the error.
 """
 
 from __future__ import annotations
@@ -55,9 +55,8 @@ class CaffeEngine(Engine):
         _check_files(files)
         arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
         _survives(lambda: _choose_device(caffe, gpu), _no_gpu)
-        _survives(lambda: (_choose_device(caffe, gpu), caffe.Net(*arguments)), lambda why: _bad_model(files, why))
-        _choose_device(caffe, gpu)
-        self._caffe, self._net = caffe, caffe.Net(*arguments)
+        _survives(lambda: _load_net(caffe, gpu, arguments), lambda why: _bad_model(files, why))
+        self._caffe, self._net = caffe, _load_net(caffe, gpu, arguments)
         if len(self._net.inputs) != 1:
             raise ModelError(f"{files.model_def}: a net with one input is needed, this one has {len(self._net.inputs)}")
         self._input = self._net.inputs[0]
@@ -81,8 +80,7 @@ class CaffeEngine(Engine):
 
     def blob_from_pixels(self, pixels: Pixels) -> Float32:
         """uint8 (N, H, W, 3) RGB, 0..255 -> float32 (N, 3, H, W), by scikit-image and Caffe's own Transformer."""
-        import skimage
-
+        skimage = importlib.import_module("skimage")
         if self._transformer is None:
             return super().blob_from_pixels(pixels)
         images = [skimage.img_as_float(image).astype(np.float32) for image in pixels]
@@ -107,6 +105,11 @@ class CaffeEngine(Engine):
         self._net.forward()
         output: Float32 = self._net.blobs[self.output_name].data.copy()
         return output
+
+
+def _load_net(caffe: Any, gpu: int | None, arguments: tuple[str, str, int]) -> Any:
+    _choose_device(caffe, gpu)
+    return caffe.Net(*arguments)
 
 
 def _choose_device(caffe: Any, gpu: int | None) -> None:
@@ -157,7 +160,9 @@ def _run_in_child(action: Callable[[], Any], log: int) -> None:
 
 
 def _no_gpu(why: str) -> Exception:
-    return EngineError(f"--gpu: this Caffe cannot use a GPU ({why}); leave --gpu out, or install a Caffe built with CUDA")
+    return EngineError(
+        f"--gpu: this Caffe cannot use a GPU ({why}); leave --gpu out, or install a Caffe built with CUDA"
+    )
 
 
 def _bad_model(files: ModelFiles, why: str) -> Exception:

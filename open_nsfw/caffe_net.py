@@ -1,7 +1,7 @@
 """A prototxt and a caffemodel, read into layers and blobs; no framework needed.
 
-`read_net` gives a `Net` whose weights are known to be complete and to fit the layers: what real Caffe answers with the end
-of the process (a CHECK that fails) is a `ModelError` of one line here.
+`read_net` gives a `Net` whose weights are known to be complete and to fit the layers: what real Caffe answers with the
+end of the process (a CHECK that fails) is a `ModelError` of one line here.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ TEST_PHASE = 1
 class Layer:
     """One layer of the test-phase net.
 
-    `param` is the LayerParameter message without its blobs; `blobs` are the learned arrays as the caffemodel stores them
-    (float32, Caffe's order), empty for a layer that learns nothing.
+    `param` is the LayerParameter message without its blobs; `blobs` are the learned arrays as the caffemodel stores
+    them (float32, Caffe's order), empty for a layer that learns nothing.
     """
 
     name: str
@@ -91,8 +91,8 @@ class Net:
 def read_net(model_def: str | Path, pretrained_model: str | Path) -> Net:
     """Read and check a net for inference.
 
-    Raises ModelError, in one line, for files that are missing or unreadable, layers that are not supported, weights that
-    are missing or of other shapes than the prototxt's layers need.
+    Raises ModelError, in one line, for files that are missing or unreadable, layers that are not supported, weights
+    that are missing or of other shapes than the prototxt's layers need.
     """
     from open_nsfw.net_shapes import check_weights, infer  # which needs this module's classes
 
@@ -116,8 +116,8 @@ def read_net(model_def: str | Path, pretrained_model: str | Path) -> Net:
 def read_prototxt(path: str | Path) -> Net:
     """Read a deploy prototxt (Caffe's text format) into a `Net` without weights, with the layers of the test phase.
 
-    Raises ModelError for text that Caffe would not take, for a layer type that is not supported, and for a net that has not
-    exactly one input or reads a blob that no layer has made.
+    Raises ModelError for text that Caffe would not take, for a layer type that is not supported, and for a net that has
+    not exactly one input or reads a blob that no layer has made.
     """
     text = _read_model_file(path).decode("utf-8", errors="replace")
     try:

@@ -3,8 +3,8 @@
 Neither the text format (prototxt) nor the wire format (caffemodel) carries the name of the proto package, so these
 messages live under a name of their own, in a descriptor pool of their own: pycaffe can be in the same process.
 The classes are built at import from the table below, which works with every protobuf runtime from 3.20 on; generated
-code would be tied to a few of them. Field numbers, types and defaults are those of Caffe 1.0 (src/caffe/proto/caffe.proto);
-a test compares every one with the caffe_pb2 of a real Caffe.
+code would be tied to a few of them. Field numbers, types and defaults are those of Caffe 1.0
+(src/caffe/proto/caffe.proto); a test compares every one with the caffe_pb2 of a real Caffe.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ _MESSAGES = {
     "TanHParameter": "1 Engine engine DEFAULT",
 }
 
-# Caffe nests its enums in messages; protobuf then wants their values unique only inside the message. Here each enum gets
-# a message around it for the same reason.
+# Caffe nests its enums in messages; protobuf then wants their values unique only inside the message. Here each enum
+# gets a message around it for the same reason.
 _ENUMS = {
     "Phase": "TRAIN=0 TEST=1",
     "DimCheckMode": "STRICT=0 PERMISSIVE=1",
@@ -147,7 +147,7 @@ def _message_classes() -> dict[str, Any]:
     descriptors = {name: pool.FindMessageTypeByName(f"{PACKAGE}.{name}") for name in _MESSAGES}
     if hasattr(message_factory, "GetMessageClass"):
         return {name: message_factory.GetMessageClass(descriptor) for name, descriptor in descriptors.items()}
-    factory = message_factory.MessageFactory(pool)  # protobuf before 4.22
+    factory: Any = message_factory.MessageFactory(pool)  # protobuf before 4.22
     return {name: factory.GetPrototype(descriptor) for name, descriptor in descriptors.items()}
 
 

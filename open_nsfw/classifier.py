@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Optional
 
 import numpy as np
 
@@ -22,40 +21,47 @@ class Score(float):
     A float in all ways, so that it compares, formats and adds up as one.
     """
 
-    error: Optional[InputError]
+    error: InputError | None
 
-    def __new__(cls, value: float, error: Optional[InputError] = None) -> Score:
+    def __new__(cls, value: float, error: InputError | None = None) -> Score:
         score = super().__new__(cls, value)
         score.error = error
         return score
 
-    def __getnewargs__(self) -> tuple[float, Optional[InputError]]:
-        return float(self), self.error
+    def __reduce__(self) -> tuple[type[Score], tuple[float, InputError | None]]:
+        return Score, (float(self), self.error)
 
 
 class Classifier:
     """Yahoo's recipe around an engine. Make one with `load_model`."""
 
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
-        """Raises ModelError if the engine's net does not read pictures of 3 channels or gives no `prob` of 2 classes or more."""
+        """Raises ModelError if the engine's net does not read pictures of 3 channels or gives no `prob` of 2 classes or
+        more."""
         if engine.output_name != OUTPUT:
-            raise ModelError(f'the net makes no blob "{OUTPUT}" to read the score from; its output is "{engine.output_name}"')
+            raise ModelError(
+                f'the net makes no blob "{OUTPUT}" to read the score from; its output is "{engine.output_name}"'
+            )
         if len(engine.input_shape) != 3 or engine.input_shape[0] != 3:
             raise ModelError(f"a net that reads pictures of 3 channels is needed, this one reads {engine.input_shape}")
         if max(engine.input_shape[1:]) > SIDE:
-            raise ModelError(f"the net reads {engine.input_shape[1:]} pixels; Yahoo's recipe makes pictures of {SIDE} x {SIDE}")
+            raise ModelError(
+                f"the net reads {engine.input_shape[1:]} pixels; Yahoo's recipe makes pictures of {SIDE} x {SIDE}"
+            )
         self.engine = engine
         self.limits = limits
 
     def score(self, image: Source) -> Score:
         """Score one picture: a path, encoded bytes, a binary file, a Pillow image, or a uint8 RGB array (H, W, 3).
 
-        Raises InputError if the picture cannot be read or decoded, TypeError or ValueError for anything else than the above.
+        Raises InputError if the picture cannot be read or decoded, TypeError or ValueError for anything else than the
+        above.
         """
         return self.score_pixels(resized_pixels(image, self.limits)[np.newaxis])[0]
 
     def scores(self, images: Iterable[Source]) -> Iterator[Score]:
-        """Score a stream of pictures, one after the other, in order; a picture that cannot be read costs no other its score.
+        """Score a stream of pictures, one after the other, in order; a picture that cannot be read costs no other its
+        score.
 
         Its own is NaN, with the InputError in `error`.
         """
@@ -85,7 +91,7 @@ def load_model(
 ) -> Classifier:
     """Load Yahoo's network, or another in Caffe's format, for scoring pictures.
 
-    The arguments are those of `load_engine`; without any, the packaged model on pycaffe or ONNX Runtime. `limits` is what
-    one picture may cost. Raises ModelError and EngineError.
+    The arguments are those of `load_engine`; without any, the packaged model on pycaffe or ONNX Runtime. `limits` is
+    what one picture may cost. Raises ModelError and EngineError.
     """
     return Classifier(load_engine(model_def, pretrained_model, engine, gpu, threads), limits)

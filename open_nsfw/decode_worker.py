@@ -1,9 +1,10 @@
-"""The process that decodes strangers' pictures, so that a decoder that crashes, hangs or eats memory takes only this along.
+"""The process that decodes strangers' pictures, so that a decoder that crashes, hangs or eats memory takes only this
+along.
 
     python -m open_nsfw.decode_worker EXTRACTION_AS_JSON
 
-reads requests on stdin and answers on stdout, both as the messages of extraction.py. isolation.py starts it and has the other
-end.
+reads requests on stdin and answers on stdout, both as the messages of extraction.py. isolation.py starts it and has the
+other end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -24,7 +25,6 @@ from open_nsfw.formats import is_video, read_bytes, read_head
 from open_nsfw.frames import pictures
 
 OUT_OF_MEMORY = "decoding takes more memory than it may (--max-memory)"
-
 
 
 def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream: BinaryIO) -> None:
@@ -44,9 +44,11 @@ def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream:
     stream.flush()
 
 
-def _messages(path: Optional[str], payload: bytes, options: Extraction) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _messages(path: str | None, payload: bytes, options: Extraction) -> Iterator[tuple[dict[str, Any], bytes]]:
     if path is not None and is_video(read_head(path)):  # a film is not read into memory
-        found, size, digest = video_pictures(path, options), os.path.getsize(path)
+        from open_nsfw.video import video_pictures
+
+        found, size = video_pictures(path, options), os.path.getsize(path)
         digest = _file_sha256(path) if options.hash else None
     else:
         data = payload if path is None else read_bytes(path, options.limits)
@@ -67,7 +69,8 @@ def _file_sha256(path: str) -> str:
 
 
 def _limit_memory(most: int) -> None:
-    """Let allocations past `most` bytes of address space fail, as a MemoryError here rather than a kill from outside."""
+    """Let allocations past `most` bytes of address space fail, as a MemoryError here rather than a kill from outside.
+    """
     try:
         import resource
     except ImportError:  # not a POSIX system

@@ -1,7 +1,7 @@
 """Engines compute a net: float32 (N, C, H, W) in, float32 (N, K) out.
 
-`caffe` is pycaffe itself, the reference. `onnxruntime` computes the same numbers from the converted model, where there is
-no Caffe. Each library is imported when its engine is asked for.
+`caffe` is pycaffe itself, the reference. `onnxruntime` computes the same numbers from the converted model, where there
+is no Caffe. Each library is imported when its engine is asked for.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Engine(ABC):
         if blob.dtype.kind != "f":
             raise TypeError(f"a float32 blob is needed, this one is {blob.dtype}")
         if blob.ndim != len(self.input_shape) + 1 or blob.shape[1:] != self.input_shape:
-            raise ValueError(f"a blob of shape (N, {', '.join(map(str, self.input_shape))}) is needed, got {blob.shape}")
+            raise ValueError(
+                f"a blob of shape (N, {', '.join(map(str, self.input_shape))}) is needed, got {blob.shape}"
+            )
         count = blob.shape[0]
         ready = np.ascontiguousarray(blob, dtype=np.float32)
         output = self._compute(ready if count else np.zeros((1, *self.input_shape), np.float32))
@@ -80,8 +82,8 @@ def load_engine(
 ) -> Engine:
     """Load a net into an engine.
 
-    `engine`: `caffe`, `onnxruntime`, or `auto` (pycaffe where it can be imported, ONNX Runtime otherwise). `gpu`: the device's
-    number, None for the CPU. `threads`: how many ONNX Runtime uses for one forward pass, None for one a core.
+    `engine`: `caffe`, `onnxruntime`, or `auto` (pycaffe where it can be imported, ONNX Runtime otherwise). `gpu`: the
+    device's number, None for the CPU. `threads`: how many ONNX Runtime uses for one forward pass, None for one a core.
     Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there.
     """
     if engine not in ENGINES:
@@ -139,11 +141,16 @@ class OnnxRuntimeEngine(Engine):
         return output
 
 
-def _providers(gpu: int | None) -> list[Any]:
-    import onnxruntime
+def import_onnxruntime() -> Any:
+    """The `onnxruntime` module, with its reports to Microsoft switched off: no run of this software talks to a network."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library starts; releases from 2026 on send otherwise
+    return importlib.import_module("onnxruntime")
 
+
+def _providers(gpu: int | None) -> list[Any]:
     if gpu is None:
         return ["CPUExecutionProvider"]
+    onnxruntime = import_onnxruntime()
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise EngineError(
             "--gpu: this ONNX Runtime has no CUDA; install the GPU build instead: "
@@ -153,17 +160,19 @@ def _providers(gpu: int | None) -> list[Any]:
 
 
 def _session(model: Path | bytes, providers: list[Any], threads: int | None) -> Any:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; they reach the user as exceptions
     options.intra_op_num_threads = threads or _cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores have pictures to decode
     session = onnxruntime.InferenceSession(
         str(model) if isinstance(model, Path) else model, options, providers=providers
     )
     wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
     if session.get_providers()[0] != wanted:  # ONNX Runtime falls back by itself when CUDA does not start
-        raise EngineError(f"--gpu {providers[0][1]['device_id']}: CUDA could not be started; see `nvidia-smi` for the driver")
+        raise EngineError(
+            f"--gpu {providers[0][1]['device_id']}: CUDA could not be started; see `nvidia-smi` for the driver"
+        )
     return session
 
 
@@ -173,7 +182,8 @@ def _cores() -> int:
 
 
 def converted_model(files: ModelFiles) -> Path | bytes:
-    """The net as an ONNX model, from the cache or converted now: a path, or the bytes where the cache cannot be written."""
+    """The net as an ONNX model, from the cache or converted now: a path, or the bytes where the cache cannot be
+    written."""
     return cached(f"{files.digest[:32]}-v{CONVERTER_VERSION}", ".onnx", lambda: _convert(files))
 
 

@@ -1,10 +1,10 @@
 """What can go wrong, as exceptions.
 
-OpenNsfwError           everything this package raises on purpose; its text is one line that says what, where, what to do
-├── InputError          one picture cannot be scored; the others still can    (the command's exit status 1)
-├── UsageError          the request makes no sense                            (exit status 2)
+OpenNsfwError           everything raised on purpose; its text is one line that says what, where, what to do
+├── InputError          one picture cannot be scored; the others still can     (the command's exit status 1)
+├── UsageError          the request makes no sense                             (exit status 2)
 ├── OutputError         the rows cannot be written: a full disk, a closed pipe (exit status 2)
-└── SetupError          nothing can be scored                                 (exit status 2)
+└── SetupError          nothing can be scored                                  (exit status 2)
     ├── ModelError      prototxt or weights: missing, unreadable, not fitting each other
     │   └── UnsupportedLayerError   a layer that only real Caffe can compute
     └── EngineError     the engine, its library or its GPU is not there
@@ -36,7 +36,7 @@ class UsageError(OpenNsfwError):
 
 
 class OutputError(OpenNsfwError):
-    """The rows cannot be written: the disk is full, the pipe is closed, another run has the file. Those before are whole."""
+    """The rows cannot be written: a full disk, a closed pipe, another run has the file. Those before are whole."""
 
 
 class SetupError(OpenNsfwError):

@@ -1,5 +1,5 @@
-"""What is to be taken out of a file and what that may cost: the options of decoding, and the messages that carry them to the
-worker process. Standard library only: this is on the way of every run."""
+"""What is to be taken out of a file and what that may cost: the options of decoding, and the messages that carry them
+to the worker process. Standard library only: this is on the way of every run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ class Extraction:
 
 
 def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
-    """Write one message: two big-endian unsigned 32-bit lengths, that many bytes of JSON, that many of payload. Not flushed."""
+    """Write one message: two big-endian unsigned 32-bit lengths, that many bytes of JSON, that many of payload. Not
+    flushed."""
     header = json.dumps(message).encode()
     stream.write(_LENGTHS.pack(len(header), len(payload)) + header)
     stream.write(payload)

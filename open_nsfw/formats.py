@@ -1,4 +1,5 @@
-"""What a file is, by its first bytes, and how much of it may be read. Standard library only: this is on the way of every run."""
+"""What a file is, by its first bytes, and how much of it may be read. Standard library only: this is on the way of
+every run."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ class Limits:
 
 
 def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes:
-    """The bytes of the picture file `path`. Raises InputError if there is no such file, it cannot be read, or is too big."""
+    """The bytes of the picture file `path`. Raises InputError if there is no such file, it cannot be read, or is too
+    big."""
     try:
         if os.path.isdir(path):
             raise InputError("is-a-directory", "this is a folder, not a picture")
@@ -146,7 +148,8 @@ def is_video(data: bytes) -> bool:
 
 
 def guess(data: bytes) -> str:
-    """What a file that is no picture most likely is, as the end of an error message; empty if that is anyone's guess."""
+    """What a file that is no picture most likely is, as the end of an error message; empty if that is anyone's guess.
+    """
     start = data[:64].lstrip()
     for magic, name in _OTHERS:
         if start.startswith(magic) or data.startswith(magic):

@@ -1,11 +1,11 @@
-"""One encoded file -> the pictures in it: one, or the frames of an animation, the pages of a TIFF, the frames of a video."""
+"""One encoded file -> the pictures in it: one, or the frames of an animation, the pages of a TIFF, the frames of a
+video."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Optional
 
 from PIL import Image
 
@@ -27,9 +27,9 @@ class Picture:
     """Of the picture as it was encoded, in pixels, like `height`."""
     height: int
     format: str
-    frame: Optional[int] = None
+    frame: int | None = None
     """Index in the file, from 0; None for a file with a single picture, or of which only the first is scored."""
-    seconds: Optional[float] = None
+    seconds: float | None = None
     """When the frame is shown, for videos and animations that say so."""
 
 
@@ -58,7 +58,8 @@ def picture(image: Image.Image, frame: int | None = None, seconds: float | None 
 
 
 def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Picture]:
-    """Frames by index. The times come from the durations on the way, so every frame is visited, but only some are scored."""
+    """Frames by index. The times come from the durations on the way, so every frame is visited, but only some are
+    scored."""
     wanted = options.frames.indices(total)
     chosen, last = set(wanted[: options.frames.max_frames]), wanted[: options.frames.max_frames][-1]
     milliseconds: float | None = 0.0

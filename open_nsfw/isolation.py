@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Optional, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from open_nsfw.errors import InputError, SetupError
 from open_nsfw.extraction import Extraction, receive, send
@@ -21,8 +21,8 @@ from open_nsfw.extraction import Extraction, receive, send
 if TYPE_CHECKING:
     Process = subprocess.Popen[bytes]
 
-# Blocks of memory that Pillow keeps for the next picture: getting 50 MB afresh from the system, page by page, takes as long
-# as a third of a decode. 16 MB is Pillow's unit here, so that a 12-megapixel picture takes three.
+# Blocks of memory that Pillow keeps for the next picture: getting 50 MB afresh from the system, page by page, takes as
+# long as a third of a decode. 16 MB is Pillow's unit here, so that a 12-megapixel picture takes three.
 PILLOW_MEMORY = {"PILLOW_BLOCK_SIZE": "16m", "PILLOW_BLOCKS_MAX": "8"}
 PIPE_BYTES = 1 << 20  # how far a worker may run ahead of the scoring: six pictures
 START_SECONDS = 60  # for a worker to come up on a very busy machine
@@ -77,7 +77,7 @@ class DecodeWorker:
     def __init__(self, options: Extraction, seconds: float, watchdog: Watchdog) -> None:
         """`seconds` is how long one picture may take."""
         self._options, self._seconds, self._watchdog = options, seconds, watchdog
-        self._process: Optional[Process] = None
+        self._process: Process | None = None
         self._ready = False
 
     def start(self) -> None:
@@ -86,10 +86,11 @@ class DecodeWorker:
             self._process = _start_process(self._options)
             self._ready = False
 
-    def messages(self, path: Optional[str], data: Optional[bytes]) -> Iterator[tuple[dict[str, Any], bytes]]:
+    def messages(self, path: str | None, data: bytes | None) -> Iterator[tuple[dict[str, Any], bytes]]:
         """What the worker has to say about one file: a `file` message, then a `picture` with its pixels for each.
 
-        Raises InputError for whatever went wrong, `timeout` and `decoder-crashed` among it; SetupError if no worker starts.
+        Raises InputError for whatever went wrong, `timeout` and `decoder-crashed` among it; SetupError if no worker
+        starts.
         """
         self.start()
         process = self._process
@@ -107,7 +108,9 @@ class DecodeWorker:
         if message["kind"] == "error":
             raise InputError(message["code"], message["message"])
 
-    def _exchange(self, process: Process, path: Optional[str], data: Optional[bytes]) -> Iterator[tuple[dict[str, Any], bytes]]:
+    def _exchange(
+        self, process: Process, path: str | None, data: bytes | None
+    ) -> Iterator[tuple[dict[str, Any], bytes]]:
         """All messages of an answer, the last one included, each within the time allowed."""
         requests, answers = _pipes(process)
         self._await_ready(process)
@@ -185,7 +188,7 @@ def _widen_pipe(process: Process) -> None:
         import fcntl
 
         assert process.stdout is not None
-        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[attr-defined]
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     except (ImportError, AttributeError, OSError):
         pass  # only Linux can, and only within the user's share; the narrow pipe works too
 

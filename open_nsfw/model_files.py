@@ -1,8 +1,8 @@
 """Where the model's two files are, what identifies them, and the cache of converted models.
 
-A converted model is kept as `<key>-<sha256 of the file's content>.onnx`: the key says what it was made from (both model files
-and the converter's version), the second half that the bytes are whole. It is written under a temporary name and renamed, so
-two processes may write at once, and a file that is cut short or altered is never used.
+A converted model is kept as `<key>-<sha256 of the file's content>.onnx`: the key says what it was made from (both model
+files and the converter's version), the second half that the bytes are whole. It is written under a temporary name and
+renamed, so two processes may write at once, and a file that is cut short or altered is never used.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class ModelFiles:
 def find_model_files(
     model_def: str | os.PathLike[str] | None = None, pretrained_model: str | os.PathLike[str] | None = None
 ) -> ModelFiles:
-    """The files to use; None stands for the packaged one. Raises ModelError for a file that is not there or not readable.
+    """The files to use; None stands for the packaged one. Raises ModelError for a file that is not there or not
+    readable.
 
-    A weights path that does not exist but has the packaged file's name gives the packaged file, with a warning in the log:
-    Yahoo's command line names `nsfw_model/...` in whatever folder it is run.
+    A weights path that does not exist but has the packaged file's name gives the packaged file, with a warning in the
+    log: Yahoo's command line names `nsfw_model/...` in whatever folder it is run.
     """
     prototxt = Path(model_def) if model_def is not None else packaged_file(PROTOTXT)
     weights = Path(pretrained_model) if pretrained_model is not None else packaged_file(WEIGHTS)
@@ -62,7 +63,8 @@ def find_model_files(
 
 
 def packaged_file(name: str) -> Path:
-    """The packaged model file `name`: beside the installed package, in the checkout, or where OPEN_NSFW_MODEL_DIR says."""
+    """The packaged model file `name`: beside the installed package, in the checkout, or where OPEN_NSFW_MODEL_DIR says.
+    """
     package = Path(__file__).resolve().parent
     folders = [package / "model", package.parent / "nsfw_model"]
     if os.environ.get(MODEL_DIR_VARIABLE):
@@ -106,8 +108,8 @@ def cache_dir() -> Path:
 def cached(key: str, suffix: str, make: Callable[[], bytes]) -> Path | bytes:
     """The cached file for `key`, made and kept if there is none that is whole.
 
-    Gives its path, or the bytes themselves where they cannot be kept (a read-only folder, a full disk); the log then has a
-    warning that says so, since each run pays for the making.
+    Gives its path, or the bytes themselves where they cannot be kept (a read-only folder, a full disk); the log then
+    has a warning that says so, since each run pays for the making.
     """
     folder = cache_dir()
     found = _find_whole(folder, key, suffix)

@@ -1,7 +1,7 @@
 """The shapes of a net's blobs and weights, by Caffe's rules, and the checks that go with them.
 
-`infer(net)` walks the layers once and gives for each the shapes of its tops and of the weights it needs. Shapes are those
-for the batch size that the prototxt states.
+`infer(net)` walks the layers once and gives for each the shapes of its tops and of the weights it needs. Shapes are
+those for the batch size that the prototxt states.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def infer(net: Net) -> list[LayerShapes]:
         _check_counts(layer)
         tops, blobs = _RULES[layer.type](layer, bottoms)
         if any(min(top, default=1) < 1 for top in tops):
-            raise layer.error(f"its input of shape {_text(bottoms[0])} is too small: the output would be {_text(tops[0])}")
+            raise layer.error(
+                f"its input of shape {_text(bottoms[0])} is too small: the output would be {_text(tops[0])}"
+            )
         known.update(zip(layer.tops, tops))
         result.append(LayerShapes(bottoms, tuple(tops), tuple(blobs)))
     return result
@@ -96,7 +98,8 @@ def canonical_axis(layer: Layer, axis: int, rank: int) -> int:
 
 
 def _pair(layer: Layer, param: Any, name: str, default: int | None) -> tuple[int, int]:
-    """A window setting in either spelling: `NAME` (once or twice; `kernel_size` for the kernel) or `NAME_h`, `NAME_w`."""
+    """A window setting in either spelling: `NAME` (once or twice; `kernel_size` for the kernel) or `NAME_h`, `NAME_w`.
+    """
     plain, tall, wide = ("kernel_size" if name == "kernel" else name), f"{name}_h", f"{name}_w"
     fields = param.DESCRIPTOR.fields_by_name
     if tall in fields and (param.HasField(tall) or param.HasField(wide)):
@@ -186,7 +189,9 @@ def _convolution(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 def _convolved(size: Shape, window: Window) -> Shape:
     sides = zip(size, window.kernel, window.stride, window.pad, window.dilation)
-    return tuple((side + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1 for side, kernel, stride, pad, dilation in sides)
+    return tuple(
+        (side + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1 for side, kernel, stride, pad, dilation in sides
+    )
 
 
 def _inner_product(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
@@ -331,7 +336,9 @@ _RULES: dict[str, Callable[[Layer, tuple[Shape, ...]], _Result]] = {
 
 def output_shape(net: Net, blob: str) -> Shape:
     """The shape of the blob named `blob` at the end of the net. Raises ModelError if no layer makes it."""
-    shapes = {top: shape for layer, around in zip(net.layers, infer(net)) for top, shape in zip(layer.tops, around.tops)}
+    shapes = {
+        top: shape for layer, around in zip(net.layers, infer(net)) for top, shape in zip(layer.tops, around.tops)
+    }
     if blob not in shapes:
         raise ModelError(f'the net makes no blob "{blob}"; it makes {", ".join(net.output_names)}')
     return shapes[blob]

@@ -1,7 +1,7 @@
 """Layers and blobs -> an ONNX model, batch norm and scale folded into the convolutions before them.
 
-The graph computes what Caffe computes, also where Caffe is peculiar: pooling windows that hang over the edge, divisors that
-count padding, layers in place, and tops that share memory with their bottoms.
+The graph computes what Caffe computes, also where Caffe is peculiar: pooling windows that hang over the edge, divisors
+that count padding, layers in place, and tops that share memory with their bottoms.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ Float32 = NDArray[np.float32]
 def convert(net: Net, output: str, fold: bool = True) -> bytes:
     """An ONNX model of `net` up to the blob `output`, serialized.
 
-    The model takes float32 (N, C, H, W), N free, under the net's input name, and gives the output blob. With `fold`, batch
-    norm and scale layers disappear into the layer before them; without, each layer stays as it is (to check the folding by).
-    Raises ModelError if no layer makes `output`.
+    The model takes float32 (N, C, H, W), N free, under the net's input name, and gives the output blob. With `fold`,
+    batch norm and scale layers disappear into the layer before them; without, each layer stays as it is (to check the
+    folding by). Raises ModelError if no layer makes `output`.
     """
     if output not in net.blob_names:
         raise ModelError(f'the net makes no blob "{output}"; it makes {", ".join(net.output_names)}')
@@ -64,7 +64,8 @@ def convert(net: Net, output: str, fold: bool = True) -> bytes:
 
 
 def fold_batch_norm(net: Net) -> Net:
-    """The net with every BatchNorm and Scale that directly follows a Convolution or InnerProduct folded into its weights."""
+    """The net with every BatchNorm and Scale that directly follows a Convolution or InnerProduct folded into its
+    weights."""
     layers = list(net.layers)
     index = 0
     while index < len(layers):
@@ -100,7 +101,8 @@ def _batch_norm_statistics(layer: Layer) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def _only_source(layers: list[Layer], index: int) -> int | None:
-    """The index of the layer with foldable weights that makes the blob read by `layers[index]` and read by no other layer."""
+    """The index of the layer with foldable weights that makes the blob read by `layers[index]` and read by no other
+    layer."""
     blob = layers[index].bottoms[0]
     makers = [i for i in range(index) if blob in layers[i].tops]
     if not makers or layers[makers[-1]].type not in ("Convolution", "InnerProduct"):
@@ -135,14 +137,15 @@ def _folded(source: Layer, affine: Layer, factor: NDArray[np.float64], offset: N
 class _Graph:
     """ONNX nodes in the making, and which tensor each Caffe blob holds at this point.
 
-    In Caffe some tops are a second view of their bottom's memory (Split, Flatten, Reshape), and a layer in place writes to
-    that memory for all views. So a blob names a storage, and the storage holds a tensor, which is never changed.
+    In Caffe some tops are a second view of their bottom's memory (Split, Flatten, Reshape), and a layer in place writes
+    to that memory for all views. So a blob names a storage, and the storage holds a tensor, which is never changed.
     """
 
     def __init__(self, input_name: str, input_shape: Shape) -> None:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
-        self.input = helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["N", *input_shape[1:]])
+        shape: list[str | int | None] = ["N", *input_shape[1:]]
+        self.input = helper.make_tensor_value_info(input_name, TensorProto.FLOAT, shape)
         self.storage = {input_name: 0}
         self.shape = {input_name: input_shape}
         self.tensors: list[tuple[str, Shape]] = [(input_name, input_shape)]
@@ -186,7 +189,7 @@ class _Graph:
     def model(self, name: str, output: str) -> Any:
         """The finished ModelProto."""
         self.nodes.append(helper.make_node("Identity", [self.read(output)], [f"output_{output}"]))
-        shape = ["N", *self.shape[output][1:]]
+        shape: list[str | int | None] = ["N", *self.shape[output][1:]]
         result = helper.make_tensor_value_info(f"output_{output}", TensorProto.FLOAT, shape)
         graph = helper.make_graph(self.nodes, name or "net", [self.input], [result], self.initializers)
         imports = [helper.make_opsetid("", OPSET)]
@@ -302,7 +305,9 @@ def _eltwise(graph: _Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]
 
 
 def _softmax(graph: _Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
-    return [graph.op("Softmax", inputs[0], axis=canonical_axis(layer, layer.param.softmax_param.axis, len(shapes.tops[0])))]
+    return [
+        graph.op("Softmax", inputs[0], axis=canonical_axis(layer, layer.param.softmax_param.axis, len(shapes.tops[0])))
+    ]
 
 
 def _unary(kind: str) -> _Operator:
@@ -342,7 +347,8 @@ def _padded_pool(
 
 
 def _divisors(side: int, count: int, kernel: int, stride: int, pad: int) -> NDArray[np.float64]:
-    """What Caffe's average pooling divides by along one side: the window clipped to the padded input, for each window."""
+    """What Caffe's average pooling divides by along one side: the window clipped to the padded input, for each window.
+    """
     starts = np.arange(count) * stride - pad
     return (np.minimum(starts + kernel, side + pad) - starts).astype(np.float64)
 

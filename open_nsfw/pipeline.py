@@ -1,8 +1,9 @@
 """source -> decode workers -> bounded queue -> engine -> rows, in order.
 
-Each job is a thread with a decoding process of its own. The thread sends a file over, waits for the pixels, and computes the
-forward pass itself where the engine allows that: with one job a core, every core is either decoding or computing, and neither
-waits for the other. An engine that takes one caller, or batches, gets a thread of its own that all jobs feed.
+Each job is a thread with a decoding process of its own. The thread sends a file over, waits for the pixels, and
+computes the forward pass itself where the engine allows that: with one job a core, every core is either decoding or
+computing, and neither waits for the other. An engine that takes one caller, or batches, gets a thread of its own that
+all jobs feed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError
 from open_nsfw.extraction import Extraction
@@ -59,11 +60,11 @@ class Pipeline:
             self._workers.put(worker)
         self._executor = ThreadPoolExecutor(options.jobs, thread_name_prefix="job")
         self._scorer: Future[_Scorer] = Future()
-        self._underway: queue.Queue[Optional[_Underway]] = queue.Queue(WINDOW)
+        self._underway: queue.Queue[_Underway | None] = queue.Queue(WINDOW)
         self._held = _Budget(WINDOW_BYTES)
         self._stopped = threading.Event()
-        self._reader: Optional[threading.Thread] = None
-        self._reader_error: Optional[BaseException] = None
+        self._reader: threading.Thread | None = None
+        self._reader_error: BaseException | None = None
 
     def __enter__(self) -> Pipeline:
         return self
@@ -192,7 +193,9 @@ class Pipeline:
         above = sum(score >= self._options.above for score in scores)
         basis = replace(rows[0], kind="summary", frame=None, seconds=None, error=None)
         if not scores:
-            return [replace(basis, score=None, frames=0, above=0, error="no-pictures: none of its frames could be scored")]
+            return [
+                replace(basis, score=None, frames=0, above=0, error="no-pictures: none of its frames could be scored")
+            ]
         mean = sum(scores) / len(scores)
         return [replace(basis, score=max(scores), max=max(scores), mean=mean, frames=len(scores), above=above)]
 
@@ -233,8 +236,8 @@ class _Scorer:
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
-        self._waiting: queue.Queue[Union[tuple[Pixels, Future[float]], None]] = queue.Queue()
-        self._thread: Optional[threading.Thread] = None
+        self._waiting: queue.Queue[tuple[Pixels, Future[float]] | None] = queue.Queue()
+        self._thread: threading.Thread | None = None
         if not classifier.engine.concurrent:
             self._thread = threading.Thread(target=self._serve, name="scorer", daemon=True)
             self._thread.start()
@@ -278,7 +281,12 @@ class _Scorer:
 
 
 def _basis(item: Item) -> Row:
-    return Row(path=item.path, member=item.member, bytes=item.size if item.data is None else len(item.data), modified=item.modified)
+    return Row(
+        path=item.path,
+        member=item.member,
+        bytes=item.size if item.data is None else len(item.data),
+        modified=item.modified,
+    )
 
 
 def _next_frame(rows: list[Row]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ MEAN_BGR = (104, 117, 123)
 
 
 def resized_pixels(source: Source, limits: Limits = Limits()) -> Pixels:
-    """A picture after Yahoo's resize and JPEG round trip: uint8 (256, 256, 3), RGB, 0..255. Raises as `load_image` does."""
+    """A picture after Yahoo's resize and JPEG round trip: uint8 (256, 256, 3), RGB, 0..255. Raises as `load_image`
+    does."""
     from open_nsfw.decode import round_trip
 
     return np.asarray(round_trip(load_image(source, limits)))
@@ -63,7 +64,9 @@ def load_image(source: Source, limits: Limits = Limits()) -> Image.Image:
         return decode(read_bytes(source, limits), limits)
     if hasattr(source, "read"):
         return decode(read_stream(source, limits), limits)
-    raise TypeError(f"a path, bytes, a binary file, a Pillow image or a uint8 array is needed, not {type(source).__name__}")
+    raise TypeError(
+        f"a path, bytes, a binary file, a Pillow image or a uint8 array is needed, not {type(source).__name__}"
+    )
 
 
 def image_from_array(array: Any) -> Image.Image:

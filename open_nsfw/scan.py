@@ -1,14 +1,14 @@
-"""One run of the command: sources -> pipeline -> writer, with a count, a progress bar, and an orderly end on a signal."""
+"""One run of the command: sources -> pipeline -> writer, with a count, a progress bar, and an orderly end on a signal.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from open_nsfw.outputs import Row, label
 from open_nsfw.pipeline import Pipeline, PipelineOptions
@@ -58,7 +58,7 @@ class Interruption:
     """SIGINT and SIGTERM as a request to finish what is under way; a second one ends at once."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
-        self.signal: Optional[int] = None
+        self.signal: int | None = None
         self._stop = stop
 
     def __enter__(self) -> Interruption:
@@ -81,7 +81,7 @@ def run(
     load: Callable[[], Classifier],
     options: PipelineOptions,
     write: Callable[[list[Row]], None],
-) -> Optional[int]:
+) -> int | None:
     """Score `items` and hand the rows of each to `write`. The signal that cut it short, or None.
 
     Decoding begins while `load` brings up the model. Raises SetupError, and OutputError from `write`.
@@ -97,7 +97,7 @@ def run(
 class Reporter:
     """Tells people on stderr: failures as they come, the progress where someone watches, and a summary at the end."""
 
-    def __init__(self, quiet: bool, single: bool, total: Optional[Callable[[], Optional[int]]] = None) -> None:
+    def __init__(self, quiet: bool, single: bool, total: Callable[[], int | None] | None = None) -> None:
         self.tally = Tally()
         self._quiet, self._single = quiet, single
         self._bar = None if quiet or single or not sys.stderr.isatty() else _progress_bar()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, BinaryIO
 
 from open_nsfw.decode import check_pixels
 from open_nsfw.errors import InputError
@@ -11,11 +11,11 @@ from open_nsfw.extraction import Extraction, too_many_frames
 from open_nsfw.frames import Picture, picture
 
 
-def video_pictures(source: Union[str, BinaryIO], options: Extraction) -> Iterator[Picture]:
+def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Picture]:
     """A video's frames, one every `options.frames.every_seconds`, the first and the last ones always.
 
-    Time is the frame's own (its presentation time), so a variable frame rate is no matter. Raises InputError if there is no
-    picture at all, and after the last good frame where the file breaks off.
+    Time is the frame's own (its presentation time), so a variable frame rate is no matter. Raises InputError if there
+    is no picture at all, and after the last good frame where the file breaks off.
     """
     av = _import_av()
     try:
@@ -33,9 +33,9 @@ def video_pictures(source: Union[str, BinaryIO], options: Extraction) -> Iterato
 
 def _sampled(av: Any, container: Any, stream: Any, options: Extraction) -> Iterator[Picture]:
     due, count, scored = 0.0, 0, 0
-    last: Optional[tuple[Any, int, float]] = None
-    start: Optional[float] = None
-    problem: Optional[InputError] = None
+    last: tuple[Any, int, float] | None = None
+    start: float | None = None
+    problem: InputError | None = None
     frames = container.decode(stream)
     while problem is None:
         try:
