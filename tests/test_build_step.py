@@ -16,6 +16,7 @@ import sys
 import tarfile
 import venv
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -36,7 +37,9 @@ SOURCES = (
     "nsfw_model",
 )
 
-setuptools = pytest.importorskip("setuptools", reason="setuptools is not installed (it comes with the extra `test`)")
+pytest.importorskip(
+    "setuptools.command.build", reason="setuptools 62.4 or newer is needed (it comes with the extra `test`)"
+)
 
 
 def load_setup() -> ModuleType:
@@ -226,8 +229,9 @@ def build_hook(checkout: Path, hook: str, environ: dict[str, str]) -> subprocess
 
 def need_setuptools(major: int) -> None:
     """Skip where setuptools is older than what pyproject.toml asks of a build."""
-    if int(setuptools.__version__.split(".")[0]) < major:
-        pytest.skip(f"setuptools {setuptools.__version__} is installed; the build needs {major} (extra `test`)")
+    installed = version("setuptools")
+    if int(installed.split(".")[0]) < major:
+        pytest.skip(f"setuptools {installed} is installed; the build needs {major} (extra `test`)")
 
 
 def real_weights() -> Path:
