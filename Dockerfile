@@ -1,13 +1,14 @@
-# docker build -t open_nsfw .                            scores with ONNX Runtime, on Debian 13 (the last stage is the default)
-# docker build -t open_nsfw --target caffe .             scores with real pycaffe, on Debian 11: its Python 3.9 is pycaffe's last
+# docker build -t open_nsfw .                     scores with ONNX Runtime, on Debian 13 (the last stage is the default)
+# docker build -t open_nsfw --target caffe .      scores with real pycaffe, on Debian 11, whose Python 3.9 pycaffe needs
 # docker run --volume=$(pwd):/workspace open_nsfw classify_nsfw test_image.jpg
 #
-# For each of the two, a stage with pip's leftovers fills /opt/open_nsfw, and the image takes that folder alone. It is a virtual
-# environment, because Debian lets nobody but its own packages write into its Python.
+# For each of the two, a stage with pip's leftovers fills /opt/open_nsfw, and the image takes that folder alone. It is a
+# virtual environment, because Debian lets nobody but its own packages write into its Python.
 #
 # What the image sets for the command:
-#   OPEN_NSFW_MODEL_DIR   the packaged model, for a checkout mounted at /workspace whose own nsfw_model/ has no weights
-#   OPEN_NSFW_CACHE       where the converted model lies already, so that the first run is as fast as the next
+#   OPEN_NSFW_MODEL_DIR    the packaged model, for a checkout mounted at /workspace whose own nsfw_model/ has no weights
+#   OPEN_NSFW_CACHE        where the converted model lies already, so that the first run is as fast as the next
+#   ORT_DISABLE_TELEMETRY  newer releases of ONNX Runtime report to their maker unless told not to
 
 FROM debian:bullseye-slim AS caffe-build
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv
@@ -23,6 +24,7 @@ COPY --from=caffe-build /opt/open_nsfw /opt/open_nsfw
 ENV PATH=/opt/open_nsfw/bin:$PATH \
     OPEN_NSFW_MODEL_DIR=/opt/open_nsfw/model \
     OPEN_NSFW_CACHE=/var/cache/open_nsfw \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1
 RUN useradd --uid 1000 --create-home open_nsfw && install --directory --owner=open_nsfw /var/cache/open_nsfw
 USER 1000
@@ -43,6 +45,7 @@ COPY --from=build /opt/open_nsfw /opt/open_nsfw
 ENV PATH=/opt/open_nsfw/bin:$PATH \
     OPEN_NSFW_MODEL_DIR=/opt/open_nsfw/model \
     OPEN_NSFW_CACHE=/var/cache/open_nsfw \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1
 RUN useradd --uid 1000 --create-home open_nsfw && install --directory --owner=open_nsfw /var/cache/open_nsfw
 USER 1000

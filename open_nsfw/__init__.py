@@ -1,9 +1,9 @@
 """Yahoo's open_nsfw network: the probability that a picture is pornographic, to the last digit.
 
-    import open_nsfw
-    model = open_nsfw.load_model()
-    model.score("picture.jpg")          # 0.0129502...
-    list(model.scores(["a.jpg", "b.png"]))
+import open_nsfw
+model = open_nsfw.load_model()
+model.score("picture.jpg")          # 0.0129502...
+list(model.scores(["a.jpg", "b.png"]))
 """
 
 from __future__ import annotations

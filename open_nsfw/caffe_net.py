@@ -204,12 +204,21 @@ def _check_type(parameter: Any) -> None:
 
 
 def _check_blob_order(layers: list[Layer], input_name: str) -> None:
-    made = {input_name}
+    """Caffe's rules for a net: blobs are made before they are read, by one layer each. A layer in place takes over its
+    blob only if nothing else has read it (Caffe would have given each reader a copy of another name)."""
+    readers = {input_name: 0}
     for layer in layers:
         for bottom in layer.bottoms:
-            if bottom not in made:
+            if bottom not in readers:
                 raise layer.error(f'reads the blob "{bottom}", which no layer before it makes')
-        made.update(layer.tops)
+            readers[bottom] += 1
+        for index, top in enumerate(layer.tops):
+            in_place = index < len(layer.bottoms) and layer.bottoms[index] == top
+            if top in readers and not in_place:
+                raise layer.error(f'makes the blob "{top}", which a layer before it makes already')
+            if in_place and readers[top] > 1:
+                raise layer.error(f'overwrites the blob "{top}", which another layer has read')
+            readers[top] = 0
 
 
 def _in_test_phase(parameter: Any) -> bool:

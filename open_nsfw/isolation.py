@@ -169,11 +169,15 @@ class DecodeWorker:
 
 
 def _start_process(options: Extraction) -> Process:
-    root = str(Path(__file__).resolve().parent.parent)
-    # The worker must import this very package, wherever the parent found it.
-    start = f"import sys; sys.path.insert(0, {root!r}); from open_nsfw import decode_worker; sys.exit(decode_worker.main(sys.argv[1:]))"
+    # The worker takes over the parent's import path, so that it has this very package, wherever the parent found it, and
+    # need not look for packages itself (-S), which is a third of the time that Python takes to start.
+    paths = [str(Path(__file__).resolve().parent.parent), *sys.path]
+    start = (
+        f"import sys; sys.path[:] = {paths!r}; from open_nsfw import decode_worker; "
+        "sys.exit(decode_worker.main(sys.argv[1:]))"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-c", start, options.to_json()],
+        [sys.executable, "-S", "-c", start, options.to_json()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # libtiff and others print there what the row says anyway

@@ -42,6 +42,8 @@ def infer(net: Net) -> list[LayerShapes]:
     for layer in net.layers:
         bottoms = tuple(known[name] for name in layer.bottoms)
         _check_counts(layer)
+        if layer.type not in _IN_PLACE and set(layer.tops) & set(layer.bottoms):
+            raise layer.unsupported("it does not work in place: give its top another name")
         tops, blobs = _RULES[layer.type](layer, bottoms)
         if any(min(top, default=1) < 1 for top in tops):
             raise layer.error(
@@ -83,6 +85,8 @@ def _check_counts(layer: Layer) -> None:
         raise layer.unsupported(f"it has {len(layer.tops)} tops, {tops} are supported")
 
 
+# Types that Caffe computes rightly where top and bottom are one blob; others read what they have overwritten.
+_IN_PLACE = frozenset({"BatchNorm", "Dropout", "ELU", "PReLU", "ReLU", "Scale", "Sigmoid", "Softmax", "TanH"})
 _ANY = 10**6
 _BOTTOM_COUNTS = {"Concat": (1, _ANY), "Convolution": (1, _ANY), "Eltwise": (2, _ANY), "Scale": (1, 2)}
 
@@ -98,8 +102,7 @@ def canonical_axis(layer: Layer, axis: int, rank: int) -> int:
 
 
 def _pair(layer: Layer, param: Any, name: str, default: int | None) -> tuple[int, int]:
-    """A window setting in either spelling: `NAME` (once or twice; `kernel_size` for the kernel) or `NAME_h`, `NAME_w`.
-    """
+    """A window setting in either spelling: `NAME` (once or twice; `kernel_size` for the kernel) or `NAME_h`, `NAME_w`."""
     plain, tall, wide = ("kernel_size" if name == "kernel" else name), f"{name}_h", f"{name}_w"
     fields = param.DESCRIPTOR.fields_by_name
     if tall in fields and (param.HasField(tall) or param.HasField(wide)):
@@ -157,12 +160,6 @@ def scale_axes(layer: Layer, bottom: Shape) -> tuple[int, int]:
     return axis, end
 
 
-def uses_global_stats(layer: Layer) -> bool:
-    """Whether a BatchNorm layer normalises by its stored mean and variance: in a test net the default."""
-    param = layer.param.batch_norm_param
-    return bool(param.use_global_stats) if param.HasField("use_global_stats") else True
-
-
 # ---------------------------------------------------------------------------------------------------- rules by type
 
 _Result = tuple[Sequence[Shape], Sequence[Shape]]
@@ -203,6 +200,9 @@ def _inner_product(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 
 def _batch_norm(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
+    param = layer.param.batch_norm_param
+    if param.HasField("use_global_stats") and not param.use_global_stats:
+        raise layer.unsupported("use_global_stats: false would make a score depend on the other pictures of its batch")
     channels = bottoms[0][1] if len(bottoms[0]) > 1 else 1
     return [bottoms[0]], [(channels,), (channels,), (1,)]
 

@@ -28,7 +28,6 @@ from open_nsfw.net_shapes import (
     infer,
     pooling_window,
     scale_axes,
-    uses_global_stats,
 )
 
 # Every operator used here is in opset 17 and IR version 8, which ONNX Runtime has read since 1.12.
@@ -81,7 +80,7 @@ def fold_batch_norm(net: Net) -> Net:
 
 def _channel_affine(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """(factor, offset) for each channel, float64, if all the layer does is y = factor * x + offset along axis 1."""
-    if layer.type == "BatchNorm" and uses_global_stats(layer):
+    if layer.type == "BatchNorm":
         mean, deviation = _batch_norm_statistics(layer)
         return 1 / deviation, -mean / deviation
     if layer.type != "Scale" or len(layer.bottoms) != 1:
@@ -240,15 +239,8 @@ def _per_channel(values: NDArray[Any], rank: int) -> Float32:
 
 def _batch_norm(graph: _Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
     rank = len(shapes.bottoms[0])
-    if uses_global_stats(layer):
-        mean, deviation = (_per_channel(values, rank) for values in _batch_norm_statistics(layer))
-        centred = graph.op("Sub", inputs[0], graph.constant(mean))
-        return [graph.op("Div", centred, graph.constant(deviation))]
-    axes = [axis for axis in range(rank) if axis != 1]
-    centred = graph.op("Sub", inputs[0], graph.op("ReduceMean", inputs[0], axes=axes))
-    variance = graph.op("ReduceMean", graph.op("Mul", centred, centred), axes=axes)
-    shifted = graph.op("Add", variance, graph.constant(layer.param.batch_norm_param.eps))
-    return [graph.op("Div", centred, graph.op("Sqrt", shifted))]
+    mean, deviation = (_per_channel(values, rank) for values in _batch_norm_statistics(layer))
+    return [graph.op("Div", graph.op("Sub", inputs[0], graph.constant(mean)), graph.constant(deviation))]
 
 
 def _scale(graph: _Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
@@ -318,37 +310,41 @@ def _unary(kind: str) -> _Operator:
 
 
 def _pooling(graph: _Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
-    size, windows = shapes.bottoms[0][2:], shapes.tops[0][2:]
-    window = pooling_window(layer, shapes.bottoms[0])
-    ends = tuple(
-        max((count - 1) * stride + kernel - side - pad, 0)
-        for side, count, kernel, stride, pad in zip(size, windows, window.kernel, window.stride, window.pad)
-    )
+    window, counts = pooling_window(layer, shapes.bottoms[0]), shapes.tops[0][2:]
+    sides = list(zip(shapes.bottoms[0][2:], counts, window.kernel, window.stride, window.pad))
     if enum_name(layer.param.pooling_param, "pool") == "MAX":
-        return [_padded_pool(graph, "MaxPool", inputs[0], window, ends, LOWEST)]
-    mean = _padded_pool(graph, "AveragePool", inputs[0], window, ends, 0.0, count_include_pad=1)
-    divisors = [_divisors(*each) for each in zip(size, windows, window.kernel, window.stride, window.pad)]
-    area = math.prod(window.kernel)
+        return [_caffe_pool(graph, "MaxPool", inputs[0], window, sides, LOWEST)]
+    mean = _caffe_pool(graph, "AveragePool", inputs[0], window, sides, 0.0, count_include_pad=1)
+    divisors = [_divisors(*side) for side in sides]
     with np.errstate(divide="ignore"):  # Caffe divides nothing by nothing too
-        correction = area / np.multiply.outer(divisors[0], divisors[1])
+        correction = math.prod(window.kernel) / np.multiply.outer(divisors[0], divisors[1])
     return [mean if (correction == 1).all() else graph.op("Mul", mean, graph.constant(correction))]
 
 
-def _padded_pool(
-    graph: _Graph, kind: str, tensor: str, window: Window, ends: tuple[int, ...], fill: float, **attributes: Any
+_Side = tuple[int, int, int, int, int]  # of the input, windows, kernel, stride, pad; all in pixels but the second
+
+
+def _caffe_pool(
+    graph: _Graph, kind: str, tensor: str, window: Window, sides: list[_Side], empty: float, **attributes: Any
 ) -> str:
-    """A pooling node with Caffe's padding at the start and as much at the end as the last window needs."""
-    pads = window.pad + ends
-    if any(end >= kernel for end, kernel in zip(ends, window.kernel)):  # more than an ONNX pooling node may pad
-        all_axes = graph.constant([0, 0, *window.pad, 0, 0, *ends], np.int64)
-        tensor = graph.op("Pad", tensor, all_axes, graph.constant(fill))
-        pads = (0, 0, 0, 0)
-    return graph.op(kind, tensor, kernel_shape=window.kernel, strides=window.stride, pads=pads, **attributes)
+    """A pooling node with as many windows as Caffe has: padding at the end for those that hang over the edge, and the
+    value `empty` for those that lie wholly beyond it."""
+    touching = [min(count, -(-(side + pad) // stride)) for side, count, _, stride, pad in sides]
+    ends = [
+        max((count - 1) * stride + kernel - side - pad, 0)
+        for count, (side, _, kernel, stride, pad) in zip(touching, sides)
+    ]
+    pooled = graph.op(
+        kind, tensor, kernel_shape=window.kernel, strides=window.stride, pads=[*window.pad, *ends], **attributes
+    )
+    beyond = [count - some for some, (_, count, *_) in zip(touching, sides)]
+    if not any(beyond):
+        return pooled
+    return graph.op("Pad", pooled, graph.constant([0] * 6 + beyond, np.int64), graph.constant(empty))
 
 
 def _divisors(side: int, count: int, kernel: int, stride: int, pad: int) -> NDArray[np.float64]:
-    """What Caffe's average pooling divides by along one side: the window clipped to the padded input, for each window.
-    """
+    """What Caffe's average pooling divides by along one side: the window clipped to the padded input, for each window."""
     starts = np.arange(count) * stride - pad
     return (np.minimum(starts + kernel, side + pad) - starts).astype(np.float64)
 

@@ -17,7 +17,7 @@ import math
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,7 @@ from tests import caffe_reference
 from tests.pictures import skimage_folder
 
 # score -> the photo that is moved there; no two neighbours from the same photo
-TARGETS: Dict[float, str] = {
+TARGETS: dict[float, str] = {
     0.05: "chelsea.png",
     0.1: "coffee.png",
     0.19: "rocket.jpg",
@@ -67,7 +67,7 @@ def start_pixels(name: str) -> np.ndarray:
     """float32 (256, 256, 3), RGB 0..255: the photo as the recipe squeezes it."""
     side = caffe_reference.SIDE
     with Image.open(skimage_folder() / name) as image:
-        return np.asarray(image.convert("RGB").resize((side, side), Image.BILINEAR), dtype=np.float32)
+        return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR), dtype=np.float32)
 
 
 def as_file(pixels: np.ndarray) -> bytes:
@@ -78,7 +78,7 @@ def as_file(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def logit_and_gradient(jpeg: bytes, net: Any) -> Tuple[float, np.ndarray]:
+def logit_and_gradient(jpeg: bytes, net: Any) -> tuple[float, np.ndarray]:
     """The logit of a file and its gradient for the file's pixels, float32 (256, 256, 3) RGB."""
     data = net.blobs[net.inputs[0]]
     data.data[...] = caffe_reference.input_blob(io.BytesIO(jpeg), net)  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def push(name: str, target: float, net: Any) -> bytes:
     return best
 
 
-def make_pushed_pictures(model_def: str, weights: str, folder: Path) -> List[Path]:
+def make_pushed_pictures(model_def: str, weights: str, folder: Path) -> list[Path]:
     """Write one JPEG for each target into `folder` and return the paths."""
     net = load_net(model_def, weights)
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ import struct
 import sys
 import zlib
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -50,28 +50,27 @@ def skimage_folder() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def list_pictures(folder: Path) -> List[Path]:
+def list_pictures(folder: Path) -> list[Path]:
     """The pictures directly inside a folder, sorted by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
-def fidelity_pictures(data: Path = DATA) -> Dict[str, Path]:
+def fidelity_pictures(data: Path = DATA) -> dict[str, Path]:
     """Every picture of the three groups: golden name -> path."""
     folders = {"skimage": skimage_folder(), "pictures": data / "pictures", "pushed": data / "pushed"}
     return {f"{group}/{path.name}": path for group, folder in folders.items() for path in list_pictures(folder)}
 
 
-
 def photo(size: tuple[int, int] = LARGE) -> Image.Image:
     """The coffee cup, RGB, cropped to 4:3 and reduced to `size` (width, height)."""
     with Image.open(skimage_folder() / PHOTO) as image:
-        return image.convert("RGB").resize(size, Image.LANCZOS, box=(0, 0, 533, 400))
+        return image.convert("RGB").resize(size, Image.Resampling.LANCZOS, box=(0, 0, 533, 400))
 
 
 def encode(image: Image.Image, form: str, **options: object) -> bytes:
     """The image as a file's bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, format=form, **options)  # type: ignore[arg-type]
+    image.save(buffer, format=form, **options)
     return buffer.getvalue()
 
 
@@ -137,7 +136,7 @@ def as_ycck(jpeg: bytes) -> bytes:
     return jpeg[: start + 15] + b"\x02" + jpeg[start + 16 :]
 
 
-def frames(count: int = 3, size: tuple[int, int] = TINY) -> List[Image.Image]:
+def frames(count: int = 3, size: tuple[int, int] = TINY) -> list[Image.Image]:
     """An animation whose first frame is the photo and whose others are it turned about."""
     return [photo(size).rotate(180 * index // count) for index in range(count)]
 
@@ -155,7 +154,7 @@ def palette(colours: int, size: tuple[int, int] = LARGE) -> Image.Image:
 
 def thin(size: tuple[int, int]) -> Image.Image:
     """A very long strip of the photo."""
-    return photo().resize(size, Image.BILINEAR)
+    return photo().resize(size, Image.Resampling.BILINEAR)
 
 
 def exif_rotated() -> bytes:
@@ -172,7 +171,7 @@ def with_profile() -> bytes:
     return encode(photo(), "JPEG", icc_profile=bytes(profile))
 
 
-JPEGS: Dict[str, Callable[[], bytes]] = {
+JPEGS: dict[str, Callable[[], bytes]] = {
     "baseline.jpg": lambda: encode(photo(), "JPEG", quality=85),
     "progressive.jpg": lambda: encode(photo(), "JPEG", progressive=True),
     "subsampling-444.jpg": lambda: encode(photo(), "JPEG", subsampling=0),
@@ -188,7 +187,7 @@ JPEGS: Dict[str, Callable[[], bytes]] = {
     "tall-20x300.png": lambda: encode(photo((20, 300)), "PNG"),
     "stereo.mpo": lambda: animation("MPO"),
 }
-PNGS: Dict[str, Callable[[], bytes]] = {
+PNGS: dict[str, Callable[[], bytes]] = {
     "rgb.png": lambda: encode(photo(SMALL), "PNG"),
     "rgb-transparent-colour.png": lambda: encode(photo(SMALL), "PNG", transparency=(0, 0, 0)),
     "rgba.png": lambda: encode(with_alpha(SMALL), "PNG"),
@@ -209,7 +208,7 @@ PNGS: Dict[str, Callable[[], bytes]] = {
     "wide-3000x2.png": lambda: encode(thin((3000, 2)), "PNG"),
     "tall-2x3000.png": lambda: encode(thin((2, 3000)), "PNG"),
 }
-TIFFS: Dict[str, Callable[[], bytes]] = {
+TIFFS: dict[str, Callable[[], bytes]] = {
     "lzw.tif": lambda: encode(photo(SMALL), "TIFF", compression="tiff_lzw"),
     "deflate.tif": lambda: encode(photo(SMALL), "TIFF", compression="tiff_adobe_deflate"),
     "jpeg-inside.tif": lambda: encode(photo(), "TIFF", compression="jpeg"),
@@ -229,7 +228,7 @@ TIFFS: Dict[str, Callable[[], bytes]] = {
     "float-out-of-range.tif": lambda: tiff_from_samples((grey_16bit(TINY) / 100 - 150).astype(np.float32)),
     "rgb-16bit.tif": lambda: tiff_from_samples(colour_16bit(3, TINY)),
 }
-OTHERS: Dict[str, Callable[[], bytes]] = {
+OTHERS: dict[str, Callable[[], bytes]] = {
     "still.gif": lambda: encode(palette(128, SMALL), "GIF"),
     "transparent.gif": lambda: encode(palette(64, SMALL), "GIF", transparency=3),
     "animated.gif": lambda: animation("GIF", duration=100, loop=0),
@@ -245,10 +244,10 @@ OTHERS: Dict[str, Callable[[], bytes]] = {
     "one-pixel.jpg": lambda: encode(photo((1, 1)), "JPEG"),
     "one-pixel.gif": lambda: encode(photo((1, 1)), "GIF"),
 }
-PICTURES: Dict[str, Callable[[], bytes]] = {**JPEGS, **PNGS, **TIFFS, **OTHERS}
+PICTURES: dict[str, Callable[[], bytes]] = {**JPEGS, **PNGS, **TIFFS, **OTHERS}
 
 
-def make_pictures(folder: Path) -> List[Path]:
+def make_pictures(folder: Path) -> list[Path]:
     """Write every picture of the second group into `folder`; same Pillow, same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, build in PICTURES.items():

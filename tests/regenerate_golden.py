@@ -15,12 +15,12 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy
 import PIL
 import skimage
-from PIL import Image, features
+from PIL import UnidentifiedImageError, features
 
 from tests import caffe_reference
 from tests.pictures import DATA, fidelity_pictures, list_pictures, sha256
@@ -28,17 +28,17 @@ from tests.pictures import DATA, fidelity_pictures, list_pictures, sha256
 GOLDEN = DATA / "golden_scores.json"
 
 
-def golden_row(name: str, path: Path, net: Any) -> Dict[str, Any]:
+def golden_row(name: str, path: Path, net: Any) -> dict[str, Any]:
     """name, sha256, and the score from real Caffe as the float32 it is, written out in full."""
-    row: Dict[str, Any] = {"name": name, "sha256": sha256(path)}
+    row: dict[str, Any] = {"name": name, "sha256": sha256(path)}
     try:
         row["score"] = caffe_reference.score(path, net)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         row.update(score=None, error=type(error).__name__)
     return row
 
 
-def all_pictures(also: List[Path]) -> Dict[str, Path]:
+def all_pictures(also: list[Path]) -> dict[str, Path]:
     """The fidelity set, and what other scikit-images have beyond it."""
     pictures = fidelity_pictures()
     for folder in also:
@@ -49,7 +49,7 @@ def all_pictures(also: List[Path]) -> Dict[str, Path]:
     return dict(sorted(pictures.items()))
 
 
-def header(model_def: Path, weights: Path) -> Dict[str, Any]:
+def header(model_def: Path, weights: Path) -> dict[str, Any]:
     """What the scores were made with."""
     return {
         "caffe": caffe_reference.caffe.__version__,
@@ -63,14 +63,14 @@ def header(model_def: Path, weights: Path) -> Dict[str, Any]:
     }
 
 
-def golden(model_def: Path, weights: Path, also: List[Path]) -> Dict[str, Any]:
+def golden(model_def: Path, weights: Path, also: list[Path]) -> dict[str, Any]:
     """The whole golden file as one object."""
     net = caffe_reference.load_net(model_def, weights)
     rows = [golden_row(name, path, net) for name, path in all_pictures(also).items()]
     return {"made_with": header(model_def, weights), "pictures": rows}
 
 
-def as_text(content: Dict[str, Any]) -> str:
+def as_text(content: dict[str, Any]) -> str:
     """JSON with a line for each picture, so that a diff shows which score moved."""
     rows = ",\n".join("    " + json.dumps(row) for row in content["pictures"])
     return '{\n  "made_with": ' + json.dumps(content["made_with"]) + ',\n  "pictures": [\n' + rows + "\n  ]\n}\n"
