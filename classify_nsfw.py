@@ -12,15 +12,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw import __version__
-from open_nsfw.errors import OpenNsfwError, OutputError, UsageError
+from open_nsfw.errors import OpenNsfwError, UsageError
 from open_nsfw.extraction import Extraction, FrameChoice
 from open_nsfw.formats import Limits, is_video, read_head, sniff
 
 if TYPE_CHECKING:
+    from open_nsfw.actions import Sorter
     from open_nsfw.classifier import Classifier
+    from open_nsfw.outputs import OutputOptions, Row
+    from open_nsfw.pipeline import PipelineOptions
+    from open_nsfw.scan import Reporter
 
 COMMAND = "classify_nsfw"
-FAILED_INPUT, BAD_USAGE = 1, 2  # exit statuses
+FAILED_INPUT, BAD_USAGE, ABOVE = 1, 2, 3  # exit statuses
 
 DESCRIPTION = """\
 Print the probability, 0 to 1, that a picture is pornographic, by Yahoo's open_nsfw network.
@@ -33,7 +37,7 @@ examples:
   find . -name '*.jpg' -print0 | classify_nsfw.py --from-list - --format csv
 
 exit status: 0 all scored, 1 some inputs have no score, 2 the command, the model or the output is at fault,
-130 or 143 ended by SIGINT or SIGTERM"""
+3 a score is at or above --fail-above, 130 or 143 ended by SIGINT or SIGTERM"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _add_model_options(result.add_argument_group("model and engine"))
     _add_source_options(result.add_argument_group("what is scored"))
     _add_output_options(result.add_argument_group("what comes out"))
+    _add_verdict_options(result.add_argument_group("what is done about a score"))
     _add_limit_options(result.add_argument_group("limits, against hostile files"))
     return result
 
@@ -106,6 +111,18 @@ def _add_output_options(group: Any) -> None:
     )
 
 
+def _add_verdict_options(group: Any) -> None:
+    group.add_argument("--fail-above", type=_share, metavar="T", help="exit with 3 if any score is T or more")
+    sorting = group.add_mutually_exclusive_group()
+    sorting.add_argument(
+        "--move-above", nargs=2, metavar=("T", "DIR"), help="move files that score T or more into DIR, folders kept"
+    )
+    sorting.add_argument(
+        "--copy-above", nargs=2, metavar=("T", "DIR"), help="copy files that score T or more into DIR, folders kept"
+    )
+    group.add_argument("--dry-run", action="store_true", help="with these: only say what would be moved or copied")
+
+
 def _add_limit_options(group: Any) -> None:
     limits, extraction = Limits(), Extraction()
     group.add_argument(
@@ -121,6 +138,20 @@ def _add_limit_options(group: Any) -> None:
         default=limits.max_pixels,
         metavar="N",
         help="width times height (default 178956970)",
+    )
+    group.add_argument(
+        "--max-archive-bytes",
+        type=_count,
+        default=64 * 1024**3,
+        metavar="N",
+        help="unpacked, of one archive (default 64 GiB)",
+    )
+    group.add_argument(
+        "--max-archive-ratio",
+        type=_positive,
+        default=200.0,
+        metavar="R",
+        help="unpacked to packed size in an archive (default 200)",
     )
     group.add_argument(
         "--max-frames",
@@ -147,6 +178,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"a score from 0 to 1 is needed, not '{text}'")
+    return value
+
+
 def _positive(text: str) -> float:
     try:
         value = float(text)
@@ -167,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.debug:
             raise
         print(f"{COMMAND}: error: {error}", file=sys.stderr)
-        return FAILED_INPUT if isinstance(error, OutputError) and "has gone" in str(error) else BAD_USAGE
+        return BAD_USAGE
 
 
 def _with_gpu_number(arguments: list[str]) -> list[str]:
@@ -189,33 +230,64 @@ def _log_to_stderr() -> None:
 
 def _scan(options: argparse.Namespace) -> int:
     from open_nsfw import scan
-    from open_nsfw.outputs import OutputOptions, open_writer
-    from open_nsfw.pipeline import PipelineOptions
+    from open_nsfw.outputs import open_writer
     from open_nsfw.sources import SourceOptions, Sources, read_list
 
     if not options.inputs and options.from_list is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
-    limits = Limits(options.max_bytes, options.max_pixels)
-    choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
     single = _is_single_picture(options)
-    jobs = 1 if single else options.jobs or _cores()
-    pipeline = PipelineOptions(jobs, Extraction(limits, choice, options.hash, options.max_memory), options.max_seconds)
-    output = OutputOptions(options.format, options.output, single, options.resume, options.overwrite)
+    pipeline = _pipeline_options(options, single)
     reporter = scan.Reporter(options.quiet, single)
-    with open_writer(output) as writer:
-        sources = Sources(
-            _arguments(options, read_list), SourceOptions(hidden=options.hidden, limits=limits), writer.is_done
-        )
+    sorter = _sorter(options, reporter)
+    limits = pipeline.extraction.limits
+    with open_writer(_output_options(options, single)) as writer:
+        settings = SourceOptions(options.hidden, limits, options.max_archive_bytes, options.max_archive_ratio)
+        sources = Sources(_arguments(options, read_list), settings, writer.is_done)
 
-        def write(rows: list[Any]) -> None:
+        def write(rows: list[Row]) -> None:
             writer.write(rows)
             reporter.add(rows)
+            if sorter is not None:
+                sorter.add(rows)
 
         ended_by = scan.run(sources, lambda: _load(options, single), pipeline, write)
     reporter.close(sources.passed_over)
     if ended_by is not None:
         return scan.SIGNAL_STATUS + ended_by
-    return FAILED_INPUT if reporter.tally.failed else 0
+    if options.fail_above is not None and reporter.tally.highest >= options.fail_above:
+        return ABOVE
+    return FAILED_INPUT if reporter.tally.failed or (sorter is not None and sorter.failed) else 0
+
+
+def _pipeline_options(options: argparse.Namespace, single: bool) -> PipelineOptions:
+    from open_nsfw.pipeline import PipelineOptions
+
+    limits = Limits(options.max_bytes, options.max_pixels)
+    choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
+    extraction = Extraction(limits, choice, options.hash, options.max_memory)
+    return PipelineOptions(1 if single else options.jobs or _cores(), extraction, options.max_seconds)
+
+
+def _output_options(options: argparse.Namespace, single: bool) -> OutputOptions:
+    from open_nsfw.outputs import OutputOptions
+
+    return OutputOptions(options.format, options.output, single, options.resume, options.overwrite)
+
+
+def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:
+    request = options.move_above or options.copy_above
+    if request is None:
+        if options.dry_run:
+            raise UsageError("--dry-run goes with --move-above or --copy-above")
+        return None
+    from open_nsfw.actions import Sorter, Sorting
+
+    try:
+        threshold = _share(request[0])
+    except argparse.ArgumentTypeError as error:
+        option = "--move-above" if options.move_above else "--copy-above"
+        raise UsageError(f"{option}: {error}") from None
+    return Sorter(Sorting(threshold, request[1], bool(options.move_above), options.dry_run), reporter.tell)
 
 
 def _load(options: argparse.Namespace, single: bool) -> Classifier:

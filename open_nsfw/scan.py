@@ -30,6 +30,7 @@ class Tally:
     failed: int = 0
     safe: int = 0
     nsfw: int = 0
+    highest: float = -1.0
     started: float = field(default_factory=time.monotonic)
 
     def add(self, row: Row) -> None:
@@ -40,6 +41,7 @@ class Tally:
             self.failed += 1
             return
         self.scored += 1
+        self.highest = max(self.highest, row.score)
         self.safe += row.score < LIKELY_SAFE
         self.nsfw += row.score >= LIKELY_NSFW
 
@@ -111,6 +113,11 @@ class Reporter:
         if self._bar is not None:
             self._bar.update(sum(row.kind != "summary" for row in rows))
             self._bar.set_postfix_str(f"{self.tally.failed} failed", refresh=False)
+
+    def tell(self, line: str) -> None:
+        """What was done about a file, as a line of the command's."""
+        if not self._quiet:
+            self.say(f"{COMMAND}: {line}")
 
     def say(self, line: str) -> None:
         """A line on stderr that leaves the bar whole."""
