@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 COMMAND = "classify_nsfw"
 FAILED_INPUT, BAD_USAGE, ABOVE = 1, 2, 3  # exit statuses
 
+LEAST_MEMORY = 256 * 1024**2  # bytes; with less, Python and Pillow alone would not fit
+
 DESCRIPTION = """\
 Print the probability, 0 to 1, that a picture is pornographic, by Yahoo's open_nsfw network.
 Below 0.2 a picture is likely safe, above 0.8 likely not; the middle is for a policy or a person."""
@@ -165,7 +167,7 @@ def _add_limit_options(group: Any) -> None:
     )
     group.add_argument(
         "--max-memory",
-        type=_count,
+        type=_memory,
         default=extraction.max_memory,
         metavar="N",
         help="bytes a decoder may use (default 3 GiB)",
@@ -176,6 +178,12 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, not '{text}'")
     return int(text)
+
+
+def _memory(text: str) -> int:
+    if (value := _count(text)) < LEAST_MEMORY:
+        raise argparse.ArgumentTypeError(f"a decoder needs at least {LEAST_MEMORY} bytes, not '{text}'")
+    return value
 
 
 def _share(text: str) -> float:

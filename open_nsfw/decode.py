@@ -18,6 +18,8 @@ from PIL import Image, UnidentifiedImageError
 from open_nsfw.errors import InputError
 from open_nsfw.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff
 
+OUT_OF_MEMORY = "decoding takes more memory than it may (--max-memory)"
+
 
 def open_image(data: bytes, limits: Limits = Limits()) -> Image.Image:
     """Open an encoded picture without decoding its pixels yet.
@@ -63,9 +65,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises InputError: `truncated`, `undecodable`, or `out-of-memory`.
     """
     try:
-        return image.convert("RGB")
-    except MemoryError:
-        raise InputError("out-of-memory", f"{image.width} x {image.height} pixels do not fit into memory") from None
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")  # which copies even where nothing is to be done
     except Exception as error:  # noqa: BLE001  plug-ins raise anything on a hostile file
         raise _decoder_error(image.format or "picture", error) from error
 
@@ -106,6 +107,6 @@ def _load_plugin(kind: str) -> None:
 def _decoder_error(kind: str, error: Exception) -> InputError:
     """What a decoder had to say, as one line."""
     if isinstance(error, MemoryError):
-        return InputError("out-of-memory", f"decoding this {kind} file takes more memory than it may (--max-memory)")
+        return InputError("out-of-memory", OUT_OF_MEMORY)
     reason = " ".join(str(error).split()) or type(error).__name__
     return InputError("truncated" if "truncated" in reason else "undecodable", f"a damaged {kind} file: {reason}")

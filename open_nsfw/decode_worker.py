@@ -19,12 +19,12 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
+from open_nsfw.decode import OUT_OF_MEMORY
 from open_nsfw.errors import InputError
 from open_nsfw.extraction import Extraction, receive, send
 from open_nsfw.formats import is_video, read_bytes, read_head
 from open_nsfw.frames import pictures
 
-OUT_OF_MEMORY = "decoding takes more memory than it may (--max-memory)"
 
 
 def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream: BinaryIO) -> None:

@@ -62,7 +62,7 @@ def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[
     scored."""
     wanted = options.frames.indices(total)
     chosen, last = set(wanted[: options.frames.max_frames]), wanted[: options.frames.max_frames][-1]
-    milliseconds: float | None = 0.0
+    milliseconds: float | None = 0.0 if "duration" in image.info else None
     for index in range(last + 1):
         _seek(image, index)
         if index in chosen:

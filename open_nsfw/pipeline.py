@@ -122,8 +122,6 @@ class Pipeline:
                 if self._stopped.is_set():
                     continue
                 break
-            if self._stopped.is_set():
-                underway.rows.cancel()
             try:
                 yield underway.rows.result()
             except CancelledError:
@@ -155,7 +153,9 @@ class Pipeline:
                     return
 
     def _rows(self, item: Item) -> list[Row]:
-        """All rows of one item."""
+        """All rows of one item. Raises CancelledError if the run is over before the item's turn."""
+        if self._stopped.is_set():
+            raise CancelledError
         basis = _basis(item)
         if item.error is not None:
             return [replace(basis, **self._model(), error=_error_text(item.error))]

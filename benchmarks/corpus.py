@@ -1,0 +1,64 @@
+"""Harmless pictures for the benchmarks, made from the photographs that scikit-image ships."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PHOTOS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png", "retina.jpg")
+WEB_SIDES = (640, 1280)  # pixels, the longer side of a picture on a web page
+PHOTO_SIZE = (4000, 3000)  # 12 megapixels, as phones take them
+SEED = 2016
+
+
+def web_pictures(folder: Path, count: int) -> list[Path]:
+    """`count` JPEG files of 640 to 1280 pixels, quality 85."""
+    random = np.random.default_rng(SEED)
+    sources = _photographs()
+    paths = []
+    for index in range(count):
+        image = _variation(sources[index % len(sources)], random)
+        side = int(random.integers(WEB_SIDES[0], WEB_SIDES[1] + 1))
+        size = (side, side * 3 // 4) if index % 3 else (side * 3 // 4, side)
+        paths.append(_save(image.resize(size, Image.Resampling.BICUBIC), folder / f"web-{index:05d}.jpg", 85))
+    return paths
+
+
+def photo_pictures(folder: Path, count: int) -> list[Path]:
+    """`count` JPEG files of 12 megapixels, quality 92, with the fine grain of a camera's sensor."""
+    random = np.random.default_rng(SEED + 1)
+    sources = _photographs()
+    paths = []
+    for index in range(count):
+        image = _variation(sources[index % len(sources)], random).resize(PHOTO_SIZE, Image.Resampling.BICUBIC)
+        grain = random.normal(0, 4, (PHOTO_SIZE[1] // 4, PHOTO_SIZE[0] // 4, 1)).repeat(4, 0).repeat(4, 1)
+        noisy = np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
+        paths.append(_save(Image.fromarray(noisy), folder / f"photo-{index:05d}.jpg", 92))
+    return paths
+
+
+def _photographs() -> list[Image.Image]:
+    import skimage
+
+    data = Path(skimage.__file__).parent / "data"
+    return [Image.open(data / name).convert("RGB") for name in PHOTOS if (data / name).exists()]
+
+
+def _variation(image: Image.Image, random: np.random.Generator) -> Image.Image:
+    """A random crop of at least 60 % a side, mirrored half of the time."""
+    width, height = (int(side * random.uniform(0.6, 1.0)) for side in image.size)
+    left, top = int(random.integers(0, image.width - width + 1)), int(random.integers(0, image.height - height + 1))
+    cut = image.crop((left, top, left + width, top + height))
+    return cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else cut
+
+
+def _save(image: Image.Image, path: Path, quality: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        partial = path.with_suffix(".part")
+        image.save(partial, format="JPEG", quality=quality)
+        os.replace(partial, path)
+    return path
