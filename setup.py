@@ -10,6 +10,7 @@ This file imports setuptools and the standard library, nothing else: it runs bef
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import os
 import re
@@ -151,10 +152,31 @@ class FetchWeights(Command):
             raise SystemExit(f"error: {error}") from None
 
 
+class CompileCheckout(Command):
+    """Byte-compile the package where it stands, as pip does with what it installs elsewhere.
+
+    An editable install runs from the checkout; where Python may not write byte code (PYTHONDONTWRITEBYTECODE, or a user
+    without the right to), it would compile the package at every start, which takes longer than scoring a picture.
+    """
+
+    description = "byte-compile the checkout's own modules"
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
+
+    def initialize_options(self) -> None:
+        """No options."""
+
+    def finalize_options(self) -> None:
+        """No options."""
+
+    def run(self) -> None:
+        """Compile; a folder that cannot be written costs speed only."""
+        compileall.compile_dir(ROOT / "open_nsfw", maxlevels=0, quiet=2)
+
+
 class BuildWithWeights(build):
     """The ordinary build, of wheels and of editable installs, with the weights fetched before files are collected."""
 
-    sub_commands: ClassVar = [("fetch_weights", None), *build.sub_commands]
+    sub_commands: ClassVar = [("fetch_weights", None), ("compile_checkout", None), *build.sub_commands]
 
 
 def read_version() -> str:
@@ -193,6 +215,7 @@ EXTRAS = {
     "gpu": ["onnxruntime-gpu>=1.17"],
     "video": ["av>=12"],
     "heif": ["pillow-heif>=0.16"],
+    "zstd": ["zstandard>=0.21"],
     "parquet": ["pyarrow>=14"],
     "policy": ["scikit-learn>=1.3", "matplotlib>=3.7"],
     "test": [
@@ -202,6 +225,11 @@ EXTRAS = {
         "ruff",
         "scikit-image",
         "pooch",
+        "av>=12",
+        "pyarrow>=14",
+        "scikit-learn>=1.3",
+        "matplotlib>=3.7",
+        "zstandard>=0.21",
         "setuptools>=77",
         "types-protobuf",
         "types-tqdm",
@@ -229,7 +257,7 @@ def main() -> None:
         entry_points={
             "console_scripts": ["classify_nsfw = classify_nsfw:main", "open-nsfw = open_nsfw.__main__:main"],
         },
-        cmdclass={"build": BuildWithWeights, "fetch_weights": FetchWeights},
+        cmdclass={"build": BuildWithWeights, "compile_checkout": CompileCheckout, "fetch_weights": FetchWeights},
     )
 
 
