@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from open_nsfw.outputs import OutputOptions, Row
     from open_nsfw.pipeline import PipelineOptions
     from open_nsfw.scan import Reporter
+    from open_nsfw.sources import SourceOptions
 
 COMMAND = "classify_nsfw"
 FAILED_INPUT, BAD_USAGE, ABOVE = 1, 2, 3  # exit statuses
@@ -245,12 +246,13 @@ def _scan(options: argparse.Namespace) -> int:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
     single = _is_single_picture(options)
     pipeline = _pipeline_options(options, single)
-    reporter = scan.Reporter(options.quiet, single)
-    sorter = _sorter(options, reporter)
     limits = pipeline.extraction.limits
+    settings = SourceOptions(options.hidden, limits, options.max_archive_bytes, options.max_archive_ratio)
     with open_writer(_output_options(options, single)) as writer:
-        settings = SourceOptions(options.hidden, limits, options.max_archive_bytes, options.max_archive_ratio)
-        sources = Sources(_arguments(options, read_list), settings, writer.is_done)
+        reporter = scan.Reporter(options.quiet, single, lambda: _count_ahead(options, settings, writer.is_done))
+        sorter = _sorter(options, reporter)
+        skip = writer.is_done if options.resume else None
+        sources = Sources(_arguments(options, read_list), settings, skip)
 
         def write(rows: list[Row]) -> None:
             writer.write(rows)
@@ -318,6 +320,16 @@ def _arguments(options: argparse.Namespace, read_list: Any) -> Iterator[str]:
     yield from options.inputs
     if options.from_list is not None:
         yield from read_list(options.from_list)
+
+
+def _count_ahead(options: argparse.Namespace, settings: SourceOptions, skip: Any) -> int | None:
+    """How many items will come, for the bar; None where standard input has a say in it."""
+    from open_nsfw.scan import count_ahead
+    from open_nsfw.sources import read_list
+
+    if "-" in options.inputs or (options.from_list is not None and not os.path.isfile(options.from_list)):
+        return None
+    return count_ahead(list(_arguments(options, read_list)), settings, skip)
 
 
 def _is_single_picture(options: argparse.Namespace) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from open_nsfw.outputs import Row, label
 from open_nsfw.pipeline import Pipeline, PipelineOptions
-from open_nsfw.sources import Item
+from open_nsfw.sources import Item, SourceOptions, Sources
 
 if TYPE_CHECKING:
     from open_nsfw.classifier import Classifier
@@ -96,13 +97,47 @@ def run(
     return interruption.signal
 
 
+def count_ahead(arguments: list[str], options: SourceOptions, skip: Callable[[str, str | None], bool]) -> int | None:
+    """How many items `arguments` will give beside those that `skip` knows; None where an archive is among them, whose
+    members cannot be counted without unpacking it."""
+    total = 0
+
+    def note(path: str, member: str | None) -> bool:
+        nonlocal total
+        if member is not None:
+            raise _Uncountable
+        total += not skip(path, member)
+        return True  # counted is all that is wanted: nothing is read or given
+
+    try:
+        for _ in Sources(arguments, options, note):
+            pass
+    except _Uncountable:
+        return None
+    return total
+
+
+class _Uncountable(Exception):
+    """An archive is among the sources."""
+
+
 class Reporter:
     """Tells people on stderr: failures as they come, the progress where someone watches, and a summary at the end."""
 
-    def __init__(self, quiet: bool, single: bool, total: Callable[[], int | None] | None = None) -> None:
+    def __init__(self, quiet: bool, single: bool, count: Callable[[], int | None]) -> None:
+        """`count` gives the number of items to come, None if only going through them would tell; it is called in a
+        thread, and only if somebody watches."""
         self.tally = Tally()
         self._quiet, self._single = quiet, single
         self._bar = None if quiet or single or not sys.stderr.isatty() else _progress_bar()
+        if self._bar is not None:
+            threading.Thread(target=self._expect, args=(count,), name="counter", daemon=True).start()
+
+    def _expect(self, count: Callable[[], int | None]) -> None:
+        """Give the bar its end, from which it reckons the time left."""
+        total = count()
+        if self._bar is not None:
+            self._bar.total = total
 
     def add(self, rows: list[Row]) -> None:
         """Take note of an item's rows."""
@@ -111,7 +146,7 @@ class Reporter:
             if row.error is not None and not self._quiet:
                 self.say(f"{COMMAND}: {label(row)}: {row.error.split(': ', 1)[1]}")
         if self._bar is not None:
-            self._bar.update(sum(row.kind != "summary" for row in rows))
+            self._bar.update()
             self._bar.set_postfix_str(f"{self.tally.failed} failed", refresh=False)
 
     def tell(self, line: str) -> None:

@@ -1,0 +1,96 @@
+"""Rows as Parquet, through pyarrow, which is imported when a file is made or read.
+
+Parquet's strings are UTF-8 and names are not always: one that is not, or that begins with `bytes:`, is spelled `bytes:`
+and percent-encoded, `bytes:caf%E9.jpg`. All other names stand as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import islice
+from typing import Any
+
+from open_nsfw.errors import SetupError
+from open_nsfw.outputs import FIELDS, Row, cells, encode_name
+from open_nsfw.row_files import PARTIAL
+
+ROWS_AT_ONCE = 10_000  # a row group; bounds what is in memory
+BYTES = "bytes:"
+
+
+def check_installed() -> None:
+    """Raises SetupError, before anything is scored, if the rows could not be written in the end."""
+    if find_spec("pyarrow") is None:
+        raise SetupError("--format parquet needs pyarrow: pip install 'open-nsfw[parquet]'")
+
+
+def spell(text: str | None) -> str | None:
+    """`text` for a Parquet string."""
+    if text is None or not (text.startswith(BYTES) or re.search("[\ud800-\udfff]", text)):
+        return text
+    from urllib.parse import quote
+
+    return BYTES + quote(encode_name(text), safe="/ ")
+
+
+def unspell(text: str | None) -> str | None:
+    """What `spell` was given."""
+    if text is None or not text.startswith(BYTES):
+        return text
+    from urllib.parse import unquote_to_bytes
+
+    return unquote_to_bytes(text[len(BYTES) :]).decode("utf-8", "surrogateescape")
+
+
+def write(path: str, rows: Iterable[Row]) -> None:
+    """A Parquet file of `rows`, which appears under its name when it is whole. Raises OSError."""
+    partial = path + PARTIAL
+    try:
+        with open(partial, "wb") as file:
+            _write_groups(file, rows)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
+def _write_groups(file: Any, rows: Iterable[Row]) -> None:
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    types = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
+    schema = arrow.schema([arrow.field(one.name, types[one.type], one.nullable) for one in FIELDS])
+    rows = iter(rows)
+    with parquet.ParquetWriter(file, schema) as writer:
+        while True:
+            group = [_spelled(row) for row in islice(rows, ROWS_AT_ONCE)]
+            if not group:
+                return
+            writer.write_table(arrow.Table.from_pylist(group, schema=schema))
+
+
+def _spelled(row: Row) -> dict[str, Any]:
+    values = cells(row)
+    values.update((one.name, spell(values[one.name])) for one in FIELDS if one.type == "str")
+    return values
+
+
+def read(path: str) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file as dictionaries, names unspelled. Raises ValueError if it has none, OSError."""
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = set(file.schema_arrow.names)
+            if "path" not in columns or not columns <= {one.name for one in FIELDS}:
+                raise ValueError("other columns")
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE // 10, use_threads=False):
+                for found in batch.to_pylist():
+                    yield {name: unspell(value) if isinstance(value, str) else value for name, value in found.items()}
+    except arrow.ArrowException as error:
+        raise ValueError(str(error)) from error

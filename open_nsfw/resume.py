@@ -1,0 +1,369 @@
+"""Going on where a run stopped: what a file of rows has, and the file without the rows that no longer count.
+
+    take_up       an open, locked file -> the same file without the rows that are dropped, and `Finished`
+    read_rows     a file of any format that can be resumed -> Row, Row, ...
+
+Dropped are
+- the last row, if it is torn (a kill can tear only that one);
+- all rows of a file (for an archive: of all its members) whose size or time of change is another now;
+- `not-found` where there is a file now, `no-match`, and a picture from stdin, which nobody can compare;
+- frames without the summary that ends them: that video or animation was not finished;
+- rows with an error, when asked to try those again.
+
+The file changes only by appending, by cutting off its torn end, or by a whole new one that takes its name in one step.
+A file that holds anything else is refused and left as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from typing import Any, BinaryIO, NamedTuple
+
+from open_nsfw.errors import OutputError, UsageError
+from open_nsfw.outputs import (
+    FIELDS,
+    JOURNAL,
+    OutputOptions,
+    Row,
+    csv_header,
+    csv_line,
+    encode_name,
+    json_line,
+    printable,
+)
+from open_nsfw.row_files import RowFile
+
+KEY_BYTES = 16  # of a hash of the names: the chance that two of 10**9 pictures share one is below 10**-20
+LONGEST_ROW = 16 * 2**20  # bytes; a name in an archive has at most 65,535 and six times that when escaped
+LARGEST_INT = 2**63 - 1  # Parquet's int64
+
+KINDS = ("picture", "frame", "summary")
+_FIELDS = {one.name: one for one in FIELDS}
+_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,)}
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": {"true": True, "false": False}.__getitem__,
+}
+_CELL = re.compile('(?:"((?:[^"]|"")*)"|([^",]*))(,|$)', re.DOTALL)
+_JSON_START = json_line(Row("")).partition(b'""')[0]
+
+
+# --- reading ---
+
+
+class Record(NamedTuple):
+    """A row as it stands in the file, its line's end included, and the values of all its fields."""
+
+    raw: bytes
+    values: dict[str, Any]
+
+
+def read_rows(path: str, form: str) -> Iterator[Row]:
+    """The rows of a file that was written as `form`: "jsonl", "csv" or "parquet". A torn last row is left out.
+
+    Raises UsageError if the file holds anything else, OSError if it cannot be read.
+    """
+    if form == "parquet":
+        yield from _parquet_rows(path)
+        return
+    with open(path, "rb") as file:
+        for record in _reader(file, path, form):
+            yield Row(**record.values)
+
+
+def _parquet_rows(path: str) -> Iterator[Row]:
+    from open_nsfw import parquet_rows
+
+    try:
+        for found in parquet_rows.read(path):
+            yield Row(**_checked(found))
+    except ValueError:
+        raise _not_ours(path, "it is no Parquet file that this command wrote") from None
+
+
+def _not_ours(path: str, why: str) -> UsageError:
+    return UsageError(f"{printable(path)}: {why}; it was left as it is, choose another --output or --overwrite it")
+
+
+class _JsonReader:
+    """Iterates over the whole records; `whole` is then how many bytes of the file they are."""
+
+    kind = "JSON lines"
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self._file = file
+        self._path = path
+        self._number = 0
+        self.whole = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        while True:
+            raw, complete = self._next()
+            if not complete:
+                self._check_torn(raw)
+                return
+            yield Record(raw, self._parse(raw))
+
+    def _next(self) -> tuple[bytes, bool]:
+        """The next line and whether it has its end; what has none is the torn end of the file."""
+        self._number += 1
+        raw = self._file.readline(LONGEST_ROW)
+        if len(raw) == LONGEST_ROW:
+            raise self._refuse()
+        return self._counted(raw, raw.endswith(b"\n"))
+
+    def _counted(self, raw: bytes, complete: bool) -> tuple[bytes, bool]:
+        self.whole += len(raw) if complete else 0
+        return raw, complete
+
+    def _check_torn(self, tail: bytes) -> None:
+        """What is cut off has to begin as a row does: a file of something else must not lose its end."""
+        tail = tail.rstrip(b"\0")  # some file systems leave zeros when the power fails
+        if not tail.startswith(_JSON_START[: len(tail)]):
+            raise self._refuse()
+
+    def _parse(self, raw: bytes) -> dict[str, Any]:
+        try:
+            return _checked(self._values(raw))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise self._refuse() from None
+
+    def _values(self, raw: bytes) -> dict[str, Any]:
+        found = json.loads(raw)
+        if not isinstance(found, dict):
+            raise TypeError("not an object")
+        return found
+
+    def _refuse(self) -> UsageError:
+        return _not_ours(self._path, f"line {self._number:,} is no row that this command wrote as {self.kind}")
+
+
+class _CsvReader(_JsonReader):
+    """The same for CSV. `header` is the file's own: an older version's has fewer columns."""
+
+    kind = "CSV"
+    header = csv_header()
+    _columns: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Record]:
+        raw, complete = self._next()
+        if not complete:
+            if not csv_header().startswith(raw):
+                raise self._refuse()
+            return
+        self._columns = tuple(raw.decode("latin-1").rstrip("\r\n").split(","))
+        if "path" not in self._columns or not set(self._columns) <= set(_FIELDS):
+            raise self._refuse()
+        self.header = raw
+        yield from super().__iter__()
+
+    def _next(self) -> tuple[bytes, bool]:
+        """Up to the line's end that is outside quotes: there, quotes have come in pairs."""
+        raw = bytearray()
+        while True:
+            self._number += 1
+            line = self._file.readline(LONGEST_ROW)
+            raw += line
+            if len(raw) >= LONGEST_ROW:
+                raise self._refuse()
+            if not line.endswith(b"\n") or raw.count(b'"') % 2 == 0:
+                return self._counted(bytes(raw), line.endswith(b"\n"))
+
+    def _check_torn(self, tail: bytes) -> None:
+        """The header was ours, so is the rest."""
+
+    def _values(self, raw: bytes) -> dict[str, Any]:
+        text = raw.decode("utf-8", "surrogateescape")
+        text = text[: -2 if text.endswith("\r\n") else -1]
+        values: dict[str, Any] = {}
+        at = 0
+        for left, name in zip(range(len(self._columns), 0, -1), self._columns):
+            match = _CELL.match(text, at)
+            if match is None or (match.group(3) == ",") != (left > 1):
+                raise ValueError("another number of cells, or a quote in the middle of one")
+            values[name] = _csv_value(match, name)
+            at = match.end()
+        return values
+
+
+def _csv_value(match: re.Match[str], name: str) -> Any:
+    field = _FIELDS[name]
+    if match.group(1) is not None:
+        return _PARSERS[field.type](match.group(1).replace('""', '"'))
+    if not match.group(2):
+        return None if field.nullable else ""
+    return _PARSERS[field.type](match.group(2))
+
+
+def _reader(file: BinaryIO, path: str, form: str) -> _JsonReader:
+    return _CsvReader(file, path) if form == "csv" else _JsonReader(file, path)
+
+
+def _checked(found: dict[str, Any]) -> dict[str, Any]:
+    """The values of all fields, null where an older version had none. Raises ValueError if this is no row."""
+    values = {}
+    for name, field in _FIELDS.items():
+        value = found.get(name, None if field.nullable else _DEFAULTS.get(name))
+        if not _fits(value, field.type, field.nullable):
+            raise ValueError(name)
+        values[name] = float(value) if field.type == "float" and value is not None else value
+    if values["kind"] not in KINDS:
+        raise ValueError("kind")
+    return values
+
+
+_DEFAULTS = {"kind": "picture", "engine": "", "model": ""}
+
+
+def _fits(value: Any, kind: str, nullable: bool) -> bool:
+    if value is None:
+        return nullable
+    if type(value) not in _TYPES[kind]:
+        return False
+    return kind == "str" or (math.isfinite(value) and (kind == "float" or abs(value) <= LARGEST_INT))
+
+
+# --- what is done ---
+
+
+class Finished:
+    """The pictures that a file has all rows of: 16 bytes for each, whatever its name."""
+
+    def __init__(self, keys: bytearray, kept: int, dropped: int) -> None:
+        import numpy as np
+
+        self.kept = kept
+        """Rows that the file still has."""
+        self.dropped = dropped
+        """Rows that no longer counted; a torn one is not among them."""
+        self._keys = np.frombuffer(keys, dtype=f"S{KEY_BYTES}")
+        self._keys.sort()
+
+    def is_done(self, path: str, member: str | None = None) -> bool:
+        """Whether the file has all rows of this picture, video or member of an archive."""
+        wanted = key_of(path, member)
+        at = int(self._keys.searchsorted(wanted))
+        # NumPy leaves out the zeros at the end of such strings.
+        return at < len(self._keys) and bytes(self._keys[at]) == wanted.rstrip(b"\0")
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def key_of(path: str, member: str | None) -> bytes:
+    """A hash of both names that no other pair of names has, the lengths being in it."""
+    name = encode_name(path)
+    inside = b"" if member is None else encode_name(member)
+    lengths = b"%d %d " % (len(name), -1 if member is None else len(inside))
+    return blake2b(lengths + name + inside, digest_size=KEY_BYTES).digest()
+
+
+class _Judge:
+    """Goes through the rows once; `keep[i]` is then 1 if row i counts, and `keys` holds what is done."""
+
+    def __init__(self, path: str, options: OutputOptions) -> None:
+        self._path = path
+        self._options = options
+        self._pending: dict[bytes, list[int]] = {}  # frames whose summary has not come
+        self._spoiled: set[bytes] = set()  # what has a frame that does not count
+        self._looked_at: tuple[str | None, os.stat_result | None] = (None, None)
+        self.keep = bytearray()
+        self.keys = bytearray()
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._check_model(row["model"])
+        key = key_of(row["path"], row["member"])
+        stale = self._is_stale(row)
+        self.keep.append(0)
+        if row["kind"] != "frame":
+            self._end(key, stale)
+            return
+        self._pending.setdefault(key, []).append(len(self.keep) - 1)
+        if stale:
+            self._spoiled.add(key)
+
+    def _end(self, key: bytes, stale: bool) -> None:
+        """A picture's only row, or the summary after the frames."""
+        frames = self._pending.pop(key, [])
+        if stale or key in self._spoiled:
+            self._spoiled.discard(key)
+            return
+        for number in (*frames, len(self.keep) - 1):
+            self.keep[number] = 1
+        self.keys += key
+
+    def _is_stale(self, row: dict[str, Any]) -> bool:
+        code = (row["error"] or "").partition(":")[0]
+        if row["path"] == "-" or code == "no-match" or (code and self._options.retry_failed):
+            return True
+        now = self._stat(row["path"])
+        if now is None:  # gone since: its rows are the last word about it
+            return False
+        size = row["bytes"] if row["member"] is None else None
+        return code == "not-found" or size not in (None, now.st_size) or row["modified"] not in (None, now.st_mtime)
+
+    def _stat(self, path: str) -> os.stat_result | None:
+        """Of the file as it is now; asked once for all members of an archive."""
+        if self._looked_at[0] != path:
+            try:
+                self._looked_at = (path, os.stat(path))
+            except (OSError, ValueError):
+                self._looked_at = (path, None)
+        return self._looked_at[1]
+
+    def _check_model(self, model: str) -> None:
+        wanted = self._options.model
+        if wanted and model and model != wanted:
+            why = f"it has scores of the model {printable(model)}, this run is of {wanted}"
+            raise _not_ours(self._path, why)
+
+
+def take_up(file: RowFile, form: str, options: OutputOptions) -> Finished:
+    """Drops from the open, locked file what does not count, and says what is finished.
+
+    `form` is "jsonl", "csv", or "parquet" for its journal; a journal without rows begins with those of the Parquet file
+    beside it. Raises UsageError if the file holds anything but rows, OutputError if it cannot be read or written.
+    """
+    try:
+        if form == "parquet":
+            _begin_journal(file)
+        return _take_up(file, form, options)
+    except OSError as error:
+        raise OutputError(f"{file.name}: cannot be read: {error.strerror or error}") from error
+
+
+def _begin_journal(file: RowFile) -> None:
+    finished = file.path[: -len(JOURNAL)]
+    if not file.size() and os.path.exists(finished) and os.path.getsize(finished):
+        file.replace(map(json_line, read_rows(finished, "parquet")))
+
+
+def _take_up(file: RowFile, form: str, options: OutputOptions) -> Finished:
+    judge = _Judge(file.path, options)
+    with open(file.path, "rb") as opened:
+        reader = _reader(opened, file.path, form)
+        for record in reader:
+            judge.add(record.values)
+    kept = sum(judge.keep)
+    if kept < len(judge.keep) or (isinstance(reader, _CsvReader) and reader.header != csv_header()):
+        file.replace(_kept(file.path, form, judge.keep))
+    elif reader.whole < file.size():
+        file.cut(reader.whole)
+    return Finished(judge.keys, kept, len(judge.keep) - kept)
+
+
+def _kept(path: str, form: str, keep: bytearray) -> Iterator[bytes]:
+    """The bytes of the new file. JSON lines stay as they were; an older version's CSV gets the columns of this one."""
+    if form == "csv":
+        yield csv_header()
+    with open(path, "rb") as file:
+        for counts, record in zip(keep, _reader(file, path, form)):
+            if counts:
+                yield csv_line(Row(**record.values)) if form == "csv" else record.raw

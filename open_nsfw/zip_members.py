@@ -1,0 +1,252 @@
+"""The members of a zip file, one after the other, in the order of its directory.
+
+The standard library's `zipfile` holds the whole directory in memory and refuses a file that was cut short. Here the
+directory is read as a stream, and a file without one is read from its beginning, as far as it goes.
+Layout: PKWARE's APPNOTE.TXT, sections 4.3 to 4.5.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+from collections.abc import Generator, Iterator
+from typing import BinaryIO
+
+from open_nsfw.errors import InputError
+from open_nsfw.unpack import (
+    CHUNK,
+    RAW_BITS,
+    ArchiveError,
+    Budget,
+    Decompressor,
+    Member,
+    Slice,
+    Stream,
+    Unpacked,
+    ZlibDecompressor,
+)
+
+LOCAL = b"PK\x03\x04"
+CENTRAL = b"PK\x01\x02"
+END = b"PK\x05\x06"
+END64 = b"PK\x06\x06"
+LOCATOR64 = b"PK\x06\x07"
+DESCRIPTOR = b"PK\x07\x08"
+
+# Without their four bytes of magic.
+_LOCAL = struct.Struct("<5H3L2H")  # version, flags, method, time, date, crc, packed, unpacked, name, extra
+_CENTRAL = struct.Struct("<6H3L5H2L")  # made by, then as above, comment, disk, internal, external, offset
+_END = struct.Struct("<4H2LH")  # disk, disk, entries, entries, size, offset, comment
+_LOCATOR64 = struct.Struct("<LQL")
+_END64 = struct.Struct("<Q2H2L4Q")  # size, made by, version, disk, disk, entries, entries, size, offset
+
+LONGEST_END = 4 + _END.size + 0xFFFF  # bytes of the end record with its comment
+FARTHEST = 2**63 - 1  # that a file can be positioned to; an offset in an archive can say more
+IN_ZIP64 = 0xFFFFFFFF  # stands where a number did not fit; the extra field has it
+
+ENCRYPTED = 0x0001
+SIZES_FOLLOW = 0x0008  # a descriptor behind the data has the sizes
+STRONGLY_ENCRYPTED = 0x0040
+UTF8 = 0x0800
+
+STORED, DEFLATED, BZIP2, AES = 0, 8, 12, 99
+_METHODS = {9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "XZ", 96: "JPEG", 97: "WavPack", 98: "PPMd"}
+_UNIX = 3  # the system whose file modes are in the external attributes
+
+
+def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
+    """The members of the seekable `file`. Raises ArchiveError where the archive ends in a way that it should not."""
+    size = file.seek(0, io.SEEK_END)
+    directory = _find_directory(file, size)
+    if directory is None:
+        return _scan(file, size, budget)
+    return _listed(file, directory, budget)
+
+
+def _find_directory(file: BinaryIO, size: int) -> tuple[int, int, int] | None:
+    """Where the directory starts and ends, and how far offsets are off because something stands before the archive."""
+    start = max(size - LONGEST_END, 0)
+    tail = _read_at(file, start, size - start)
+    at = tail.rfind(END)
+    while at >= 0:
+        found = _directory_at(file, start + at, tail[at + 4 : at + 4 + _END.size])
+        if found:
+            return found
+        at = tail.rfind(END, 0, at)
+    return None
+
+
+def _directory_at(file: BinaryIO, at: int, record: bytes) -> tuple[int, int, int] | None:
+    if len(record) < _END.size:
+        return None
+    _, _, _, _, size, offset, _ = _END.unpack(record)
+    end64, size64, offset64 = _zip64_end(file, at)
+    if end64 is not None:
+        at, size, offset = end64, size64, offset64
+    start = at - size
+    if start < 0 or (size and _read_at(file, start, 4) != CENTRAL):
+        return None
+    return start, at, start - offset
+
+
+def _zip64_end(file: BinaryIO, at: int) -> tuple[int | None, int, int]:
+    """Where the record for large archives begins, the directory's size and offset by it."""
+    locator = _read_at(file, at - 4 - _LOCATOR64.size, 4 + _LOCATOR64.size)
+    if not locator.startswith(LOCATOR64):
+        return None, 0, 0
+    record_at = at - len(locator) - 4 - _END64.size  # with nothing between them, as everyone writes it
+    record = _read_at(file, record_at, 4 + _END64.size)
+    if len(record) < 4 + _END64.size or not record.startswith(END64):
+        return None, 0, 0
+    fields = _END64.unpack(record[4:])
+    return record_at, fields[-2], fields[-1]
+
+
+def _read_at(file: BinaryIO, at: int, size: int) -> bytes:
+    if not 0 <= at <= FARTHEST:
+        return b""
+    file.seek(at)
+    return file.read(size)
+
+
+class _Entry:
+    """What a header says about a member."""
+
+    def __init__(
+        self, flags: int, method: int, crc: int, packed: int, unpacked: int, name: bytes, extra: bytes
+    ) -> None:
+        self.flags = flags
+        self.method = method
+        self.crc = crc
+        self.name = name.decode("utf-8", "surrogateescape") if flags & UTF8 else name.decode("cp437")
+        self.unpacked, self.packed, self.offset = unpacked, packed, 0
+        self._extra = extra
+
+    def resolve(self, offset: int) -> None:
+        """Put the 64-bit numbers in where they did not fit."""
+        numbers = _zip64_numbers(self._extra)
+        self.unpacked = next(numbers, self.unpacked) if self.unpacked == IN_ZIP64 else self.unpacked
+        self.packed = next(numbers, self.packed) if self.packed == IN_ZIP64 else self.packed
+        self.offset = next(numbers, offset) if offset == IN_ZIP64 else offset
+
+    def reader(self, source: Stream, budget: Budget, failure: type[InputError] = InputError) -> Stream:
+        """The unpacked bytes. Raises InputError: `encrypted`, `unsupported-compression`."""
+        if self.flags & (ENCRYPTED | STRONGLY_ENCRYPTED) or self.method == AES:
+            raise InputError("encrypted", "is encrypted; unpack the archive with its password first")
+        if self.method == STORED:
+            return source
+        if self.method == DEFLATED:
+            return Unpacked(source, _new_inflater, budget, failure)
+        if self.method == BZIP2:
+            return Unpacked(source, _new_bzip2, budget, failure)
+        name = _METHODS.get(self.method, f"method {self.method}")
+        raise InputError(
+            "unsupported-compression", f"is compressed with {name}; pack it with Deflate, bzip2 or not at all"
+        )
+
+
+def _zip64_numbers(extra: bytes) -> Iterator[int]:
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<2H", extra[:4])
+        if kind == 1:
+            body = extra[4 : 4 + size]
+            for start in range(0, len(body) - 7, 8):
+                yield int.from_bytes(body[start : start + 8], "little")
+            return
+        extra = extra[4 + size :]
+
+
+def _new_inflater() -> Decompressor:
+    return ZlibDecompressor(RAW_BITS)
+
+
+def _new_bzip2() -> Decompressor:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
+def _listed(file: BinaryIO, directory: tuple[int, int, int], budget: Budget) -> Iterator[Member]:
+    """The members by the directory at the file's end."""
+    start, end, shift = directory
+    headers = io.BufferedReader(Slice(file, start, end), CHUNK)
+    while True:
+        header = headers.read(4 + _CENTRAL.size)
+        if not header:
+            return
+        if len(header) < 4 + _CENTRAL.size or not header.startswith(CENTRAL):
+            raise ArchiveError("damaged-archive", "its directory is damaged; the rest of it is not read")
+        made, _, flags, method, _, _, crc, packed, unpacked, name, extra, comment, _, _, external, offset = (
+            _CENTRAL.unpack(header[4:])
+        )
+        entry = _Entry(flags, method, crc, packed, unpacked, headers.read(name), headers.read(extra))
+        headers.read(comment)
+        entry.resolve(offset)
+        kind = stat.S_IFMT(external >> 16) if made >> 8 == _UNIX else 0
+        if entry.name.endswith("/") or kind == stat.S_IFDIR:
+            continue
+        special = kind not in (0, stat.S_IFREG)
+        yield _member(file, entry, shift, budget, special)
+
+
+def _member(file: BinaryIO, entry: _Entry, shift: int, budget: Budget, special: bool) -> Member:
+    def opened() -> Stream:
+        start = _data_start(file, entry.offset + shift)
+        return entry.reader(Slice(file, start, start + entry.packed, budget), budget)
+
+    return Member(entry.name, opened, entry.unpacked, entry.crc, special)
+
+
+def _data_start(file: BinaryIO, at: int) -> int:
+    """Behind the header that stands before the data and repeats, in other lengths, what the directory says."""
+    header = _read_at(file, at, 4 + _LOCAL.size)
+    if len(header) < 4 + _LOCAL.size or not header.startswith(LOCAL):
+        raise InputError("damaged-archive", "its data is not where the archive's directory says")
+    *_, name, extra = _LOCAL.unpack(header[4:])
+    return int(at + len(header) + name + extra)
+
+
+def _scan(file: BinaryIO, size: int, budget: Budget) -> Iterator[Member]:
+    """The members of a file without a directory, by their own headers; ends with ArchiveError, since it was cut."""
+    at = 0
+    while True:
+        header = _read_at(file, at, 4 + _LOCAL.size)
+        if len(header) < 4 + _LOCAL.size or not header.startswith(LOCAL):
+            raise ArchiveError("damaged-archive", "its end is missing: the file was cut short, or is no zip archive")
+        _, flags, method, _, _, crc, packed, unpacked, name, extra = _LOCAL.unpack(header[4:])
+        at += len(header)
+        entry = _Entry(flags, method, crc, packed, unpacked, _read_at(file, at, name), file.read(extra))
+        entry.resolve(0)
+        at += name + extra
+        if flags & SIZES_FOLLOW and not entry.packed:
+            at = yield from _unsized(file, at, size, entry, budget)
+            continue
+        if at + entry.packed > size:
+            raise ArchiveError("damaged-archive", f"breaks off inside a member, {entry.name!a}")
+        if not entry.name.endswith("/"):
+            yield _scanned(file, at, entry, budget)
+        at += entry.packed
+
+
+def _scanned(file: BinaryIO, at: int, entry: _Entry, budget: Budget) -> Member:
+    def opened() -> Stream:
+        return entry.reader(Slice(file, at, at + entry.packed, budget), budget)
+
+    return Member(entry.name, opened, entry.unpacked, entry.crc)
+
+
+def _unsized(file: BinaryIO, at: int, size: int, entry: _Entry, budget: Budget) -> Generator[Member, None, int]:
+    """A member whose length only its compressed data tells; gives where the next header is to be expected."""
+    if entry.method not in (DEFLATED, BZIP2) or entry.flags & ENCRYPTED:
+        raise ArchiveError("damaged-archive", "its end is missing, and with it the sizes of its members")
+    stream = entry.reader(Slice(file, at, size), budget, ArchiveError)
+    assert isinstance(stream, Unpacked)
+    yield Member(entry.name, lambda: stream)
+    while stream.read(CHUNK):
+        pass  # what nobody wanted to see
+    at += stream.consumed
+    after = _read_at(file, at, 4 + 20 + 2)
+    signed = 4 * after.startswith(DESCRIPTOR)
+    # A checksum and two sizes, of four or of eight bytes each; the next header tells which.
+    return at + signed + next((length for length in (12, 20) if after[signed + length :].startswith(b"PK")), 12)

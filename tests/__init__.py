@@ -1,0 +1,1 @@
+"""The tests, a package so that they can share modules: `python -m pytest` from the checkout's root."""
