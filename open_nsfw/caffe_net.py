@@ -40,6 +40,7 @@ V1_TYPES = {
 }
 SUPPORTED_TYPES = frozenset(V1_TYPES.values()) | {"BatchNorm", "ELU", "Input", "PReLU", "Reshape", "Scale"}
 TEST_PHASE = 1
+LONGEST_PROBLEM = 300  # characters of what the parser says
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _parse_prototxt(text: str) -> Any:
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
-        problem = str(error)
+        problem = str(error)[:LONGEST_PROBLEM]  # it quotes the line, which may be the whole file
     lenient = schema.NetParameter()
     try:
         text_format.Parse(text, lenient, allow_unknown_field=True)

@@ -14,7 +14,12 @@ from __future__ import annotations
 
 
 class OpenNsfwError(Exception):
-    """Base of all errors raised on purpose; `str()` is a single line for the user."""
+    """Base of all errors raised on purpose; `str()` is a single line for the user, whatever a file's name or content put
+    into it: what is not printable is escaped as in Python's `repr`."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 class InputError(OpenNsfwError):

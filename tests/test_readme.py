@@ -1,0 +1,38 @@
+"""README says what the code does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from open_nsfw.command import parser
+from tests.helpers import ROOT
+from tests.make_readme_tables import README, with_tables
+
+
+def test_tables_are_those_of_the_code() -> None:
+    """The columns of a row and the options; `python -m tests.make_readme_tables` writes them."""
+    text = README.read_text(encoding="utf-8")
+    assert with_tables(text) == text
+
+
+def test_every_option_is_documented_in_the_help() -> None:
+    """No option without a sentence."""
+    undocumented = [action.option_strings for action in parser()._actions if not action.help]
+    assert undocumented == []
+
+
+def test_every_command_in_readme_parses() -> None:
+    """The lines that run classify_nsfw, as far as its options go."""
+    lines = re.findall(r"^(?:.*\| )?classify_nsfw\.py (.*?)(?: +#.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(lines) >= 9
+    for line in lines:
+        parser().parse_args(shlex.split(line))
+
+
+def test_the_two_lines_come_first() -> None:
+    """CI runs them as they stand."""
+    lines = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("python3 -m venv")]
+    assert lines[0].endswith("./classify_nsfw.py tests/data/pictures/baseline.jpg")
+    assert lines[1].endswith("-m pytest")
+    assert (ROOT / "tests/data/pictures/baseline.jpg").is_file()
