@@ -51,7 +51,7 @@ class CaffeEngine(Engine):
 
     def __init__(self, files: ModelFiles, gpu: int | None = None) -> None:
         caffe = import_caffe()
-        self.model_hash = files.short_hash
+        self.model_def, self.model_hash = str(files.model_def), files.short_hash
         _check_files(files)
         arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
         _survives(lambda: _choose_device(caffe, gpu), _no_gpu)

@@ -7,6 +7,8 @@ end of the process (a CHECK that fails) is a `ModelError` of one line here.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ V1_TYPES = {
 }
 SUPPORTED_TYPES = frozenset(V1_TYPES.values()) | {"BatchNorm", "ELU", "Input", "PReLU", "Reshape", "Scale"}
 TEST_PHASE = 1
+MOST_VALUES = 2**31 - 1  # in one blob: Caffe counts them in a C int
 LONGEST_PROBLEM = 300  # characters of what the parser says
 
 
@@ -128,33 +131,73 @@ def read_prototxt(path: str | Path) -> Net:
 
 
 def _parse_prototxt(text: str) -> Any:
-    """Strictly, so that a misspelt option is not lost, except in layers that are not part of the test net."""
-    message = schema.NetParameter()
+    """Strictly, so that a misspelt option is not lost; only layers that are no part of the test net may hold anything."""
     try:
-        return text_format.Parse(text, message)
-    except text_format.ParseError as error:
-        problem = str(error)[:LONGEST_PROBLEM]  # it quotes the line, which may be the whole file
-    lenient = schema.NetParameter()
+        return _parse_strictly(text)
+    except ModelError as problem:
+        used = _without_unused_layers(text)
+        if used != text:
+            return _parse_strictly(used)
+        for layer in _layers_in_test_phase(_parse_leniently(text, problem)):
+            _check_type(layer)  # the unknown field may be the settings of a type that is not supported
+        raise
+
+
+def _parse_strictly(text: str) -> Any:
     try:
-        text_format.Parse(text, lenient, allow_unknown_field=True)
-    except text_format.ParseError:
-        raise ModelError(f"not a readable prototxt: {problem}") from None
-    layers = [_upgrade_v1_layer(layer) for layer in lenient.layers] + list(lenient.layer)
-    used = [layer for layer in layers if _in_test_phase(layer)]
-    for layer in used:
-        _check_type(layer)
-    if len(used) == len(layers):  # nothing is left out that the unknown field could be excused by
-        raise ModelError(f"not a readable prototxt: {problem}")
-    return lenient
+        return text_format.Parse(text, schema.NetParameter())
+    except text_format.ParseError as error:  # it quotes the line, which may be the whole file
+        raise ModelError(f"not a readable prototxt: {str(error)[:LONGEST_PROBLEM]}") from None
+    except RecursionError:
+        raise ModelError("not a readable prototxt: its messages are nested without end") from None
+
+
+def _parse_leniently(text: str, problem: ModelError) -> Any:
+    """The message without fields that the schema does not have; `problem` if not even that can be read."""
+    try:
+        return text_format.Parse(text, schema.NetParameter(), allow_unknown_field=True)
+    except (text_format.ParseError, RecursionError):
+        raise problem from None
+
+
+# A string, a comment, or a brace of Caffe's text format: enough to find where a layer begins and ends.
+_PIECES = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\#[^\n]*|[{}])""")
+
+
+def _without_unused_layers(text: str) -> str:
+    """The text with blanks in place of the layers that are not in the test phase; line numbers stay."""
+    depth, end, result = 0, 0, []
+    for piece in _PIECES.finditer(text):
+        if piece[0] == "{":
+            depth += 1
+        elif piece[0] == "}":
+            depth -= 1
+            if depth == 0:  # the end of something that began at the top level
+                block = text[end : piece.end()]
+                result.append(re.sub(r"[^\n]", " ", block) if _is_unused_layer(block) else block)
+                end = piece.end()
+    return "".join(result) + text[end:]
+
+
+def _is_unused_layer(block: str) -> bool:
+    try:
+        message = text_format.Parse(block, schema.NetParameter(), allow_unknown_field=True)
+    except (text_format.ParseError, RecursionError):
+        return False
+    return bool(message.layer or message.layers) and not list(_layers_in_test_phase(message))
+
+
+def _layers_in_test_phase(message: Any) -> Iterator[Any]:
+    layers = [_upgrade_v1_layer(layer) for layer in message.layers] + list(message.layer)
+    return filter(_in_test_phase, layers)
 
 
 def _net_from_message(message: Any) -> Net:
     if message.layers and message.layer:
         raise ModelError("mixes the old `layers` with the new `layer`: Caffe reads only one of them")
-    parameters = [_upgrade_v1_layer(layer) for layer in message.layers] + list(message.layer)
     inputs = _declared_inputs(message)
     layers: list[Layer] = []
-    for parameter in filter(_in_test_phase, parameters):
+    for parameter in _layers_in_test_phase(message):
         _check_type(parameter)
         layer = Layer(parameter.name, parameter.type, tuple(parameter.bottom), tuple(parameter.top), parameter)
         if layer.type == "Input":
@@ -193,6 +236,8 @@ def _input_layer_shapes(layer: Layer) -> dict[str, Shape]:
 def _checked_input_shape(name: str, shape: Shape) -> Shape:
     if not shape or min(shape) < 1:
         raise ModelError(f'the shape of input "{name}" is {list(shape)}; every dimension must be at least 1')
+    if math.prod(shape) > MOST_VALUES:
+        raise ModelError(f'input "{name}" of shape {list(shape)} has more values than a blob of Caffe can have')
     return shape
 
 
@@ -299,7 +344,7 @@ def _blob_array(blob: Any) -> Blob:
         shape = tuple(blob.shape.dim)
     count = math.prod(shape)
     values: Blob = np.frombuffer(blob.data, dtype="<f4") if len(blob.data) == 4 * count else _unusual_values(blob)
-    if values.size != count:
+    if values.size != count or min(shape, default=1) < 0:
         raise ModelError(f"a blob of shape {list(shape)} has {values.size} values; the file is damaged")
     return values.reshape(shape)
 

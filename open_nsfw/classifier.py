@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 
@@ -38,16 +39,9 @@ class Classifier:
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
         """Raises ModelError if the engine's net does not read pictures of 3 channels or gives no `prob` of 2 classes or
         more."""
-        if engine.output_name != OUTPUT:
-            raise ModelError(
-                f'the net makes no blob "{OUTPUT}" to read the score from; its output is "{engine.output_name}"'
-            )
-        if len(engine.input_shape) != 3 or engine.input_shape[0] != 3:
-            raise ModelError(f"a net that reads pictures of 3 channels is needed, this one reads {engine.input_shape}")
-        if max(engine.input_shape[1:]) > SIDE:
-            raise ModelError(
-                f"the net reads {engine.input_shape[1:]} pixels; Yahoo's recipe makes pictures of {SIDE} x {SIDE}"
-            )
+        problem = _unfit(engine)
+        if problem:
+            raise ModelError(f"{engine.model_def}: {problem}")
         self.engine = engine
         self.limits = limits
 
@@ -57,7 +51,10 @@ class Classifier:
         Raises InputError if the picture cannot be read or decoded, TypeError or ValueError for anything else than the
         above.
         """
-        return self.score_pixels(resized_pixels(image, self.limits)[np.newaxis])[0]
+        score = self.score_pixels(resized_pixels(image, self.limits)[np.newaxis])[0]
+        if score.error is not None:
+            raise score.error
+        return score
 
     def scores(self, images: Iterable[Source]) -> Iterator[Score]:
         """Score a stream of pictures, one after the other, in order; a picture that cannot be read costs no other its
@@ -72,13 +69,36 @@ class Classifier:
                 yield Score(float("nan"), error)
 
     def score_pixels(self, pixels: Pixels) -> list[Score]:
-        """Scores of uint8 (N, 256, 256, 3): pictures after the resize and JPEG round trip, not yet cropped."""
+        """Scores of uint8 (N, 256, 256, 3): pictures after the resize and JPEG round trip, not yet cropped.
+
+        One that is no number, from weights that hold such, has the error `not-finite`.
+        """
         height, width = self.engine.input_shape[1:]
         cropped = np.stack([crop(each, height, width) for each in pixels])
         output = self.engine.forward(self.engine.blob_from_pixels(cropped))
         if output.shape[1] <= NSFW:
-            raise ModelError(f'the blob "{OUTPUT}" has {output.shape[1]} value(s); the score is its second one')
-        return [Score(value) for value in output[:, NSFW]]
+            raise ModelError(
+                f'{self.engine.model_def}: the blob "{OUTPUT}" has {output.shape[1]} value(s); the score is its second one'
+            )
+        return [_score(value) for value in output[:, NSFW]]
+
+
+def _score(value: float) -> Score:
+    if math.isfinite(value):
+        return Score(value)
+    message = f"the network's answer is no probability but {value}"
+    return Score(float("nan"), InputError("not-finite", message))
+
+
+def _unfit(engine: Engine) -> str:
+    """Why an engine's net cannot score pictures; empty if it can."""
+    if engine.output_name != OUTPUT:
+        return f'the net makes no blob "{OUTPUT}" to read the score from; its output is "{engine.output_name}"'
+    if len(engine.input_shape) != 3 or engine.input_shape[0] != 3:
+        return f"a net that reads pictures of 3 channels is needed, this one reads {engine.input_shape}"
+    if max(engine.input_shape[1:]) > SIDE:
+        return f"the net reads {engine.input_shape[1:]} pixels; Yahoo's recipe makes pictures of {SIDE} x {SIDE}"
+    return ""
 
 
 def load_model(

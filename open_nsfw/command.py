@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def _add_model_options(group: Any) -> None:
         help="what computes: pycaffe, ONNX Runtime, or (auto, the default) pycaffe where it can be imported",
     )
     group.add_argument(
-        "--gpu", nargs="?", type=int, const=0, metavar="ID", help="compute on this GPU (0 if no ID is given)"
+        "--gpu", nargs="?", type=_gpu_number, const=0, metavar="ID", help="compute on this GPU (0 if no ID is given)"
     )
     group.add_argument(
         "--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)"
@@ -175,6 +176,12 @@ def _add_limit_options(group: Any) -> None:
     )
 
 
+def _gpu_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"the number of a GPU is needed, 0 or above, not '{text}'")
+    return int(text)
+
+
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, not '{text}'")
@@ -209,23 +216,31 @@ def _positive(text: str) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status."""
-    options = parser().parse_args(_with_gpu_number(sys.argv[1:] if arguments is None else arguments))
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     _log_to_stderr()
     try:
         return _scan(options)
     except OpenNsfwError as error:
         if options.debug:
-            raise
+            traceback.print_exc()
         print(f"{COMMAND}: error: {error}", file=sys.stderr)
         return BAD_USAGE
 
 
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """The options, which may stand anywhere among the inputs; what follows `--` is an input, whatever it looks like."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser().parse_intermixed_args(_with_gpu_number(arguments[:end]))
+    options.inputs += arguments[end + 1 :]
+    return options
+
+
 def _with_gpu_number(arguments: list[str]) -> list[str]:
     """`--gpu picture.jpg` means GPU 0 and a picture; argparse alone would take the picture for the number."""
-    result = []
-    for index, argument in enumerate(arguments):
-        following = arguments[index + 1] if index + 1 < len(arguments) else ""
-        result.append("--gpu=0" if argument == "--gpu" and not re.fullmatch("[0-9]+", following) else argument)
+    result = list(arguments)
+    for index, following in enumerate([*arguments[1:], ""]):
+        if arguments[index : index + 1] == ["--gpu"] and not re.fullmatch("-?[0-9]+", following):
+            result[index] = "--gpu=0"
     return result
 
 

@@ -45,6 +45,8 @@ class Engine(ABC):
     """Whether `forward` may be called from several threads at once."""
     batch_size = 1
     """How many inputs at once pay off."""
+    model_def: str
+    """Where the net was read from, for error messages."""
     model_hash: str
     input_shape: tuple[int, ...]
     """(C, H, W) of one input."""
@@ -131,7 +133,7 @@ class OnnxRuntimeEngine(Engine):
 
     def __init__(self, files: ModelFiles, gpu: int | None = None, threads: int | None = None) -> None:
         providers = _providers(gpu)
-        self.model_hash = files.short_hash
+        self.model_def, self.model_hash = str(files.model_def), files.short_hash
         self.concurrent, self.batch_size = (True, 1) if gpu is None else (False, GPU_BATCH)
         self._session = _session(converted_model(files, optimized=gpu is None), providers, threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()

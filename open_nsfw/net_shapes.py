@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from open_nsfw.caffe_net import Layer, Net, Shape
+from open_nsfw.caffe_net import MOST_VALUES, Layer, Net, Shape
 from open_nsfw.caffe_schema import enum_name
 from open_nsfw.errors import ModelError
 
@@ -49,6 +49,8 @@ def infer(net: Net) -> list[LayerShapes]:
             raise layer.error(
                 f"its input of shape {_text(bottoms[0])} is too small: the output would be {_text(tops[0])}"
             )
+        if any(math.prod(shape) > MOST_VALUES for shape in [*tops, *blobs]):
+            raise layer.error("a blob around it has more values than a blob of Caffe can have")
         known.update(zip(layer.tops, tops))
         result.append(LayerShapes(bottoms, tuple(tops), tuple(blobs)))
     return result

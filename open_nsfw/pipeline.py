@@ -25,7 +25,7 @@ from open_nsfw.outputs import Row
 from open_nsfw.sources import Item
 
 if TYPE_CHECKING:
-    from open_nsfw.classifier import Classifier
+    from open_nsfw.classifier import Classifier, Score
     from open_nsfw.preprocess import Pixels
 
 WINDOW = 256  # files under way, finished ones that wait for a slower one before them included
@@ -179,7 +179,10 @@ class Pipeline:
         import numpy as np
 
         pixels = np.frombuffer(payload, dtype=np.uint8).reshape(SIDE, SIDE, 3)
-        return self._scorer.result().score(pixels)
+        score = self._scorer.result().score(pixels)
+        if score.error is not None:
+            raise score.error
+        return score
 
     def _model(self) -> dict[str, Any]:
         engine = self._scorer.result().classifier.engine
@@ -236,17 +239,17 @@ class _Scorer:
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
-        self._waiting: queue.Queue[tuple[Pixels, Future[float]] | None] = queue.Queue()
+        self._waiting: queue.Queue[tuple[Pixels, Future[Score]] | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         if not classifier.engine.concurrent:
             self._thread = threading.Thread(target=self._serve, name="scorer", daemon=True)
             self._thread.start()
 
-    def score(self, pixels: Pixels) -> float:
+    def score(self, pixels: Pixels) -> Score:
         """The score of uint8 (256, 256, 3)."""
         if self._thread is None:
             return self.classifier.score_pixels(pixels[None])[0]
-        future: Future[float] = Future()
+        future: Future[Score] = Future()
         self._waiting.put((pixels, future))
         return future.result()
 
@@ -267,7 +270,7 @@ class _Scorer:
                 batch.append(following)
             self._score_batch(batch)
 
-    def _score_batch(self, batch: list[tuple[Pixels, Future[float]]]) -> None:
+    def _score_batch(self, batch: list[tuple[Pixels, Future[Score]]]) -> None:
         import numpy as np
 
         try:
