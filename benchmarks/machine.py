@@ -51,7 +51,8 @@ def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Ru
 
 
 def pairs(count: int, first: Callable[[], Run], second: Callable[[], Run]) -> list[tuple[Run, Run]]:
-    """Run both in turn, after one uncounted run of each, so that a machine that speeds up or slows down does so for both."""
+    """Run both in turn, after one uncounted run of each, so that a machine that speeds up or slows down does so for
+    both."""
     first(), second()
     return [(first(), second()) for _ in range(count)]
 

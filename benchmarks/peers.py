@@ -1,4 +1,5 @@
-"""The tools that others offer for the same network, each in an environment of its own, for the benchmarks beside this file."""
+"""The tools that others offer for the same network, each in an environment of its own, for the benchmarks beside this
+file."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class Peer:
     score_one: str
     """Python source that prints the score of the picture at sys.argv[1]."""
     score_many: str
-    """Python source that scores the pictures listed in the file sys.argv[1], and prints the seconds that its loop took."""
+    """Python source that scores the pictures listed in the file sys.argv[1], and prints the seconds that its loop took.
+    """
 
 
 _LOOP = """

@@ -73,8 +73,8 @@ def peer_run(peer: peers.Peer, listed: Path) -> Callable[[], float]:
 
 def our_command(listed: Path, *options: str) -> list[str]:
     """This command on a list of files."""
-    command = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", "--quiet", "--format", "jsonl"]
-    return [*command, *options, "--from-list", str(listed)]
+    command = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", "--quiet", "--format",
+    "jsonl"] return [*command, *options, "--from-list", str(listed)]
 
 
 def our_run(listed: Path, *options: str) -> Callable[[], float]:

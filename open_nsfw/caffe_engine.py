@@ -6,6 +6,7 @@ child first, and what the child says before it dies becomes the error.
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import os
 import re
@@ -37,8 +38,9 @@ def import_caffe() -> Any:
     try:
         caffe = importlib.import_module("caffe")
         importlib.import_module("caffe.io")
-    except ImportError as error:
-        raise EngineError(f"pycaffe cannot be imported ({error}); {INSTALL}, or use --engine onnxruntime") from error
+    except Exception as error:  # noqa: BLE001  a Caffe built for other libraries fails in many ways
+        reason = " ".join(str(error).split())
+        raise EngineError(f"pycaffe cannot be imported ({reason}); {INSTALL}, or use --engine onnxruntime") from error
     if not hasattr(caffe, "Net"):
         raise EngineError(f"the module caffe found on the path is not pycaffe; {INSTALL}, or use --engine onnxruntime")
     return caffe
@@ -55,7 +57,7 @@ class CaffeEngine(Engine):
         _check_files(files)
         arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
         _survives(lambda: _choose_device(caffe, gpu), _no_gpu)
-        _survives(lambda: _load_net(caffe, gpu, arguments), lambda why: _bad_model(files, why))
+        _survives(lambda: _load_net(caffe, gpu, arguments).forward(), lambda why: _bad_model(files, why))
         self._caffe, self._net = caffe, _load_net(caffe, gpu, arguments)
         if len(self._net.inputs) != 1:
             raise ModelError(f"{files.model_def}: a net with one input is needed, this one has {len(self._net.inputs)}")
@@ -149,6 +151,7 @@ def _survives(action: Callable[[], Any], problem: Callable[[str], Exception]) ->
 def _run_in_child(action: Callable[[], Any], log: int) -> None:
     """Never returns: the child leaves without flushing or cleaning up what belongs to its parent."""
     status = 1
+    faulthandler.disable()  # the end of this process is no crash to be reported
     try:
         os.dup2(log, 2)
         action()
@@ -166,4 +169,4 @@ def _no_gpu(why: str) -> Exception:
 
 
 def _bad_model(files: ModelFiles, why: str) -> Exception:
-    return ModelError(f"{files.model_def} with {files.pretrained_model}: Caffe cannot load them ({why})")
+    return ModelError(f"{files.model_def} with {files.pretrained_model}: Caffe cannot use them ({why})")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -311,12 +312,10 @@ def read_caffemodel(path: str | Path) -> dict[str, tuple[Blob, ...]]:
     if data.startswith(b"version https://git-lfs"):
         raise ModelError(f"{path}: this is a Git LFS pointer, not the weights; fetch them with `git lfs pull`")
     message = schema.NetParameter()
-    try:
-        message.ParseFromString(data)
-    except protobuf_message.DecodeError:
+    if not _parse_wire(message, data):
         raise ModelError(
             f"{path}: not a readable caffemodel ({len(data):,} bytes): truncated, damaged or another format"
-        ) from None
+        )
     layers = list(message.layer) + list(message.layers)
     if not layers:
         raise ModelError(f"{path}: not a readable caffemodel ({len(data):,} bytes): it holds no layers")
@@ -324,6 +323,17 @@ def read_caffemodel(path: str | Path) -> dict[str, tuple[Blob, ...]]:
         return {layer.name: tuple(_blob_array(blob) for blob in layer.blobs) for layer in layers}
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
+
+
+def _parse_wire(message: Any, data: bytes) -> bool:
+    """Whether all of `data` is the message. Older protobufs stop at what they do not know, with a mere warning."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            read: int = message.ParseFromString(data)
+    except protobuf_message.DecodeError:
+        return False
+    return read == len(data)
 
 
 def with_weights(net: Net, weights: dict[str, tuple[Blob, ...]]) -> Net:

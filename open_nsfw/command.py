@@ -9,6 +9,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw import __version__
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from open_nsfw.classifier import Classifier
     from open_nsfw.outputs import OutputOptions, Row
     from open_nsfw.pipeline import PipelineOptions
+    from open_nsfw.policy import Policy
     from open_nsfw.scan import Reporter
     from open_nsfw.sources import SourceOptions
 
 COMMAND = "classify_nsfw"
 FAILED_INPUT, BAD_USAGE, ABOVE = 1, 2, 3  # exit statuses
 
+POLICY, POLICY_WORD = -1.0, "policy"  # stand for the policy's highest threshold
 LEAST_MEMORY = 256 * 1024**2  # bytes; with less, Python and Pillow alone would not fit
 
 DESCRIPTION = """\
@@ -116,7 +119,20 @@ def _add_output_options(group: Any) -> None:
 
 
 def _add_verdict_options(group: Any) -> None:
-    group.add_argument("--fail-above", type=_share, metavar="T", help="exit with 3 if any score is T or more")
+    group.add_argument(
+        "--policy", metavar="FILE", help="put the verdict of this policy (open-nsfw calibrate) on every row"
+    )
+    group.add_argument(
+        "--policy-for-any-model", action="store_true", help="take the policy though it was made for another model"
+    )
+    group.add_argument(
+        "--fail-above",
+        nargs="?",
+        type=_threshold,
+        const=POLICY,
+        metavar="T",
+        help="exit with 3 if any score is T or more; without T, the highest threshold of the policy",
+    )
     sorting = group.add_mutually_exclusive_group()
     sorting.add_argument(
         "--move-above", nargs=2, metavar=("T", "DIR"), help="move files that score T or more into DIR, folders kept"
@@ -194,6 +210,10 @@ def _memory(text: str) -> int:
     return value
 
 
+def _threshold(text: str) -> float:
+    return POLICY if text == POLICY_WORD else _share(text)
+
+
 def _share(text: str) -> float:
     try:
         value = float(text)
@@ -216,7 +236,7 @@ def _positive(text: str) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status."""
-    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
     _log_to_stderr()
     try:
         return _scan(options)
@@ -227,20 +247,23 @@ def main(arguments: list[str] | None = None) -> int:
         return BAD_USAGE
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def parse(arguments: list[str]) -> argparse.Namespace:
     """The options, which may stand anywhere among the inputs; what follows `--` is an input, whatever it looks like."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = parser().parse_intermixed_args(_with_gpu_number(arguments[:end]))
+    options = parser().parse_intermixed_args(_with_values(arguments[:end]))
     options.inputs += arguments[end + 1 :]
     return options
 
 
-def _with_gpu_number(arguments: list[str]) -> list[str]:
-    """`--gpu picture.jpg` means GPU 0 and a picture; argparse alone would take the picture for the number."""
+def _with_values(arguments: list[str]) -> list[str]:
+    """`--gpu picture.jpg` means GPU 0 and a picture; argparse alone would take the picture for the number. Likewise
+    `--fail-above picture.jpg`, which leaves the threshold to the policy."""
     result = list(arguments)
     for index, following in enumerate([*arguments[1:], ""]):
         if arguments[index : index + 1] == ["--gpu"] and not re.fullmatch("-?[0-9]+", following):
             result[index] = "--gpu=0"
+        if arguments[index : index + 1] == ["--fail-above"] and not re.fullmatch("[-+.0-9e]+", following):
+            result[index] = f"--fail-above={POLICY_WORD}"
     return result
 
 
@@ -260,11 +283,14 @@ def _scan(options: argparse.Namespace) -> int:
     if not options.inputs and options.from_list is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
     single = _is_single_picture(options)
-    pipeline = _pipeline_options(options, single)
+    policy = _policy(options)
+    pipeline = _pipeline_options(options, single, policy)
     limits = pipeline.extraction.limits
     settings = SourceOptions(options.hidden, limits, options.max_archive_bytes, options.max_archive_ratio)
     with open_writer(_output_options(options, single)) as writer:
-        reporter = scan.Reporter(options.quiet, single, lambda: _count_ahead(options, settings, writer.is_done))
+        bands = scan.Bands() if policy is None else scan.Bands(policy.thresholds, policy.bands)
+        count = partial(_count_ahead, options, settings, writer.is_done)
+        reporter = scan.Reporter(options.quiet, single, count, bands)
         sorter = _sorter(options, reporter)
         skip = writer.is_done if options.resume else None
         sources = Sources(_arguments(options, read_list), settings, skip)
@@ -275,7 +301,7 @@ def _scan(options: argparse.Namespace) -> int:
             if sorter is not None:
                 sorter.add(rows)
 
-        ended_by = scan.run(sources, lambda: _load(options, single), pipeline, write)
+        ended_by = scan.run(sources, lambda: _load(options, single, policy), pipeline, write)
     reporter.close(sources.passed_over)
     if ended_by is not None:
         return scan.SIGNAL_STATUS + ended_by
@@ -284,13 +310,31 @@ def _scan(options: argparse.Namespace) -> int:
     return FAILED_INPUT if reporter.tally.failed or (sorter is not None and sorter.failed) else 0
 
 
-def _pipeline_options(options: argparse.Namespace, single: bool) -> PipelineOptions:
+def _policy(options: argparse.Namespace) -> Policy | None:
+    """The policy asked for; --fail-above takes its threshold from there."""
+    if options.policy is None:
+        if options.policy_for_any_model or options.fail_above == POLICY:
+            option = "--policy-for-any-model" if options.policy_for_any_model else "--fail-above without a threshold"
+            raise UsageError(f"{option} goes with --policy FILE")
+        return None
+    from open_nsfw.policy import Policy
+
+    policy = Policy.read(options.policy)
+    if options.fail_above == POLICY:
+        options.fail_above = policy.thresholds[-1]
+    return policy
+
+
+def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy | None) -> PipelineOptions:
     from open_nsfw.pipeline import PipelineOptions
 
     limits = Limits(options.max_bytes, options.max_pixels)
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
     extraction = Extraction(limits, choice, options.hash, options.max_memory)
-    return PipelineOptions(1 if single else options.jobs or _cores(), extraction, options.max_seconds)
+    jobs = 1 if single else options.jobs or _cores()
+    if policy is None:
+        return PipelineOptions(jobs, extraction, options.max_seconds)
+    return PipelineOptions(jobs, extraction, options.max_seconds, policy.thresholds[-1], policy.verdict)
 
 
 def _output_options(options: argparse.Namespace, single: bool) -> OutputOptions:
@@ -324,11 +368,14 @@ def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:
     return Sorter(Sorting(threshold, request[1], bool(options.move_above), options.dry_run), reporter.tell)
 
 
-def _load(options: argparse.Namespace, single: bool) -> Classifier:
+def _load(options: argparse.Namespace, single: bool, policy: Policy | None) -> Classifier:
     from open_nsfw.classifier import load_model
 
     threads = None if single else 1  # many pictures: one a core, side by side; one picture: all cores on it
-    return load_model(options.model_def, options.pretrained_model, options.engine, options.gpu, threads)
+    classifier = load_model(options.model_def, options.pretrained_model, options.engine, options.gpu, threads)
+    if policy is not None and not options.policy_for_any_model:
+        policy.check_model(classifier.engine.model_hash)
+    return classifier
 
 
 def _arguments(options: argparse.Namespace, read_list: Any) -> Iterator[str]:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import importlib
 import io
+import struct
 
 from PIL import Image, UnidentifiedImageError
 
 from open_nsfw.errors import InputError
-from open_nsfw.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff
+from open_nsfw.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff, too_many_bytes
 
 OUT_OF_MEMORY = "decoding takes more memory than it may (--max-memory)"
 
@@ -29,20 +30,33 @@ def open_image(data: bytes, limits: Limits = Limits()) -> Image.Image:
     """
     if not data:
         raise InputError("empty", "the file is empty")
+    if len(data) > limits.max_bytes:
+        raise too_many_bytes(limits)
     kind = sniff(data)
     if kind is None:
         raise InputError("not-a-picture", f"not a picture in a format that is read ({ALLOWED}){guess(data)}")
     _load_plugin(kind)
     try:
-        image = Image.open(io.BytesIO(data), formats=[kind])
-    except Image.DecompressionBombError as error:
-        raise InputError("too-many-pixels", f"a decompression bomb: {error}") from error
+        image = _opened(data, kind)
     except UnidentifiedImageError:
         raise InputError("undecodable", f"a damaged {kind} file: its header cannot be read") from None
-    except Exception as error:  # noqa: BLE001  plug-ins raise anything on a hostile file
+    except Exception as error:
         raise _decoder_error(kind, error) from error
     check_pixels(image.width, image.height, limits)
     return image
+
+
+def _opened(data: bytes, kind: str) -> Image.Image:
+    """`Image.open` for one format, without Pillow's own limit on pixels, which is the same for all callers and warns on
+    half of it: `check_pixels` follows."""
+    file = io.BytesIO(data)
+    factory, accept = Image.OPEN[kind]
+    if accept is not None and accept(data[:16]) is not True:
+        raise UnidentifiedImageError
+    try:
+        return factory(file, "")
+    except (SyntaxError, IndexError, TypeError, struct.error) as error:  # how plug-ins say that it is not theirs
+        raise UnidentifiedImageError from error
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:
@@ -67,7 +81,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     try:
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")  # which copies even where nothing is to be done
-    except Exception as error:  # noqa: BLE001  plug-ins raise anything on a hostile file
+    except Exception as error:
         raise _decoder_error(image.format or "picture", error) from error
 
 

@@ -17,8 +17,6 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from PIL import Image
-
 from open_nsfw.decode import OUT_OF_MEMORY
 from open_nsfw.errors import InputError
 from open_nsfw.extraction import Extraction, receive, send
@@ -88,7 +86,6 @@ def main(arguments: list[str]) -> int:
     _limit_memory(options.max_memory)
     warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata, which no one could act on
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    Image.MAX_IMAGE_PIXELS = None  # --max-pixels rules here
     os.dup2(2, 1)  # what a library prints must not get among the answers
     send(answers, {"kind": "ready"})
     answers.flush()

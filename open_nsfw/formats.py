@@ -93,10 +93,15 @@ def read_stream(file: BinaryIO, limits: Limits = Limits()) -> bytes:
     if not isinstance(data, bytes):
         raise TypeError("a binary file is needed, this one gives text; open it with mode 'rb'")
     if len(data) > limits.max_bytes:
-        raise InputError("too-many-bytes", f"more than the limit of {limits.max_bytes:,} bytes (--max-bytes)")
+        raise too_many_bytes(limits)
     if not data:
         raise InputError("empty", "the file is empty")
     return data
+
+
+def too_many_bytes(limits: Limits) -> InputError:
+    """The refusal of a picture over the limit."""
+    return InputError("too-many-bytes", f"more than the limit of {limits.max_bytes:,} bytes (--max-bytes)")
 
 
 def read_head(path: str | os.PathLike[str], count: int = 512) -> bytes:

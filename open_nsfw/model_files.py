@@ -102,7 +102,10 @@ def cache_dir() -> Path:
         base = os.path.join("~", "Library", "Caches")
     else:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    return Path(base).expanduser() / "open_nsfw"
+    try:
+        return Path(base).expanduser() / "open_nsfw"
+    except RuntimeError:  # a user without a home folder, as in containers
+        return Path(tempfile.gettempdir()) / f"open_nsfw-{os.getuid()}"
 
 
 def cached(key: str, suffix: str, make: Callable[[], bytes]) -> Path | bytes:

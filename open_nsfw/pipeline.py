@@ -12,7 +12,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,8 @@ class PipelineOptions:
     """For decoding one picture."""
     above: float = 0.8
     """The summary row of a video or animation counts the frames that score at least this."""
+    verdict: Callable[[float], str] | None = None
+    """Names the band of a score, for every row."""
 
 
 class Pipeline:
@@ -173,7 +175,9 @@ class Pipeline:
         finally:
             self._workers.put(worker)
         rows = [replace(row, **self._model()) for row in rows]
-        return rows + self._summary(rows)
+        rows += self._summary(rows)
+        verdict = self._options.verdict
+        return rows if verdict is None else [_judged(row, verdict) for row in rows]
 
     def _score(self, payload: bytes) -> float:
         import numpy as np
@@ -290,6 +294,10 @@ def _basis(item: Item) -> Row:
         bytes=item.size if item.data is None else len(item.data),
         modified=item.modified,
     )
+
+
+def _judged(row: Row, verdict: Callable[[float], str]) -> Row:
+    return row if row.score is None else replace(row, verdict=verdict(row.score))
 
 
 def _next_frame(rows: list[Row]) -> dict[str, Any]:

@@ -1,5 +1,4 @@
-"""One run of the command: sources -> pipeline -> writer, with a count, a progress bar, and an orderly end on a signal.
-"""
+"""One run of the command: sources -> pipeline -> writer, with a count, a progress bar, and an orderly end on a signal."""
 
 from __future__ import annotations
 
@@ -7,8 +6,9 @@ import signal
 import sys
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.outputs import Row, label
@@ -19,20 +19,32 @@ if TYPE_CHECKING:
     from open_nsfw.classifier import Classifier
 
 COMMAND = "classify_nsfw"
-LIKELY_SAFE, LIKELY_NSFW = 0.2, 0.8  # the bands that the network's authors suggest
 SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
 
 
-@dataclass
+@dataclass(frozen=True)
+class Bands:
+    """What the summary sorts scores into: `names[i]` are the scores from `thresholds[i - 1]` up to `thresholds[i]`."""
+
+    thresholds: tuple[float, ...] = (0.2, 0.8)
+    """The bands that the network's authors suggest, unless a policy has others."""
+    names: tuple[str, ...] = ("below 0.2", "in the middle", "at 0.8 or above")
+
+
 class Tally:
     """What came of the pictures so far. Summary rows do not count: their frames do."""
 
-    scored: int = 0
-    failed: int = 0
-    safe: int = 0
-    nsfw: int = 0
-    highest: float = -1.0
-    started: float = field(default_factory=time.monotonic)
+    def __init__(self, bands: Bands = Bands()) -> None:
+        self.failed = 0
+        self.highest = -1.0
+        self._bands = bands
+        self._counts = [0] * len(bands.names)
+        self._started = time.monotonic()
+
+    @property
+    def scored(self) -> int:
+        """How many have a score."""
+        return sum(self._counts)
 
     def add(self, row: Row) -> None:
         """Count one row."""
@@ -41,20 +53,15 @@ class Tally:
         if row.score is None:
             self.failed += 1
             return
-        self.scored += 1
         self.highest = max(self.highest, row.score)
-        self.safe += row.score < LIKELY_SAFE
-        self.nsfw += row.score >= LIKELY_NSFW
+        self._counts[bisect_right(self._bands.thresholds, row.score)] += 1
 
     def summary(self, passed_over: int = 0) -> str:
         """One line for people."""
-        middle = self.scored - self.safe - self.nsfw
-        rate = (self.scored + self.failed) / max(time.monotonic() - self.started, 1e-9)
+        rate = (self.scored + self.failed) / max(time.monotonic() - self._started, 1e-9)
+        counts = ", ".join(f"{count:,} {name}" for count, name in zip(self._counts, self._bands.names))
         rest = f"; {passed_over:,} other files passed over" if passed_over else ""
-        return (
-            f"{self.scored:,} scored ({self.safe:,} below {LIKELY_SAFE}, {middle:,} in the middle, {self.nsfw:,} at "
-            f"{LIKELY_NSFW} or above), {self.failed:,} failed; {rate:.1f} pictures/s{rest}"
-        )
+        return f"{self.scored:,} scored ({counts}), {self.failed:,} failed; {rate:.1f} pictures/s{rest}"
 
 
 class Interruption:
@@ -124,10 +131,10 @@ class _Uncountable(Exception):
 class Reporter:
     """Tells people on stderr: failures as they come, the progress where someone watches, and a summary at the end."""
 
-    def __init__(self, quiet: bool, single: bool, count: Callable[[], int | None]) -> None:
+    def __init__(self, quiet: bool, single: bool, count: Callable[[], int | None], bands: Bands = Bands()) -> None:
         """`count` gives the number of items to come, None if only going through them would tell; it is called in a
         thread, and only if somebody watches."""
-        self.tally = Tally()
+        self.tally = Tally(bands)
         self._quiet, self._single = quiet, single
         self._bar = None if quiet or single or not sys.stderr.isatty() else _progress_bar()
         if self._bar is not None:

@@ -1,0 +1,61 @@
+"""Set-up for all tests: a model cache of their own, quiet Caffe, and the fidelity table at the end of the output."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["GLOG_minloglevel"] = "2"  # Caffe logs every layer on load, unless told before the import
+# One thread and several differ in the last bits; two are what the golden scores were made with.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
+# What a developer has set must not decide what the tests see; test_model_cache.py sets them where they are meant.
+for _name in ("OPEN_NSFW_MODEL_DIR", "XDG_CACHE_HOME", "PYTHONWARNINGS"):
+    os.environ.pop(_name, None)
+
+_CACHE = tempfile.mkdtemp(prefix="open-nsfw-tests-")
+os.environ["OPEN_NSFW_CACHE"] = _CACHE  # inherited by every run of the command: the user's cache is not touched
+
+_fidelity: list[tuple[str, str, int, float]] = []
+
+
+def pytest_unconfigure() -> None:
+    """Remove the session's cache."""
+    shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _logger_as_it_was() -> Iterator[None]:
+    """The command gives the package's logger a handler; the next test wants it as a library has it."""
+    logger = logging.getLogger("open_nsfw")
+    before = list(logger.handlers), logger.propagate
+    yield
+    logger.handlers, logger.propagate = before
+
+
+@pytest.fixture(scope="session")
+def session_cache() -> Path:
+    """The model cache that all tests share."""
+    return Path(_CACHE)
+
+
+@pytest.fixture(scope="session")
+def fidelity_table() -> Any:
+    """Call with (engine, against, pictures, worst difference): a row of the table that ends the output."""
+    return lambda *row: _fidelity.append(row)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the fidelity table, which README repeats."""
+    if not _fidelity:
+        return
+    terminalreporter.section("fidelity")
+    lines = ["| engine | against | pictures | worst \\|difference\\| |", "|---|---|---|---|"]
+    lines += [f"| {engine} | {against} | {count} | {worst:.2g} |" for engine, against, count, worst in _fidelity]
+    terminalreporter.write_line("\n".join(lines))
