@@ -7,6 +7,7 @@ renamed, so two processes may write at once, and a file that is cut short or alt
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -102,10 +103,7 @@ def cache_dir() -> Path:
         base = os.path.join("~", "Library", "Caches")
     else:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    try:
-        return Path(base).expanduser() / "open_nsfw"
-    except RuntimeError:  # a user without a home folder, as in containers
-        return Path(tempfile.gettempdir()) / f"open_nsfw-{os.getuid()}"
+    return Path(os.path.expanduser(base)) / "open_nsfw"
 
 
 def cached(key: str, suffix: str, make: Callable[[], bytes]) -> Path | bytes:
@@ -120,6 +118,8 @@ def cached(key: str, suffix: str, make: Callable[[], bytes]) -> Path | bytes:
         return found
     data = make()
     try:
+        if str(folder).startswith("~"):  # a user without a home folder, as in containers
+            raise FileNotFoundError(errno.ENOENT, "there is no home folder")
         return _keep(folder, f"{key}-{hashlib.sha256(data).hexdigest()}{suffix}", data)
     except OSError as error:
         logger.warning(
