@@ -27,6 +27,14 @@ def web_pictures(folder: Path, count: int) -> list[Path]:
     return paths
 
 
+def thumbnails(folder: Path, count: int) -> list[Path]:
+    """`count` JPEG files of 160 x 120 pixels: for runs over very many files."""
+    random = np.random.default_rng(SEED + 2)
+    sources = _photographs()
+    images = (_variation(sources[index % len(sources)], random).resize((160, 120)) for index in range(count))
+    return [_save(image, folder / f"thumbnail-{index:05d}.jpg", 80) for index, image in enumerate(images)]
+
+
 def photo_pictures(folder: Path, count: int) -> list[Path]:
     """`count` JPEG files of 12 megapixels, quality 92, with the fine grain of a camera's sensor."""
     random = np.random.default_rng(SEED + 1)

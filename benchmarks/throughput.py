@@ -41,7 +41,7 @@ def main() -> None:
     print(machine.describe() + f"; load {os.getloadavg()[0]:.1f}\n")
     pictures = peers.FOLDER / "pictures"
     if options.memory:
-        return memory_table(corpus.web_pictures(pictures, options.web), corpus.photo_pictures(pictures, 8), options.counts)
+        return memory_table(corpus.thumbnails(pictures, 200), corpus.photo_pictures(pictures, 8), options.counts)
     sets = {
         "web": corpus.web_pictures(pictures, options.web),
         "photo": corpus.photo_pictures(pictures, options.photo),
@@ -73,8 +73,8 @@ def peer_run(peer: peers.Peer, listed: Path) -> Callable[[], float]:
 
 def our_command(listed: Path, *options: str) -> list[str]:
     """This command on a list of files."""
-    command = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", "--quiet", "--format",
-    "jsonl"] return [*command, *options, "--from-list", str(listed)]
+    command = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", "--quiet"]
+    return [*command, "--format", "jsonl", *options, "--from-list", str(listed)]
 
 
 def our_run(listed: Path, *options: str) -> Callable[[], float]:
@@ -101,12 +101,12 @@ def fastest_peer(speeds: dict[str, list[float]]) -> str:
     return max((name for name in speeds if name in names), key=lambda name: statistics.median(speeds[name]))
 
 
-def memory_table(web: list[Path], photos: list[Path], counts: list[int]) -> None:
+def memory_table(thumbnails: list[Path], photos: list[Path], counts: list[int]) -> None:
     """Peak memory by number of pictures."""
     print("| pictures | kind | peak MiB, all processes |\n|---|---|---|")
     for count in counts:
-        print(f"| {count:,} | web | {peak_memory(web, count):.0f} |", flush=True)
-    print(f"| 200 | photo | {peak_memory(photos, 200):.0f} |")
+        print(f"| {count:,} | thumbnails | {peak_memory(thumbnails, count):.0f} |", flush=True)
+    print(f"| 200 | 12 megapixels | {peak_memory(photos, 200):.0f} |")
 
 
 def peak_memory(paths: list[Path], count: int) -> float:
