@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw import __version__
+from open_nsfw.cores import available_cores
 from open_nsfw.errors import OpenNsfwError, UsageError
 from open_nsfw.extraction import Extraction, FrameChoice
 from open_nsfw.formats import Limits, is_video, read_head, sniff
@@ -294,6 +295,8 @@ def _scan(options: argparse.Namespace) -> int:
         sorter = _sorter(options, reporter)
         skip = writer.is_done if options.resume else None
         sources = Sources(_arguments(options, read_list), settings, skip)
+        if options.resume:
+            _take_up(options, reporter, sorter)
 
         def write(rows: list[Row]) -> None:
             writer.write(rows)
@@ -331,7 +334,7 @@ def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy 
     limits = Limits(options.max_bytes, options.max_pixels)
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
     extraction = Extraction(limits, choice, options.hash, options.max_memory)
-    jobs = 1 if single else options.jobs or _cores()
+    jobs = 1 if single else options.jobs or available_cores()
     if policy is None:
         return PipelineOptions(jobs, extraction, options.max_seconds)
     return PipelineOptions(jobs, extraction, options.max_seconds, policy.thresholds[-1], policy.verdict)
@@ -350,6 +353,22 @@ def _output_options(options: argparse.Namespace, single: bool) -> OutputOptions:
     return OutputOptions(
         options.format, options.output, single, options.resume, options.overwrite, options.retry_failed, model
     )
+
+
+def _take_up(options: argparse.Namespace, reporter: Reporter, sorter: Sorter | None) -> None:
+    """What the rows of an earlier run ask for: a kill may have come between a row and what is done about it."""
+    from open_nsfw.outputs import JOURNAL
+    from open_nsfw.resume import read_rows
+
+    if sorter is None and options.fail_above is None:
+        return
+    is_journal = options.format == "parquet"  # whose rows wait as JSON lines until the end
+    path, form = (options.output + JOURNAL, "jsonl") if is_journal else (options.output, options.format)
+    for row in read_rows(path, form):
+        if row.score is not None and row.kind != "frame":
+            reporter.tally.highest = max(reporter.tally.highest, row.score)
+            if sorter is not None and os.path.exists(row.path):
+                sorter.add([row])
 
 
 def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:
@@ -410,7 +429,3 @@ def _is_archive(path: str) -> bool:
     from open_nsfw.sources import HEAD
 
     return archive_kind(path, read_head(path, HEAD), path) is not None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.model_files import ModelFiles, cached, find_model_files
 from open_nsfw.preprocess import MEAN_BGR, Pixels, to_blob
@@ -172,7 +173,7 @@ def _session(model: Path | bytes, providers: list[Any], threads: int | None) -> 
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; they reach the user as exceptions
-    options.intra_op_num_threads = threads or _cores()
+    options.intra_op_num_threads = threads or available_cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores have pictures to decode
     try:
         session = onnxruntime.InferenceSession(
@@ -186,11 +187,6 @@ def _session(model: Path | bytes, providers: list[Any], threads: int | None) -> 
             f"--gpu {providers[0][1]['device_id']}: CUDA could not be started; see `nvidia-smi` for the driver"
         )
     return session
-
-
-def _cores() -> int:
-    """Cores this process may use: fewer than the machine has under taskset or a container's cpuset."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def converted_model(files: ModelFiles, optimized: bool = True) -> Path | bytes:

@@ -32,9 +32,7 @@ def command(*arguments: object) -> list[str]:
 
 def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """A run of the command to its end."""
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=SECONDS, check=False, **options
-    )
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=SECONDS, check=False, **options)
 
 
 def rows(*arguments: object) -> list[dict[str, Any]]:
@@ -104,7 +102,9 @@ def test_more_frames_than_the_limit() -> None:
 def test_a_choice_that_is_none(choice: str) -> None:
     """One line and exit status 2."""
     done = run(PICTURE, "--frames", choice)
-    expected = f'classify_nsfw: error: --frames "{choice}": first, all, every=N or max=N is needed, N a whole number above 0\n'
+    expected = (
+        f'classify_nsfw: error: --frames "{choice}": first, all, every=N or max=N is needed, N a whole number above 0\n'
+    )
     assert (done.returncode, done.stderr) == (2, expected)
 
 
@@ -382,3 +382,25 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_resume_catches_up_on_what_was_to_be_done_about_a_row(inbox: Path, form: str) -> None:
+    """A run that wrote its rows and was killed before it moved the files: the next one moves them, and fails as it should."""
+    output = inbox / "rows"
+    assert run("inbox", "--format", form, "--output", output).returncode == 0
+    again = run(
+        "inbox", "--format", form, "--output", output, "--resume", "--move-above", "0.8", "out", "--fail-above", "0.95"
+    )
+    assert again.returncode == 3, again.stderr
+    assert files(inbox / "out") == ["inbox/deep/high.jpg", "inbox/high.jpg"]
+
+
+def test_cores_of_a_container(tmp_path: Path) -> None:
+    """The quota of a control group counts, rounded up; what cannot be read does not."""
+    from open_nsfw.cores import available_cores
+
+    everything = available_cores(tmp_path / "missing")
+    for text, expected in (("max 100000\n", everything), ("150000 100000\n", min(everything, 2)), ("1 100000\n", 1)):
+        (tmp_path / "cpu.max").write_text(text)
+        assert available_cores(tmp_path / "cpu.max") == expected
