@@ -80,12 +80,15 @@ def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> Non
     stream.write(payload)
 
 
-def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
-    """Read one message; None where the stream ends before it is whole."""
+def receive(stream: BinaryIO, most: int = 2**33) -> tuple[dict[str, Any], bytes] | None:
+    """Read one message; None where the stream ends before it is whole, or what it announces is more than `most` bytes.
+    """
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
     header_length, payload_length = _LENGTHS.unpack(lengths)
+    if header_length + payload_length > most:
+        return None
     header, payload = stream.read(header_length), stream.read(payload_length)
     if len(header) < header_length or len(payload) < payload_length:
         return None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PILLOW_MEMORY = {"PILLOW_BLOCK_SIZE": "16m", "PILLOW_BLOCKS_MAX": "8"}
 PIPE_BYTES = 1 << 20  # how far a worker may run ahead of the scoring: six pictures
 START_SECONDS = 60  # for a worker to come up on a very busy machine
+LONGEST_ANSWER = 1 << 20  # bytes; five times what a picture takes, as a worker that is out of its mind may say anything
 BURIAL_SECONDS = 5  # between a closed pipe and the exit status that explains it
 WATCH_SECONDS = 0.05  # between two looks at the deadlines
 
@@ -82,6 +83,8 @@ class DecodeWorker:
 
     def start(self) -> None:
         """Start the process, without waiting for it to be ready."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it died with nothing to do; the next picture is not to blame
         if self._process is None:
             self._process = _start_process(self._options)
             self._ready = False
@@ -121,7 +124,7 @@ class DecodeWorker:
         except BrokenPipeError:
             raise self._death(process) from None
         while True:
-            answer = receive(answers)
+            answer = receive(answers, LONGEST_ANSWER)
             self._watchdog.relax(process)
             if answer is None:
                 raise self._death(process)
@@ -169,8 +172,8 @@ class DecodeWorker:
 
 
 def _start_process(options: Extraction) -> Process:
-    # The worker takes over the parent's import path, so that it has this very package, wherever the parent found it, and
-    # need not look for packages itself (-S), which is a third of the time that Python takes to start.
+    # The worker takes over the parent's import path, so that it has this very package, wherever the parent found it,
+    # and need not look for packages itself (-S), which is a third of the time that Python takes to start.
     paths = [str(Path(__file__).resolve().parent.parent), *sys.path]
     start = (
         f"import sys; sys.path[:] = {paths!r}; from open_nsfw import decode_worker; "
