@@ -4,7 +4,8 @@ compiled; a script it would compile at every start."""
 
 import sys
 
-from open_nsfw.command import main, parser
+from open_nsfw.command import main
+from open_nsfw.options import parser
 
 __all__ = ["main", "parser"]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from open_nsfw.options import COMMAND
 from open_nsfw.outputs import Row, label
 from open_nsfw.pipeline import Pipeline, PipelineOptions
 from open_nsfw.sources import Item, SourceOptions, Sources
@@ -18,7 +19,6 @@ from open_nsfw.sources import Item, SourceOptions, Sources
 if TYPE_CHECKING:
     from open_nsfw.classifier import Classifier
 
-COMMAND = "classify_nsfw"
 SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import classify_nsfw
 import open_nsfw
-from open_nsfw import command
+from open_nsfw import options
 from tests.helpers import (
     HAS_CAFFE,
     MODEL_DEF,
@@ -240,8 +240,8 @@ def test_gpu_where_there_is_none(gpu: list[str], capsys: pytest.CaptureFixture[s
     ],
 )
 def test_what_follows_gpu(line: str, gpu: int | None, inputs: list[str]) -> None:
-    options = command.parse(line.split())
-    assert (options.gpu, options.inputs) == (gpu, inputs)
+    given = options.parse(line.split())
+    assert (given.gpu, given.inputs) == (gpu, inputs)
 
 
 @pytest.mark.parametrize("number", ["-1", "1.5", "x"])
@@ -254,14 +254,14 @@ def test_no_gpu_has_this_number(number: str, capsys: pytest.CaptureFixture[str])
 
 # --- help -------------------------------------------------------------------------------------------------------------
 
-ACTIONS = [action for action in command.parser()._actions if not isinstance(action, argparse._HelpAction)]
+ACTIONS = [action for action in options.parser()._actions if not isinstance(action, argparse._HelpAction)]
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.dest)
 def test_help_says_what_every_option_is_for(action: argparse.Action) -> None:
     assert action.help and action.help is not argparse.SUPPRESS
     assert len(action.help) > 10
-    text = "".join(command.parser().format_help().split())  # lines are broken at hyphens, too
+    text = "".join(options.parser().format_help().split())  # lines are broken at hyphens, too
     assert "".join((action.help % {"prog": "classify_nsfw"}).split()) in text
     for choice in action.choices or ():
         assert choice in text
@@ -275,18 +275,18 @@ def test_readme_documents_every_option() -> None:
 
 
 def test_the_examples_in_help_are_command_lines() -> None:
-    lines = [line.split("| ")[-1] for line in command.EXAMPLES.splitlines() if "classify_nsfw.py" in line]
+    lines = [line.split("| ")[-1] for line in options.EXAMPLES.splitlines() if "classify_nsfw.py" in line]
     assert len(lines) >= 3
     for line in lines:
-        options = command.parser().parse_args(shlex.split(line)[1:])
-        assert options.inputs or options.from_list
+        given = options.parser().parse_args(shlex.split(line)[1:])
+        assert given.inputs or given.from_list
 
 
 def test_help_is_on_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")  # decides where lines are broken, here and in the other process
     result = run_command("--help")
     assert (result.status, result.err) == (0, "")
-    assert result.out == command.parser().format_help()
+    assert result.out == options.parser().format_help()
 
 
 # --- exit statuses ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from open_nsfw.command import parser
+from open_nsfw.options import parser
 from tests.helpers import ROOT
 from tests.make_readme_tables import README, with_tables
 
