@@ -106,7 +106,7 @@ class _Backward:
             self.pass_on(tensor, gradient)
 
     def back_maxpool(self, node: Any, gradient: str) -> None:
-        """Each window's gradient goes to the pixel that was its maximum; ONNX counts that pixel over the whole tensor."""
+        """Each window's gradient goes to the pixel that was its maximum, which ONNX counts over the whole tensor."""
         options = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         shape = self.shapes[node.input[0]]
         self.count += 1

@@ -29,9 +29,9 @@ from gradient import Climber  # noqa: E402
 
 from open_nsfw.caffe_net import read_net  # noqa: E402
 from open_nsfw.engines import OUTPUT  # noqa: E402
+from open_nsfw.formats import SIDE  # noqa: E402
 from open_nsfw.model_files import find_model_files  # noqa: E402
 from open_nsfw.onnx_graph import convert  # noqa: E402
-from open_nsfw.formats import SIDE  # noqa: E402
 from open_nsfw.preprocess import crop, resized_pixels, to_blob  # noqa: E402
 
 SEED = 2016

@@ -23,7 +23,7 @@ from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from open_nsfw import measure, thresholds  # noqa: E402
+from open_nsfw import measure, thresholds
 
 CONFIDENCE = 0.95
 RESAMPLES = 400
