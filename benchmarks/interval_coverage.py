@@ -103,7 +103,7 @@ def repetition(population: Population, seed: int) -> list[Found]:
 
 
 def _curves(population: Population, sample: measure.Sample, seed: int) -> Iterator[Found]:
-    found = measure.curves(sample, measure.BootstrapOptions(RESAMPLES, seed, CONFIDENCE))
+    found = curves.curves(sample, curves.BootstrapOptions(RESAMPLES, seed, CONFIDENCE))
     yield _against("area under the ROC curve", population.auc(), found.auc)
     yield _against("average precision", population.average_precision(), found.average_precision)
     for name, grid, band, truth in (
@@ -116,7 +116,7 @@ def _curves(population: Population, sample: measure.Sample, seed: int) -> Iterat
         ),
     ):
         for at in grid:
-            index = int(np.argmin(np.abs(measure.GRID - at)))
+            index = int(np.argmin(np.abs(curves.GRID - at)))
             yield _against(f"{name} {at:g}", truth(at), measure.Rate(None, band.low[index], band.high[index]))
 
 
@@ -159,7 +159,7 @@ def _cheapest(population: Population, sample: measure.Sample) -> Iterator[Found]
     cost = COSTS.false_positive * (1 - share) * population.fpr(at) + COSTS.false_negative * share * (1 - population.recall(at))
     yield _against("cost at --cost's", cost, choice.numbers["cost"])
     truth = COSTS.false_positive * (1 - share) * population.fpr(0.2) + COSTS.false_negative * share * (1 - population.recall(0.2))
-    yield _against("cost at 0.2", truth, thresholds.expected_cost(sample, 0.2, COSTS, wishes))
+    yield _against("cost at 0.2", truth, least_error.expected_cost(sample, 0.2, COSTS, wishes))
 
 
 def coverage(population: Population, repetitions: int, pool: ProcessPoolExecutor) -> dict[str, tuple[float, float, float]]:

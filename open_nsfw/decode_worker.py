@@ -39,6 +39,9 @@ def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream:
         send(stream, {"kind": "error", "code": error.code, "message": str(error)})
     except MemoryError:
         send(stream, {"kind": "error", "code": "out-of-memory", "message": OUT_OF_MEMORY})
+    except Exception as error:  # noqa: BLE001  whatever a decoder library throws is this file's error, not the run's
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        send(stream, {"kind": "error", "code": "undecodable", "message": f"the decoder failed: {reason}"})
     stream.flush()
 
 

@@ -19,7 +19,7 @@ def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Pict
     """
     av = _import_av()
     try:
-        container = av.open(source, mode="r", metadata_errors="ignore")
+        container = _open(av, source)
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError("undecodable", f"a damaged or unknown video: {_reason(error)}") from error
     with container:
@@ -29,6 +29,13 @@ def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Pict
         stream.thread_type = "NONE"  # the other cores have files of their own
         check_pixels(stream.codec_context.width, stream.codec_context.height, options.limits)
         yield from _sampled(av, container, stream, options)
+
+
+def _open(av: Any, source: str | BinaryIO) -> Any:
+    try:
+        return av.open(source, mode="r", metadata_errors="ignore")  # a title in another encoding is no reason to stop
+    except TypeError:  # PyAV 19 ignores such errors by itself, and has no option for it
+        return av.open(source, mode="r")
 
 
 def _sampled(av: Any, container: Any, stream: Any, options: Extraction) -> Iterator[Picture]:
