@@ -25,14 +25,14 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
-from gradient import Climber  # noqa: E402
+from gradient import Climber
 
-from open_nsfw.caffe_net import read_net  # noqa: E402
-from open_nsfw.engines import OUTPUT  # noqa: E402
-from open_nsfw.formats import SIDE  # noqa: E402
-from open_nsfw.model_files import find_model_files  # noqa: E402
-from open_nsfw.onnx_graph import convert  # noqa: E402
-from open_nsfw.preprocess import crop, resized_pixels, to_blob  # noqa: E402
+from open_nsfw.caffe_net import read_net
+from open_nsfw.engines import OUTPUT
+from open_nsfw.formats import SIDE
+from open_nsfw.model_files import find_model_files
+from open_nsfw.onnx_graph import convert
+from open_nsfw.preprocess import crop, resized_pixels, to_blob
 
 SEED = 2016
 DISTORTED, PUSHED = 14, 8  # files made from each source picture

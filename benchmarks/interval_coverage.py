@@ -2,9 +2,9 @@
 
     python benchmarks/interval_coverage.py [--repetitions 1000]
 
-Scores are drawn from a known population (normal logits of two classes), so that the true rates are known. For each row the
-share of repetitions whose interval covers the truth, and the shares that miss it on either side; for promises the share of
-repetitions in which the population keeps what was promised. All at 95 %. About ten minutes on two cores.
+Scores are drawn from a known population (normal logits of two classes), so that the true rates are known. For each row
+the share of repetitions whose interval covers the truth, and the shares that miss it on either side; for promises the
+share of repetitions in which the population keeps what was promised. All at 95 %. About ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from open_nsfw import measure, thresholds
+from open_nsfw import curves, least_error, measure, thresholds
 
 CONFIDENCE = 0.95
 RESAMPLES = 400
@@ -45,7 +45,9 @@ class Population:
 
     def draw(self, random: np.random.Generator) -> measure.Sample:
         """A labelled sample."""
-        logits = np.concatenate((random.normal(-self.mean, 1, self.sfw), random.normal(self.mean, self.spread, self.nsfw)))
+        logits = np.concatenate(
+            (random.normal(-self.mean, 1, self.sfw), random.normal(self.mean, self.spread, self.nsfw))
+        )
         return measure.Sample(expit(logits), np.arange(self.sfw + self.nsfw) >= self.sfw)
 
     def fpr(self, threshold: float) -> float:
@@ -99,7 +101,12 @@ def _kept(name: str, holds: bool) -> Found:
 def repetition(population: Population, seed: int) -> list[Found]:
     """One sample, and where the truth lies for everything measured on it."""
     sample = population.draw(np.random.default_rng(seed))
-    return [*_curves(population, sample, seed), *_fixed(population, sample), *_promises(population, sample), *_cheapest(population, sample)]
+    return [
+        *_curves(population, sample, seed),
+        *_fixed(population, sample),
+        *_promises(population, sample),
+        *_cheapest(population, sample),
+    ]
 
 
 def _curves(population: Population, sample: measure.Sample, seed: int) -> Iterator[Found]:
@@ -127,7 +134,9 @@ def _fixed(population: Population, sample: measure.Sample) -> Iterator[Found]:
     yield _against("recall at 0.5", recall, table.recall)
     yield _against("precision at 0.5", population.precision(fpr, recall), table.precision)
     elsewhere = measure.confusion(sample, FIXED, CONFIDENCE, PREVALENCE)
-    yield _against("precision at 0.5, --prevalence 0.02", population.precision(fpr, recall, PREVALENCE), elsewhere.precision)
+    yield _against(
+        "precision at 0.5, --prevalence 0.02", population.precision(fpr, recall, PREVALENCE), elsewhere.precision
+    )
 
 
 def _promises(population: Population, sample: measure.Sample) -> Iterator[Found]:
@@ -144,7 +153,9 @@ def _promises(population: Population, sample: measure.Sample) -> Iterator[Found]
     yield _against("recall at --min-recall's", recall, choices[1].numbers["recall"])
     low, high = choices[2].thresholds[0], choices[2].thresholds[-1]
     share = sample.share(None)
-    review = (1 - share) * (population.fpr(low) - population.fpr(high)) + share * (population.recall(low) - population.recall(high))
+    review = (1 - share) * (population.fpr(low) - population.fpr(high)) + share * (
+        population.recall(low) - population.recall(high)
+    )
     yield _kept("--review-budget 0.1", review <= 0.1)
     yield _against("share of review", review, choices[2].numbers["review"])
     error = (1 - share) * population.fpr(high) + share * (1 - population.recall(low))
@@ -156,19 +167,28 @@ def _cheapest(population: Population, sample: measure.Sample) -> Iterator[Found]
     choice = thresholds.choose(sample, wishes)[0]
     share = sample.share(None)
     at = choice.thresholds[0]
-    cost = COSTS.false_positive * (1 - share) * population.fpr(at) + COSTS.false_negative * share * (1 - population.recall(at))
+    cost = COSTS.false_positive * (1 - share) * population.fpr(at) + COSTS.false_negative * share * (
+        1 - population.recall(at)
+    )
     yield _against("cost at --cost's", cost, choice.numbers["cost"])
-    truth = COSTS.false_positive * (1 - share) * population.fpr(0.2) + COSTS.false_negative * share * (1 - population.recall(0.2))
+    truth = COSTS.false_positive * (1 - share) * population.fpr(0.2) + COSTS.false_negative * share * (
+        1 - population.recall(0.2)
+    )
     yield _against("cost at 0.2", truth, least_error.expected_cost(sample, 0.2, COSTS, wishes))
 
 
-def coverage(population: Population, repetitions: int, pool: ProcessPoolExecutor) -> dict[str, tuple[float, float, float]]:
+def coverage(
+    population: Population, repetitions: int, pool: ProcessPoolExecutor
+) -> dict[str, tuple[float, float, float]]:
     """For each name: (covered or kept, truth under the interval, truth over it), as shares."""
     counts: dict[str, list[int]] = {}
     for found in pool.map(repetition, [population] * repetitions, range(repetitions), chunksize=10):
         for name, side in found:
             counts.setdefault(name, [0, 0, 0])[side] += 1
-    return {name: (inside / repetitions, under / repetitions, over / repetitions) for name, (inside, over, under) in counts.items()}
+    return {
+        name: (inside / repetitions, under / repetitions, over / repetitions)
+        for name, (inside, over, under) in counts.items()
+    }
 
 
 def main() -> None:

@@ -26,8 +26,7 @@ class Sorting:
 
 
 class Sorter:
-    """Sorts files out as their rows come. A file of several frames goes by its highest score, that of its summary row.
-    """
+    """Sorts files out as their rows come. A file of several frames goes by its highest score, that of its summary row."""
 
     def __init__(self, sorting: Sorting, say: Callable[[str], None]) -> None:
         self._sorting, self._say = sorting, say

@@ -38,7 +38,7 @@ def import_caffe() -> Any:
     try:
         caffe = importlib.import_module("caffe")
         importlib.import_module("caffe.io")
-    except Exception as error:  # noqa: BLE001  a Caffe built for other libraries fails in many ways
+    except Exception as error:
         reason = " ".join(str(error).split())
         raise EngineError(f"pycaffe cannot be imported ({reason}); {INSTALL}, or use --engine onnxruntime") from error
     if not hasattr(caffe, "Net"):

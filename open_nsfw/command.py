@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,8 @@ from open_nsfw.options import COMMAND, POLICY, parse, share
 
 if TYPE_CHECKING:
     from open_nsfw.actions import Sorter
-    from open_nsfw.classifier import Classifier
     from open_nsfw.outputs import OutputOptions, Row
-    from open_nsfw.pipeline import PipelineOptions
+    from open_nsfw.pipeline import Models, PipelineOptions
     from open_nsfw.policy import Policy
     from open_nsfw.scan import Reporter
     from open_nsfw.sources import SourceOptions
@@ -55,6 +55,8 @@ def _scan(options: argparse.Namespace) -> int:
     from open_nsfw.outputs import open_writer
     from open_nsfw.sources import SourceOptions, Sources, read_list
 
+    if not options.fast and (options.thresholds is not None or options.ranges is not None):
+        raise UsageError(f"{'--ranges' if options.thresholds is None else '--thresholds'} goes with --fast")
     if not options.inputs and options.from_list is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
     single = _is_single_picture(options)
@@ -65,7 +67,7 @@ def _scan(options: argparse.Namespace) -> int:
     with open_writer(_output_options(options, single)) as writer:
         bands = scan.Bands() if policy is None else scan.Bands(policy.thresholds, policy.bands)
         count = partial(_count_ahead, options, settings, writer.is_done)
-        reporter = scan.Reporter(options.quiet, single, count, bands)
+        reporter = scan.Reporter(options.quiet, single, count, bands, options.fast)
         sorter = _sorter(options, reporter)
         skip = writer.is_done if options.resume else None
         sources = Sources(_arguments(options, read_list), settings, skip)
@@ -109,9 +111,10 @@ def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy 
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
     extraction = Extraction(limits, choice, options.hash, options.max_memory)
     jobs = 1 if single else options.jobs or available_cores()
+    common = PipelineOptions(jobs, extraction, options.max_seconds, options.fast)
     if policy is None:
-        return PipelineOptions(jobs, extraction, options.max_seconds)
-    return PipelineOptions(jobs, extraction, options.max_seconds, policy.thresholds[-1], policy.verdict)
+        return common
+    return replace(common, above=policy.thresholds[-1], verdict=policy.verdict)
 
 
 def _output_options(options: argparse.Namespace, single: bool) -> OutputOptions:
@@ -161,14 +164,36 @@ def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:
     return Sorter(Sorting(threshold, request[1], bool(options.move_above), options.dry_run), reporter.tell)
 
 
-def _load(options: argparse.Namespace, single: bool, policy: Policy | None) -> Classifier:
-    from open_nsfw.classifier import load_model
+def _load(options: argparse.Namespace, single: bool, policy: Policy | None) -> Models:
+    from open_nsfw.classifier import Classifier, load_model
+    from open_nsfw.pipeline import Models
 
     threads = None if single else 1  # many pictures: one a core, side by side; one picture: all cores on it
-    classifier = load_model(options.model_def, options.pretrained_model, options.engine, options.gpu, threads)
+    exact = load_model(options.model_def, options.pretrained_model, options.engine, options.gpu, threads)
     if policy is not None and not options.policy_for_any_model:
-        policy.check_model(classifier.engine.model_hash)
-    return classifier
+        policy.check_model(exact.engine.model_hash)
+    if not options.fast:
+        return Models(exact)
+    from open_nsfw.model_files import find_model_files
+    from open_nsfw.quick_engine import Int8Engine
+
+    engine = Int8Engine(find_model_files(options.model_def, options.pretrained_model), threads, options.ranges)
+    return Models(exact, Classifier(engine), _thresholds(options, policy), engine.margin)
+
+
+def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[float, ...]:
+    """The scores that something hangs on: those asked for, or the policy's or the bands', and what files are sorted by."""
+    from open_nsfw.quick import THRESHOLDS, parse_thresholds
+
+    if options.thresholds is not None:
+        chosen = parse_thresholds(options.thresholds)
+    else:
+        chosen = THRESHOLDS if policy is None else policy.thresholds
+    sorting = options.move_above or options.copy_above
+    acted_on = [float(sorting[0])] if sorting else []
+    if options.fail_above is not None:
+        acted_on.append(options.fail_above)
+    return (*chosen, *acted_on)
 
 
 def _arguments(options: argparse.Namespace, read_list: Any) -> Iterator[str]:

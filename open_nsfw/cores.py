@@ -12,7 +12,8 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds,
 def available_cores(quota: Path = CGROUP_QUOTA) -> int:
     """At least 1: the cores that the scheduler gives to this process, and no more than its container's share of time.
 
-    A machine's count misleads under taskset and in containers: too many threads for the share stand in each other's way.
+    A machine's count misleads under taskset and in containers: too many threads for the share stand in each other's
+    way.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

@@ -24,14 +24,13 @@ from open_nsfw.formats import is_video, read_bytes, read_head
 from open_nsfw.frames import pictures
 
 
-
 def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream: BinaryIO) -> None:
-    """Decode one file, the payload or the one at the request's `path`.
+    """Decode one file, the payload or the one at the request's `path`; by the quick decode if it says `quick`.
 
     Sends `file` with its size and hash, a `picture` with its pixels for each, and in the end `end` or `error`.
     """
     try:
-        for message, pixels in _messages(request["path"], payload, options):
+        for message, pixels in _messages(request, payload, options):
             send(stream, message, pixels)
             stream.flush()
         send(stream, {"kind": "end"})
@@ -39,13 +38,14 @@ def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream:
         send(stream, {"kind": "error", "code": error.code, "message": str(error)})
     except MemoryError:
         send(stream, {"kind": "error", "code": "out-of-memory", "message": OUT_OF_MEMORY})
-    except Exception as error:  # noqa: BLE001  whatever a decoder library throws is this file's error, not the run's
+    except Exception as error:  # noqa: BLE001  whatever a library throws is this file's error, not the run's
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         send(stream, {"kind": "error", "code": "undecodable", "message": f"the decoder failed: {reason}"})
     stream.flush()
 
 
-def _messages(path: str | None, payload: bytes, options: Extraction) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _messages(request: dict[str, Any], payload: bytes, options: Extraction) -> Iterator[tuple[dict[str, Any], bytes]]:
+    path: str | None = request["path"]
     if path is not None and is_video(read_head(path)):  # a film is not read into memory
         from open_nsfw.video import video_pictures
 
@@ -53,11 +53,11 @@ def _messages(path: str | None, payload: bytes, options: Extraction) -> Iterator
         digest = _file_sha256(path) if options.hash else None
     else:
         data = payload if path is None else read_bytes(path, options.limits)
-        found, size = pictures(data, options), len(data)
+        found, size = pictures(data, options, request["quick"]), len(data)
         digest = hashlib.sha256(data).hexdigest() if options.hash else None
     yield {"kind": "file", "bytes": size, "sha256": digest}, b""
     for picture in found:
-        fields = {name: getattr(picture, name) for name in ("width", "height", "format", "frame", "seconds")}
+        fields = {name: getattr(picture, name) for name in ("width", "height", "format", "frame", "seconds", "reduced")}
         yield {"kind": "picture", **fields}, picture.pixels
 
 
@@ -70,8 +70,7 @@ def _file_sha256(path: str) -> str:
 
 
 def _limit_memory(most: int) -> None:
-    """Let allocations past `most` bytes of address space fail, as a MemoryError here rather than a kill from outside.
-    """
+    """Let allocations past `most` bytes of address space fail, as a MemoryError here rather than a kill from outside."""
     try:
         import resource
     except ImportError:  # not a POSIX system

@@ -151,8 +151,7 @@ class OnnxRuntimeEngine(Engine):
 
 
 def import_onnxruntime() -> Any:
-    """The `onnxruntime` module, with its reports to Microsoft switched off: no run of this software talks to a network.
-    """
+    """The `onnxruntime` module, with its reports to Microsoft switched off: no run of this software talks to a network."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library starts; newer releases send otherwise
     return importlib.import_module("onnxruntime")
 
@@ -217,7 +216,7 @@ def _optimized(model: bytes) -> bytes:
             options.optimized_model_filepath = str(path)
             onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             return path.read_bytes()
-    except Exception as error:  # noqa: BLE001  ONNX Runtime's have no base of their own, and a full disk is one of them
+    except Exception as error:  # noqa: BLE001  ONNX Runtime's have no base of their own, and a full disk is one
         logger.info("the converted model is used as it is: %s", error)
         return model
 

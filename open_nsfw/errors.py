@@ -14,8 +14,8 @@ from __future__ import annotations
 
 
 class OpenNsfwError(Exception):
-    """Base of all errors raised on purpose; `str()` is a single line for the user, whatever a file's name or content put
-    into it: what is not printable is escaped as in Python's `repr`."""
+    """Base of all errors raised on purpose; `str()` is a single line for the user, whatever a file's name or content
+    put into it: what is not printable is escaped as in Python's `repr`."""
 
     def __str__(self) -> str:
         text = super().__str__()

@@ -81,8 +81,7 @@ def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> Non
 
 
 def receive(stream: BinaryIO, most: int = 2**33) -> tuple[dict[str, Any], bytes] | None:
-    """Read one message; None where the stream ends before it is whole, or what it announces is more than `most` bytes.
-    """
+    """Read one message; None where the stream ends before it is whole, or what it announces is more than `most` bytes."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None

@@ -153,8 +153,7 @@ def is_video(data: bytes) -> bool:
 
 
 def guess(data: bytes) -> str:
-    """What a file that is no picture most likely is, as the end of an error message; empty if that is anyone's guess.
-    """
+    """What a file that is no picture most likely is, as the end of an error message; empty if that is anyone's guess."""
     start = data[:64].lstrip()
     for magic, name in _OTHERS:
         if start.startswith(magic) or data.startswith(magic):

@@ -31,10 +31,12 @@ class Picture:
     """Index in the file, from 0; None for a file with a single picture, or of which only the first is scored."""
     seconds: float | None = None
     """When the frame is shown, for videos and animations that say so."""
+    reduced: bool = False
+    """Decoded at reduced size, for a quick score."""
 
 
-def pictures(data: bytes, options: Extraction) -> Iterator[Picture]:
-    """The pictures in an encoded file, in order, made ready one at a time.
+def pictures(data: bytes, options: Extraction, quick: bool = False) -> Iterator[Picture]:
+    """The pictures in an encoded file, in order, made ready one at a time; a single JPEG at reduced size if `quick`.
 
     Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
     """
@@ -46,7 +48,7 @@ def pictures(data: bytes, options: Extraction) -> Iterator[Picture]:
     image = open_image(data, options.limits)
     total = getattr(image, "n_frames", 1) if options.frames.mode != "first" else 1
     if total == 1:
-        yield picture(image)
+        yield quick_picture(image) if quick else picture(image)
         return
     yield from _animation(image, options, total)
 
@@ -55,6 +57,15 @@ def picture(image: Image.Image, frame: int | None = None, seconds: float | None 
     """Yahoo's recipe on one opened Pillow image. Raises InputError if its pixels cannot be decoded."""
     width, height, name = image.width, image.height, image.format or "unknown"
     return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds)
+
+
+def quick_picture(image: Image.Image) -> Picture:
+    """The same by the quick decode."""
+    from open_nsfw.quick import quick_picture as decode_quickly
+
+    width, height, name = image.width, image.height, image.format or "unknown"
+    pixels = decode_quickly(image).tobytes()
+    return Picture(pixels, width, height, name, reduced=image.size != (width, height))
 
 
 def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Picture]:
@@ -78,6 +89,6 @@ def _seek(image: Image.Image, index: int) -> None:
         image.seek(index)
     except EOFError:
         raise InputError("truncated", f"a damaged {image.format} file: it ends before frame {index}") from None
-    except Exception as error:  # noqa: BLE001  plug-ins raise anything on a hostile file
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError("undecodable", f"a damaged {image.format} file: frame {index}: {reason}") from error

@@ -89,8 +89,11 @@ class DecodeWorker:
             self._process = _start_process(self._options)
             self._ready = False
 
-    def messages(self, path: str | None, data: bytes | None) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """What the worker has to say about one file: a `file` message, then a `picture` with its pixels for each.
+    def messages(
+        self, path: str | None, data: bytes | None, quick: bool = False
+    ) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """What the worker has to say about one file: a `file` message, then a `picture` with its pixels for each,
+        decoded at reduced size where that can be and `quick` asks for it.
 
         Raises InputError for whatever went wrong, `timeout` and `decoder-crashed` among it; SetupError if no worker
         starts.
@@ -100,7 +103,7 @@ class DecodeWorker:
         assert process is not None
         answered = False
         try:
-            for message, payload in self._exchange(process, path, data):
+            for message, payload in self._exchange(process, {"path": path, "quick": quick}, data):
                 answered = message["kind"] in ("end", "error")
                 if not answered:
                     yield message, payload
@@ -112,14 +115,14 @@ class DecodeWorker:
             raise InputError(message["code"], message["message"])
 
     def _exchange(
-        self, process: Process, path: str | None, data: bytes | None
+        self, process: Process, request: dict[str, Any], data: bytes | None
     ) -> Iterator[tuple[dict[str, Any], bytes]]:
         """All messages of an answer, the last one included, each within the time allowed."""
         requests, answers = _pipes(process)
         self._await_ready(process)
         self._watchdog.expect(process, self._seconds)
         try:
-            send(requests, {"path": path}, data or b"")
+            send(requests, request, data or b"")
             requests.flush()
         except BrokenPipeError:
             raise self._death(process) from None

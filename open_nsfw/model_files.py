@@ -64,8 +64,7 @@ def find_model_files(
 
 
 def packaged_file(name: str) -> Path:
-    """The packaged model file `name`: beside the installed package, in the checkout, or where OPEN_NSFW_MODEL_DIR says.
-    """
+    """The packaged model file `name`: beside the installed package, in the checkout, or where OPEN_NSFW_MODEL_DIR says."""
     package = Path(__file__).resolve().parent
     folders = [package / "model", package.parent / "nsfw_model"]
     if os.environ.get(MODEL_DIR_VARIABLE):

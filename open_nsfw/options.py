@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     result.add_argument("--debug", action="store_true", help="show the traceback of an error")
     _add_model_options(result.add_argument_group("model and engine"))
+    _add_fast_options(result.add_argument_group("fast mode"))
     _add_source_options(result.add_argument_group("what is scored"))
     _add_output_options(result.add_argument_group("what comes out"))
     _add_verdict_options(result.add_argument_group("what is done about a score"))
@@ -63,6 +64,24 @@ def _add_model_options(group: Any) -> None:
     )
     group.add_argument(
         "--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)"
+    )
+
+
+def _add_fast_options(group: Any) -> None:
+    group.add_argument(
+        "--fast",
+        action="store_true",
+        help="score quickly, and exactly only what comes near a threshold: same decisions",
+    )
+    group.add_argument(
+        "--thresholds",
+        metavar="T,T",
+        help="with --fast: the scores that decisions hang on (default 0.2,0.8, or the policy's)",
+    )
+    group.add_argument(
+        "--ranges",
+        metavar="FILE",
+        help="with --fast: what the model's int8 net needs to know (open-nsfw quantize-ranges)",
     )
 
 

@@ -66,6 +66,9 @@ class Row:
     score: float | None = field(
         default=None, metadata=_means("the probability of NSFW, 0 to 1; the highest of a summary; null if it failed")
     )
+    exact: bool | None = field(
+        default=None, metadata=_means("whether the score is the exact one; false only with `--fast`")
+    )
     verdict: str | None = field(default=None, metadata=_means("the score's band in the policy, with `--policy`"))
     error: str | None = field(
         default=None, metadata=_means("why there is no score: a stable code, a colon, a sentence")

@@ -42,6 +42,8 @@ class PipelineOptions:
     extraction: Extraction = Extraction()
     max_seconds: float = 60.0
     """For decoding one picture."""
+    quick: bool = False
+    """Whether the fast mode's models are to be used."""
     above: float = 0.8
     """The summary row of a video or animation counts the frames that score at least this."""
     verdict: Callable[[float], str] | None = None
@@ -92,9 +94,9 @@ class Pipeline:
             with contextlib.suppress(queue.Empty):
                 self._underway.get(timeout=0.05)  # it may wait for room
 
-    def use(self, classifier: Classifier) -> None:
-        """Hand over the model. Files are read and decoded before it is there."""
-        self._scorer.set_result(_Scorer(classifier))
+    def use(self, models: Models) -> None:
+        """Hand over what computes the scores. Files are read and decoded before it is there."""
+        self._scorer.set_result(_Scorer(models))
 
     def stop(self) -> None:
         """Take no further item; `rows` gives what is under way and ends. May be called from a signal handler."""
@@ -164,13 +166,15 @@ class Pipeline:
         rows: list[Row] = []
         worker = self._workers.get()
         try:
-            for message, payload in worker.messages(item.path if item.data is None else None, item.data):
+            for message, payload in self._messages(worker, item, self._options.quick):
                 if message.pop("kind") == "file":
                     basis = replace(basis, **message)
                 else:
-                    kind = "picture" if message["frame"] is None else "frame"
-                    rows.append(replace(basis, **message, kind=kind, score=self._score(payload)))
+                    rows.append(self._row(basis, message, payload))
+            if any(row.exact is None for row in rows):
+                rows = self._exact_rows(worker, item, rows)
         except InputError as error:
+            rows = [row for row in rows if row.exact is not None]
             rows.append(replace(basis, **_next_frame(rows), error=_error_text(error)))
         finally:
             self._workers.put(worker)
@@ -179,14 +183,26 @@ class Pipeline:
         verdict = self._options.verdict
         return rows if verdict is None else [_judged(row, verdict) for row in rows]
 
-    def _score(self, payload: bytes) -> float:
+    def _messages(self, worker: DecodeWorker, item: Item, quick: bool) -> Iterator[tuple[dict[str, Any], bytes]]:
+        return worker.messages(item.path if item.data is None else None, item.data, quick)
+
+    def _row(self, basis: Row, message: dict[str, Any], payload: bytes) -> Row:
+        """A picture's row; `exact` is None where its pixels do not suffice for the score that it needs."""
         import numpy as np
 
+        reduced = message.pop("reduced")
         pixels = np.frombuffer(payload, dtype=np.uint8).reshape(SIDE, SIDE, 3)
-        score = self._scorer.result().score(pixels)
+        score, exact = self._scorer.result().score(pixels, reduced)
         if score.error is not None:
             raise score.error
-        return score
+        return replace(
+            basis, **message, kind="picture" if message["frame"] is None else "frame", score=score, exact=exact
+        )
+
+    def _exact_rows(self, worker: DecodeWorker, item: Item, rows: list[Row]) -> list[Row]:
+        """The rows again, of pixels decoded in full."""
+        messages = [each for each in self._messages(worker, item, False) if each[0].pop("kind") == "picture"]
+        return [self._row(replace(row, score=None), *each) for row, each in zip(rows, messages)]
 
     def _model(self) -> dict[str, Any]:
         engine = self._scorer.result().classifier.engine
@@ -198,7 +214,8 @@ class Pipeline:
             return []
         scores = [row.score for row in rows if row.score is not None]
         above = sum(score >= self._options.above for score in scores)
-        basis = replace(rows[0], kind="summary", frame=None, seconds=None, error=None)
+        exact = all(row.exact for row in rows if row.score is not None)
+        basis = replace(rows[0], kind="summary", frame=None, seconds=None, error=None, exact=exact)
         if not scores:
             return [
                 replace(basis, score=None, frames=0, above=0, error="no-pictures: none of its frames could be scored")
@@ -238,19 +255,45 @@ class _Budget:
             self._changed.notify_all()
 
 
-class _Scorer:
-    """Calls the classifier from the jobs' threads: directly, or through one thread that collects batches."""
+@dataclass(frozen=True)
+class Models:
+    """What computes the scores of a run."""
 
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
+    exact: Classifier
+    quick: Classifier | None = None
+    """Of the same model, for the fast mode: scores what is far from any threshold."""
+    thresholds: tuple[float, ...] = ()
+    margin: float = 0.0
+    """In logits: a picture whose quick score is this near to a threshold is scored exactly."""
+
+
+class _Scorer:
+    """Calls the classifiers from the jobs' threads: directly, or through one thread that collects batches."""
+
+    def __init__(self, models: Models) -> None:
+        self.classifier = models.exact
+        self._models = models
         self._waiting: queue.Queue[tuple[Pixels, Future[Score]] | None] = queue.Queue()
         self._thread: threading.Thread | None = None
-        if not classifier.engine.concurrent:
+        if not self.classifier.engine.concurrent:
             self._thread = threading.Thread(target=self._serve, name="scorer", daemon=True)
             self._thread.start()
 
-    def score(self, pixels: Pixels) -> Score:
-        """The score of uint8 (256, 256, 3)."""
+    def score(self, pixels: Pixels, reduced: bool) -> tuple[Score, bool | None]:
+        """The score of uint8 (256, 256, 3) and whether it is exact; None for that where an exact score is needed and
+        `reduced` pixels cannot give it."""
+        models = self._models
+        if models.quick is not None:
+            from open_nsfw.quick import escalates
+
+            (quick,) = models.quick.score_pixels(pixels[None])
+            if not escalates(quick, models.thresholds, models.margin):
+                return quick, False
+            if reduced:
+                return quick, None
+        return self._exact_score(pixels), True
+
+    def _exact_score(self, pixels: Pixels) -> Score:
         if self._thread is None:
             return self.classifier.score_pixels(pixels[None])[0]
         future: Future[Score] = Future()

@@ -17,7 +17,7 @@ from open_nsfw.pipeline import Pipeline, PipelineOptions
 from open_nsfw.sources import Item, SourceOptions, Sources
 
 if TYPE_CHECKING:
-    from open_nsfw.classifier import Classifier
+    from open_nsfw.pipeline import Models
 
 SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
 
@@ -34,8 +34,9 @@ class Bands:
 class Tally:
     """What came of the pictures so far. Summary rows do not count: their frames do."""
 
-    def __init__(self, bands: Bands = Bands()) -> None:
+    def __init__(self, bands: Bands = Bands(), fast: bool = False) -> None:
         self.failed = 0
+        self._fast, self._twice = fast, 0
         self.highest = -1.0
         self._bands = bands
         self._counts = [0] * len(bands.names)
@@ -54,6 +55,7 @@ class Tally:
             self.failed += 1
             return
         self.highest = max(self.highest, row.score)
+        self._twice += self._fast and bool(row.exact)
         self._counts[bisect_right(self._bands.thresholds, row.score)] += 1
 
     def summary(self, passed_over: int = 0) -> str:
@@ -61,7 +63,8 @@ class Tally:
         rate = (self.scored + self.failed) / max(time.monotonic() - self._started, 1e-9)
         counts = ", ".join(f"{count:,} {name}" for count, name in zip(self._counts, self._bands.names))
         rest = f"; {passed_over:,} other files passed over" if passed_over else ""
-        return f"{self.scored:,} scored ({counts}), {self.failed:,} failed; {rate:.1f} pictures/s{rest}"
+        twice = f", {self._twice:,} scored twice" if self._fast else ""
+        return f"{self.scored:,} scored ({counts}){twice}, {self.failed:,} failed; {rate:.1f} pictures/s{rest}"
 
 
 class Interruption:
@@ -88,7 +91,7 @@ class Interruption:
 
 def run(
     items: Iterable[Item],
-    load: Callable[[], Classifier],
+    load: Callable[[], Models],
     options: PipelineOptions,
     write: Callable[[list[Row]], None],
 ) -> int | None:
@@ -131,10 +134,12 @@ class _Uncountable(Exception):
 class Reporter:
     """Tells people on stderr: failures as they come, the progress where someone watches, and a summary at the end."""
 
-    def __init__(self, quiet: bool, single: bool, count: Callable[[], int | None], bands: Bands = Bands()) -> None:
+    def __init__(
+        self, quiet: bool, single: bool, count: Callable[[], int | None], bands: Bands = Bands(), fast: bool = False
+    ) -> None:
         """`count` gives the number of items to come, None if only going through them would tell; it is called in a
         thread, and only if somebody watches."""
-        self.tally = Tally(bands)
+        self.tally = Tally(bands, fast)
         self._quiet, self._single = quiet, single
         self._bar = None if quiet or single or not sys.stderr.isatty() else _progress_bar()
         if self._bar is not None:

@@ -14,7 +14,17 @@ from tests.helpers import NETS
 
 PROTOTXT = (NETS / "reshaping.prototxt").read_bytes()
 WEIGHTS = (NETS / "reshaping.caffemodel").read_bytes()
-WORDS = [b"dim: 0", b"dim: -1", b"axis: -9", b"num_output: 0", b"stride: 0", b"kernel_size: 99", b"group: 0", b"{", b"}"]
+WORDS = [
+    b"dim: 0",
+    b"dim: -1",
+    b"axis: -9",
+    b"num_output: 0",
+    b"stride: 0",
+    b"kernel_size: 99",
+    b"group: 0",
+    b"{",
+    b"}",
+]
 MODEST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 edits = st.lists(

@@ -18,7 +18,7 @@ from tests.helpers import PICTURE, ROOT
 # A minimal HEIF: the `ftyp` box that the allow-list goes by, and then a word for the planted decoder.
 HEIF = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1"
 
-PLANTED = '''
+PLANTED = """
 import ctypes, os, sys, time
 from PIL import Image, ImageFile
 
@@ -47,7 +47,7 @@ class Planted(ImageFile.ImageFile):
 
 def register_heif_opener():
     Image.register_open("HEIF", Planted, lambda prefix: prefix[4:8] == b"ftyp")
-'''
+"""
 
 
 @pytest.fixture(name="planted")
@@ -62,7 +62,15 @@ def _planted(tmp_path: Path) -> Path:
 
 def scan(planted: Path, *arguments: str) -> tuple[list[dict[str, object]], subprocess.CompletedProcess[str]]:
     """Rows and process of a run with the planted decoder on the import path."""
-    command = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", "--format", "jsonl", *arguments]
+    command = [
+        sys.executable,
+        str(ROOT / "classify_nsfw.py"),
+        "--engine",
+        "onnxruntime",
+        "--format",
+        "jsonl",
+        *arguments,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(planted / "plugin")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     return [json.loads(line) for line in done.stdout.splitlines()], done

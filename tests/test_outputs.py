@@ -53,7 +53,8 @@ names = st.one_of(
 counts = st.one_of(st.none(), st.integers(0, 2**63 - 1))
 reals = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
 texts = st.one_of(st.none(), st.just(""), names)
-columns = {"str | None": texts, "int | None": counts, "float | None": reals, "str": names}
+truths = st.one_of(st.none(), st.booleans())
+columns = {"str | None": texts, "int | None": counts, "float | None": reals, "bool | None": truths, "str": names}
 any_row = st.builds(
     Row,
     **{
@@ -106,7 +107,8 @@ def test_table_is_markdown_with_a_meaning_in_every_line() -> None:
 def test_json_line_is_these_bytes() -> None:
     assert outputs.json_line(PICTURE) == (
         b'{"path": "photos/a.jpg", "member": null, "kind": "picture", "frame": null, "seconds": null, '
-        b'"score": 0.0129502080381, "error": null, "width": 640, "height": 480, "format": "JPEG", "bytes": 12345, '
+        b'"score": 0.0129502080381, "exact": null, "verdict": null, "error": null, '
+        b'"width": 640, "height": 480, "format": "JPEG", "bytes": 12345, '
         b'"modified": 1700000000.25, "sha256": null, "frames": null, "max": null, "mean": null, "above": null, '
         b'"engine": "onnxruntime", "model": "1f2e3d4c"}\n'
     )
@@ -120,13 +122,15 @@ def test_json_of_a_name_that_is_not_utf_8_is_ascii_and_gives_the_bytes_back() ->
 
 def test_csv_lines_are_these_bytes() -> None:
     assert outputs.csv_header() == (
-        b"path,member,kind,frame,seconds,score,error,width,height,format,bytes,modified,sha256,"
+        b"path,member,kind,frame,seconds,score,exact,verdict,error,width,height,format,bytes,modified,sha256,"
         b"frames,max,mean,above,engine,model\r\n"
     )
     assert outputs.csv_line(FAILED) == (
-        b'b.jpg,,picture,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,caffe,1f2e3d4c\r\n'
+        b'b.jpg,,picture,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,caffe,1f2e3d4c\r\n'
     )
-    assert outputs.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,"",""\r\n'
+    assert (
+        outputs.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,"",""\r\n'
+    )
 
 
 def test_csv_is_read_by_the_standard_library(tmp_path: Path) -> None:
@@ -189,7 +193,7 @@ def test_numbers_of_numpy_are_written_as_numbers() -> None:
     import numpy as np
 
     row = Row("a", score=np.float32(0.5), frame=np.int64(3), mean=np.float64(0.25))  # type: ignore[arg-type]
-    assert outputs.csv_line(row) == b'a,,picture,3,,0.5,,,,,,,,,,0.25,,"",""\r\n'
+    assert outputs.csv_line(row) == b'a,,picture,3,,0.5,,,,,,,,,,,,0.25,,"",""\r\n'
     assert outputs.json_line(row) == outputs.json_line(Row("a", score=0.5, frame=3, mean=0.25))
 
 

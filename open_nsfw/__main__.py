@@ -1,0 +1,58 @@
+"""`open-nsfw VERB ...`: the workbench around the score. Scoring itself is `classify_nsfw`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Callable, NamedTuple, cast
+
+from open_nsfw.version import __version__
+
+PROGRAM = "open-nsfw"
+BAD_USAGE = 2  # exit status
+
+
+class Verb(NamedTuple):
+    """`main(argv)` of `open_nsfw.<module>` does the work; it is imported when the verb is used."""
+
+    module: str
+    help: str
+
+
+VERBS = {
+    "build-net": Verb("build_net", "write a residual network as Caffe prototxt and print what it costs"),
+    "calibrate": Verb("calibrate", "choose thresholds on labelled pictures: a report and a policy"),
+    "policy": Verb("drift", "check: do today's scores still lie as those the policy was chosen on?"),
+}
+
+
+def help_text() -> str:
+    """What `open-nsfw --help` prints: a line for each verb."""
+    width = max(map(len, VERBS))
+    verbs = "".join(f"  {name:{width}}  {verb.help}\n" for name, verb in VERBS.items())
+    return (
+        f"usage: {PROGRAM} VERB ...\n\nThe workbench around the score; `classify_nsfw` is the command that scores.\n\n"
+        f"verbs:\n{verbs}\n`{PROGRAM} VERB --help` tells about one; `{PROGRAM} --version` prints the version.\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; gives the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments and arguments[0] in ("-h", "--help", "help"):
+        print(help_text(), end="")
+        return 0
+    if arguments == ["--version"]:
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    if not arguments or arguments[0] not in VERBS:
+        what = f"there is no verb '{arguments[0]}'" if arguments else "a verb is needed"
+        print(f"{PROGRAM}: error: {what}; there are {', '.join(VERBS)}", file=sys.stderr)
+        return BAD_USAGE
+    module = import_module(f"open_nsfw.{VERBS[arguments[0]].module}")
+    return cast(Callable[[Sequence[str]], int], module.main)(arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

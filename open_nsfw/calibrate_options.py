@@ -1,0 +1,173 @@
+"""The options of `open-nsfw calibrate`, and what their values must be."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from open_nsfw.errors import UsageError
+
+if TYPE_CHECKING:
+    from open_nsfw.thresholds import Costs
+
+PROGRAM = "open-nsfw calibrate"
+FAMILIES = ("promises", "cost", "review-budget", "bands")
+
+DESCRIPTION = """\
+Choose thresholds on your own labelled pictures. LABELS is a folder with the folders sfw/ and nsfw/, or CSV or JSON
+lines with the columns path and label (relative paths start at the file's folder) or score and label (no picture is
+needed). Writes report.html, numbers.json, policy.json and the plots into a folder; the scores of pictures are kept for
+the next run."""
+
+EXAMPLES = """\
+examples:
+  open-nsfw calibrate labelled/
+  open-nsfw calibrate labelled/ --max-fpr 0.01 --min-recall 0.95
+  open-nsfw calibrate scores.csv --review-budget 0.05 --cost fp=1,fn=20 --policy-from review-budget
+
+then: classify_nsfw.py --policy labelled-calibration/policy.json PICTURES
+
+exit status: 0 done, 2 the command, the labels, the model or the output is at fault, 130 or 143 ended by SIGINT or
+SIGTERM"""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse itself puts its usage in front."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    result = OneLineParser(
+        prog=PROGRAM,
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    result.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
+    result.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    _add_threshold_options(
+        result.add_argument_group("thresholds by what you can say (default: --bands 0.2,0.8)").add_argument
+    )
+    _add_label_options(result.add_argument_group("labels and scores").add_argument)
+    _add_report_options(result.add_argument_group("what comes out").add_argument)
+    return result
+
+
+def _add_threshold_options(add: Any) -> None:
+    add("--max-fpr", type=_share, metavar="SHARE", help="block at most this share of sfw pictures")
+    add("--min-recall", type=_share, metavar="SHARE", help="let through at most the rest of nsfw pictures")
+    add(
+        "--cost",
+        type=_costs,
+        metavar="fp=X,fn=Y",
+        help="what a blocked sfw and a missed nsfw picture cost; the sum is made least",
+    )
+    add(
+        *("--review-budget",),
+        type=_share,
+        metavar="SHARE",
+        help="leave at most this share of all pictures to people, with fewest errors (by --cost, if given) outside",
+    )
+    add("--bands", type=_bands, metavar="T[,T...]", help="these thresholds")
+    add(
+        "--policy-from",
+        choices=FAMILIES,
+        metavar="CHOICE",
+        help="of several choices the policy's: " + ", ".join(FAMILIES),
+    )
+    add(
+        "--band-names",
+        metavar="NAME,...",
+        help="from low scores to high (default allow,review,block; allow,block for two)",
+    )
+    add(
+        "--prevalence", type=_share, metavar="SHARE", help="the share of nsfw in your traffic (default: that of LABELS)"
+    )
+    add("--confidence", type=_share, default=0.95, metavar="SHARE", help="of promises and intervals (default 0.95)")
+    add("--as-measured", action="store_true", help="keep promises on the sample only, not with that confidence")
+
+
+def _add_label_options(add: Any) -> None:
+    add("--positive", default="nsfw", metavar="NAME", help="the folder or label of nsfw pictures (default nsfw)")
+    add("--negative", default="sfw", metavar="NAME", help="the folder or label of sfw pictures (default sfw)")
+    add("--model-hash", metavar="HASH", help="the model that gave the scores in LABELS, as rows name it")
+    add("--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)")
+    add("--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: Yahoo's)")
+    add("--engine", default="auto", choices=["auto", "caffe", "onnxruntime"], help="what computes (default auto)")
+    add("--gpu", type=int, metavar="ID", help="compute on this GPU")
+    add("--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)")
+    add(
+        "--scores",
+        metavar="FILE",
+        help="where the pictures' scores are kept and gone on with (default: LABELS.scores.jsonl)",
+    )
+    add("--overwrite", action="store_true", help="score all pictures anew")
+
+
+def _add_report_options(add: Any) -> None:
+    add("--output", metavar="FOLDER", help="where everything is written (default: LABELS-calibration)")
+    add("--plots", default="svg", choices=["svg", "png"], help="format of the plots' own files (default svg)")
+    add(
+        "--worst",
+        type=_count_or_zero,
+        default=12,
+        metavar="N",
+        help="pictures shown of those the model gets most wrong, of each class",
+    )
+    add("--no-thumbnails", action="store_true", help="name those pictures, but put none into the report")
+    add("--resamples", type=_count, default=1000, metavar="N", help="of the bootstrap behind the bands (default 1000)")
+    add("--seed", type=_count_or_zero, default=0, metavar="N", help="of the bootstrap's random numbers (default 0)")
+    add("--quiet", action="store_true", help="no bar, no summary")
+
+
+# --- values of options ---
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"a number between 0 and 1 is needed, not '{text}'")
+    return value
+
+
+def _bands(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        values = ()
+    rising = all(low < high for low, high in zip(values, values[1:]))
+    if not values or not rising or not all(0 <= each <= 1 for each in values):
+        raise argparse.ArgumentTypeError(f"rising numbers from 0 to 1 with commas between are needed, not '{text}'")
+    return values
+
+
+def _costs(text: str) -> Costs:
+    from open_nsfw.thresholds import Costs
+
+    values: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            values[name.strip()] = float(number)
+        except ValueError:
+            values[name.strip()] = -1
+    if set(values) != {"fp", "fn"} or not all(0 < each < float("inf") for each in values.values()):
+        raise argparse.ArgumentTypeError(f"fp=X,fn=Y with numbers above 0 is needed, not '{text}'")
+    return Costs(values["fp"], values["fn"])
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, not '{text}'")
+    return int(text)
+
+
+def _count_or_zero(text: str) -> int:
+    return 0 if text == "0" else _count(text)

@@ -1,0 +1,128 @@
+"""What a calibration found, picked out and put into words: for the report, for numbers.json, and for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from open_nsfw import plots
+from open_nsfw.outputs import printable
+from open_nsfw.thresholds import percent
+
+if TYPE_CHECKING:
+    from open_nsfw.calibrate import Calibration
+    from open_nsfw.labels import Example
+    from open_nsfw.measure import Confusion, Rate
+
+MOST_POINTS = 1000  # of a curve in numbers.json
+
+
+def drawing(result: Calibration) -> plots.Drawing:
+    """What the plots are drawn from."""
+    numbers = result.numbers
+    marks: dict[float, tuple[float, float, float]] = {table.threshold: _point(table) for table in numbers["confusion"]}
+    return plots.Drawing(numbers["curves"], numbers["histogram"], numbers["reliability"], result.choices, marks)
+
+
+def _point(table: Confusion) -> tuple[float, float, float]:
+    return table.recall.value or 0.0, table.false_positive_rate.value or 0.0, table.precision.value or 0.0
+
+
+def thin(numbers: dict[str, Any]) -> dict[str, Any]:
+    """The numbers for numbers.json: curves of more than `MOST_POINTS` points keep that many, their ends among them."""
+    for name in ("roc", "pr"):
+        curve = numbers["curves"][name]
+        total = len(curve["recall"])
+        if total > MOST_POINTS:
+            keep = [round(index * (total - 1) / (MOST_POINTS - 1)) for index in range(MOST_POINTS)]
+            for key, values in curve.items():
+                curve[key] = [values[index] for index in keep if index < len(values)]
+    return numbers
+
+
+def worst(result: Calibration, count: int) -> dict[bool, list[Example]]:
+    """By class (True: nsfw), the `count` pictures whose score is furthest on the other class's side."""
+    found = {}
+    for nsfw in (False, True):
+        members = [example for example in result.examples if example.nsfw == nsfw]
+        members.sort(key=lambda example: example.score, reverse=not nsfw)
+        found[nsfw] = members[:count]
+    return found
+
+
+# --- words for numbers ---
+
+
+def shown(rate: Rate, money: bool = False) -> str:
+    """`97.6 % (87.1 % to 99.9 %)`; a cost is no percentage."""
+    form = (lambda value: f"{value:.3g}") if money else percent
+    value = "none counted" if rate.value is None else form(rate.value)
+    return f"{value} ({form(rate.low)} to {form(rate.high)})"
+
+
+def area(rate: Rate) -> str:
+    """`0.954 (0.933 to 0.969)`."""
+    return f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
+
+
+def counted(result: Calibration) -> list[str]:
+    """What counts and what does not, a phrase each."""
+    found, sample = result.scored.found, result.numbers["sample"]
+    phrases = [f"{sample['pictures']:,} pictures count: {sample['sfw']:,} sfw, {sample['nsfw']:,} nsfw"]
+    for members, word in (
+        (found.missing, "missing"),
+        (found.unreadable, "unreadable"),
+        (found.duplicates, "counted already (same content)"),
+    ):
+        if members:
+            phrases.append(f"{len(members):,} {word}")
+    if found.conflicts:
+        phrases.append(f"{sum(map(len, found.conflicts)):,} left out for having both labels")
+    if result.scored.passed_over:
+        phrases.append(f"{result.scored.passed_over:,} other files passed over")
+    return phrases
+
+
+def warnings(result: Calibration) -> list[str]:
+    """Of all choices, each once."""
+    found = [f"{choice.option}: {warning}" for choice in result.choices for warning in choice.warnings]
+    return list(dict.fromkeys(found))
+
+
+def summary(result: Calibration, folder: str) -> str:
+    """For the terminal."""
+    curves = result.numbers["curves"]
+    lines = [
+        f"{printable(result.labels)}: " + "; ".join(counted(result)),
+        f"area under the ROC curve: {area(curves.auc)}",
+        "",
+    ]
+    for choice in result.choices:
+        lines.append(f"{choice.option}")
+        lines += [f"  {line}" for table in tables(result, choice.thresholds) for line in _table_lines(table)]
+        lines += [f"  warning: {warning}" for warning in choice.warnings]
+    lines += [
+        "",
+        f"policy: {_policy_line(result)}",
+        f"written to {printable(folder)}/: report.html policy.json numbers.json plots/",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tables(result: Calibration, thresholds: tuple[float, ...]) -> list[Confusion]:
+    """The confusion tables at these thresholds."""
+    return [table for table in result.numbers["confusion"] if table.threshold in thresholds]
+
+
+def _table_lines(table: Confusion) -> list[str]:
+    return [
+        f"at {table.threshold:.12g} and over: {shown(table.recall)} of nsfw",
+        f"{'':{len(f'at {table.threshold:.12g} and over:')}} {shown(table.false_positive_rate)} of sfw",
+    ]
+
+
+def _policy_line(result: Calibration) -> str:
+    policy = result.policy
+    text = policy.bands[0]
+    for threshold, band in zip(policy.thresholds, policy.bands[1:]):
+        text += f" < {threshold:.12g} <= {band}"
+    return f"{text} (by {policy.chosen_by})"

@@ -1,0 +1,183 @@
+"""Scores and labels -> rates and their intervals.
+
+scikit-learn computes every number that it can; what it has no function for (intervals, bands) is here, with its source:
+
+- a rate (k of n) has the exact interval of Clopper and Pearson (Biometrika 1934), which covers at least as often as it
+says; - a number made of two rates, such as the precision at another share of nsfw, has the interval of draws from the
+rates'
+  Jeffreys posteriors, Beta(k + 1/2, n - k + 1/2).
+
+The curves are in curves.py. `benchmarks/interval_coverage.py` measures how often they cover.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+HISTOGRAM_BINS = 40
+RELIABILITY_BINS = 10
+POSTERIOR_DRAWS = 20_000  # the 2.5th percentile of so many moves by less than a hundredth of the interval's width
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Scores of labelled pictures: `scores` float64 (N,), 0..1; `nsfw` bool (N,). Both classes are there."""
+
+    scores: Floats
+    nsfw: Flags
+
+    @property
+    def positives(self) -> int:
+        """How many are nsfw."""
+        return int(self.nsfw.sum())
+
+    @property
+    def negatives(self) -> int:
+        """How many are sfw."""
+        return len(self.nsfw) - self.positives
+
+    def share(self, prevalence: float | None) -> float:
+        """The share of nsfw to reckon with: `prevalence`, or where that is None the sample's own."""
+        return self.positives / len(self.nsfw) if prevalence is None else prevalence
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A number measured on the sample, and the interval its true value lies in. `value` is None where nothing is
+    counted."""
+
+    value: float | None
+    low: float
+    high: float
+    count: int | None = None
+    """With `of`: the value is `count` / `of`."""
+    of: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For numbers.json and policies."""
+        counted = {} if self.count is None else {"count": self.count, "of": self.of}
+        return {"value": self.value, "low": self.low, "high": self.high, **counted}
+
+
+def upper_limit(count: int, total: int, confidence: float) -> float:
+    """The true rate is at most this, one-sided, when `count` of `total` were seen."""
+    from scipy.special import betaincinv
+
+    return 1.0 if count >= total else float(betaincinv(count + 1, total - count, confidence))
+
+
+def rate(count: int, total: int, confidence: float) -> Rate:
+    """`count` of `total`, with Clopper and Pearson's two-sided interval."""
+    if total == 0:
+        return Rate(None, 0.0, 1.0, 0, 0)
+    side = (1 + confidence) / 2
+    low = 1 - upper_limit(total - count, total, side)
+    return Rate(count / total, low, upper_limit(count, total, side), int(count), int(total))
+
+
+def combined(function: Callable[[Any, Any], Any], first: Rate, second: Rate, confidence: float) -> Rate:
+    """`function(first, second)` of rates measured on different pictures, by draws from their Jeffreys posteriors."""
+    random = np.random.default_rng(0)
+    draws = [
+        random.beta((each.count or 0) + 0.5, (each.of or 0) - (each.count or 0) + 0.5, POSTERIOR_DRAWS)
+        for each in (first, second)
+    ]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = float(function(np.float64(first.value or 0), np.float64(second.value or 0)))
+    low, high = np.quantile(function(*draws), tails(confidence))
+    if not math.isfinite(value):
+        return Rate(None, float(low), float(high))
+    return Rate(value, min(float(low), value), max(float(high), value))
+
+
+def tails(confidence: float) -> tuple[float, float]:
+    """The quantiles between which a central interval lies."""
+    return (1 - confidence) / 2, (1 + confidence) / 2
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """What a threshold does to the sample; a score at or over it counts as nsfw."""
+
+    threshold: float
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+    recall: Rate
+    false_positive_rate: Rate
+    precision: Rate
+    accuracy: Rate
+
+    def as_json(self) -> dict[str, Any]:
+        """For numbers.json and policies."""
+        return {name: getattr(value, "as_json", lambda value=value: value)() for name, value in vars(self).items()}
+
+
+def confusion(sample: Sample, threshold: float, confidence: float, prevalence: float | None = None) -> Confusion:
+    """The confusion table at `threshold`. `prevalence`, if given, replaces the sample's share of nsfw in the precision
+    and the accuracy, which depend on it."""
+    from sklearn.metrics import confusion_matrix
+
+    table = confusion_matrix(sample.nsfw, sample.scores >= threshold, labels=[False, True])
+    tn, fp, fn, tp = (int(count) for count in table.ravel())
+    recall, fpr = rate(tp, tp + fn, confidence), rate(fp, fp + tn, confidence)
+    if prevalence is None:
+        precision, accuracy = rate(tp, tp + fp, confidence), rate(tp + tn, len(sample.nsfw), confidence)
+    else:
+        share = prevalence
+        precision = combined(lambda r, f: share * r / (share * r + (1 - share) * f), recall, fpr, confidence)
+        accuracy = combined(lambda r, f: share * r + (1 - share) * (1 - f), recall, fpr, confidence)
+    return Confusion(threshold, tp, fp, tn, fn, recall, fpr, precision, accuracy)
+
+
+def band_rates(
+    sample: Sample, thresholds: tuple[float, ...], confidence: float, prevalence: float | None
+) -> list[dict[str, Any]]:
+    """For each band between the thresholds, from the lowest: how many sfw and nsfw pictures fall into it, as shares of
+    their class, and the band's share of all pictures."""
+    bands = np.searchsorted(thresholds, sample.scores, side="right")
+    share = sample.share(prevalence)
+    rows = []
+    for band in range(len(thresholds) + 1):
+        inside = bands == band
+        nsfw, sfw = int((inside & sample.nsfw).sum()), int((inside & ~sample.nsfw).sum())
+        rates = rate(sfw, sample.negatives, confidence), rate(nsfw, sample.positives, confidence)
+        overall = rate(sfw + nsfw, len(bands), confidence)
+        if prevalence is not None:
+            overall = combined(lambda s, n: (1 - share) * s + share * n, *rates, confidence)
+        rows.append({"sfw": rates[0], "nsfw": rates[1], "all": overall})
+    return rows
+
+
+# --- by score ---
+
+
+def histogram(sample: Sample) -> dict[str, NDArray[Any]]:
+    """How many pictures of each class score in each of `HISTOGRAM_BINS` equal steps from 0 to 1."""
+    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    sfw, nsfw = (np.histogram(sample.scores[chosen], edges)[0] for chosen in (~sample.nsfw, sample.nsfw))
+    return {"edges": edges, "sfw": sfw, "nsfw": nsfw}
+
+
+def reliability(sample: Sample, confidence: float) -> list[dict[str, Any]]:
+    """For each of `RELIABILITY_BINS` equal steps of the score that has pictures: their mean score and share of nsfw."""
+    from sklearn.calibration import calibration_curve
+
+    shares, means = calibration_curve(sample.nsfw, sample.scores, n_bins=RELIABILITY_BINS, strategy="uniform")
+    edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
+    bins = np.searchsorted(edges[1:-1], sample.scores)  # as calibration_curve has it: a score on an edge belongs below
+    counts = np.bincount(bins, minlength=RELIABILITY_BINS)
+    filled = np.flatnonzero(counts)
+    return [
+        {"mean_score": float(mean), "nsfw": rate(round(share * counts[number]), int(counts[number]), confidence)}
+        for number, mean, share in zip(filled, means, shares)
+    ]

@@ -1,0 +1,126 @@
+"""OpenVINO as an engine: float32 as exact as ONNX Runtime's, bfloat16 and int8 faster and less exact.
+
+It reads the same ONNX models that ONNX Runtime gets, the int8 one included; nothing of OpenVINO's own converters is
+used. Needs the extra `openvino`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from open_nsfw.classifier import NSFW
+from open_nsfw.cores import available_cores
+from open_nsfw.engines import Engine, Float32, OnnxRuntimeEngine
+from open_nsfw.errors import EngineError
+from open_nsfw.model_files import ModelFiles
+from open_nsfw.quick_engine import float_model, logits, probes, quantized_model
+from open_nsfw.ranges_file import read_ranges
+
+# precision -> what OpenVINO is told to compute the float parts of the network in
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+# Logits by which a precision may differ from float32 on spots of colour; what is computed wrongly is off by tens.
+LARGEST_DIFFERENCES = {"float32": 1e-3, "bfloat16": 1.0, "int8": 2.5}
+TELEMETRY = "openvino_telemetry"  # reports to Google Analytics; OpenVINO does without where it is not installed
+
+
+class OpenVinoEngine(Engine):
+    """OpenVINO on the CPU."""
+
+    concurrent = True
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        precision: str = "float32",
+        threads: int | None = None,
+        ranges: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """`precision`: float32, bfloat16 or int8; `ranges`: for int8, the ranges file, None for the packaged one.
+
+        Raises EngineError without OpenVINO or for another precision, ModelError for a model that cannot be used.
+        """
+        if precision not in PRECISIONS:
+            raise EngineError(f'there is no precision "{precision}"; there are {", ".join(PRECISIONS)}')
+        openvino = import_openvino()
+        self.name = "openvino" if precision == "float32" else f"openvino-{precision}"
+        self.model_def, self.model_hash = str(files.model_def), files.short_hash
+        model = float_model(files)
+        if precision == "int8":
+            quantized = quantized_model(files, *read_ranges(files, None if ranges is None else Path(ranges)))
+            model = quantized.read_bytes() if isinstance(quantized, Path) else quantized
+        self._openvino, self._model = openvino, model
+        self._precision, self._threads = PRECISIONS[precision], threads or available_cores()
+        self._requests = threading.local()
+        request = self._request()
+        compiled = request.get_compiled_model()
+        self.input_shape = tuple(each.get_length() for each in list(compiled.inputs[0].get_partial_shape())[1:])
+        self.output_name = compiled.outputs[0].get_any_name()[len("output_") :]
+        self._check(files, LARGEST_DIFFERENCES[precision])
+
+    def _request(self) -> Any:
+        """This thread's own compiled model: one that serves several at once (NUM_STREAMS) was seen to compute int8
+        wrongly."""
+        if not hasattr(self._requests, "own"):
+            compiled = _compile(self._openvino, self._model, self._precision, self._threads)
+            self._requests.own = compiled.create_infer_request()
+        return self._requests.own
+
+    def _compute(self, blob: Float32) -> Float32:
+        output: Float32 = self._request().infer([blob], share_inputs=True)[0]
+        return output.copy()
+
+    def _check(self, files: ModelFiles, largest: float) -> None:
+        """Compare with ONNX Runtime on a few inputs. Raises EngineError if they differ by more than the precision can
+        make them."""
+        blob = probes(self.input_shape)
+        outputs = self._compute(blob), OnnxRuntimeEngine(files).forward(blob)
+        if outputs[1].shape[1] <= NSFW:  # no scores: nothing to have logits of
+            worst = float(np.abs(outputs[0].reshape(outputs[1].shape) - outputs[1]).max())
+        else:
+            worst = float(np.abs(logits(outputs[0]) - logits(outputs[1])).max())
+        if not worst <= largest:
+            raise EngineError(
+                f"OpenVINO {self._openvino.__version__} computes {self.name} wrongly here, off by {worst:.2g} logits; "
+                "use another release of OpenVINO or --engine onnxruntime"
+            )
+
+
+def import_openvino() -> Any:
+    """The `openvino` module, kept from finding its telemetry: no run of this software talks to a network.
+
+    Raises EngineError with the pip command where it is not installed.
+    """
+    before = sys.modules.get(TELEMETRY)
+    if before is None:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # makes `import openvino_telemetry` fail
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise EngineError(
+            f"the engine openvino needs OpenVINO, which cannot be imported ({error}): pip install 'open-nsfw[openvino]'"
+        ) from None
+    finally:
+        if before is None:
+            del sys.modules[TELEMETRY]
+
+
+def _compile(openvino: Any, model: bytes, precision: str, threads: int) -> Any:
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,  # the cores have pictures to decode
+    }
+    try:
+        core = openvino.Core()
+        return core.compile_model(core.read_model(model=model, weights=b""), "CPU", options)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise EngineError(f"OpenVINO {openvino.__version__} cannot load the converted net: {reason}") from error

@@ -1,0 +1,170 @@
+"""The int8 network in ONNX Runtime, and the classifier that scores quickly first and exactly where it matters."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from open_nsfw.classifier import NSFW, Classifier, Score
+from open_nsfw.cores import available_cores
+from open_nsfw.engines import CONVERTER_VERSION, Engine, Float32, converted_model, import_onnxruntime
+from open_nsfw.errors import EngineError, ModelError
+from open_nsfw.formats import Limits
+from open_nsfw.model_files import ModelFiles, cached
+from open_nsfw.quick import THRESHOLDS, escalates, quick_round_trip
+from open_nsfw.ranges_file import Ranges, read_ranges
+
+# Part of the key of the cache: raise it whenever quantize.py makes another graph from the same files.
+QUANTIZER_VERSION = 1
+PROBES, PROBE_SEED, PROBE_CELLS = 4, 2016, 14  # pictures of 14 x 14 soft spots, on which a new int8 model is tried
+PROBE_MARGINS = 2.0  # how far off it may be there, in margins: no photos, and a wrong graph is far worse
+SMALLEST_PROBABILITY = 1e-30
+CPUINFO = Path("/proc/cpuinfo")
+
+
+class Int8Engine(Engine):
+    """ONNX Runtime on the int8 model, made from the caffemodel and a ranges file."""
+
+    name = "onnxruntime-int8"
+    concurrent = True
+
+    def __init__(
+        self, files: ModelFiles, threads: int | None = None, ranges: str | os.PathLike[str] | None = None
+    ) -> None:
+        """`ranges`: the ranges file, None for the packaged one. Raises ModelError and EngineError."""
+        self.ranges, content = read_ranges(files, None if ranges is None else Path(ranges))
+        self.model_def, self.model_hash = str(files.model_def), files.short_hash
+        self._session = int8_session(quantized_model(files, self.ranges, content), threads)
+        (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
+        self._input = model_input.name
+        self.input_shape = tuple(model_input.shape[1:])
+        self.output_name = model_output.name[len("output_") :]
+
+    @property
+    def margin(self) -> float:
+        """Logits within which of a threshold a picture must be scored exactly."""
+        return self.ranges.margin
+
+    def _compute(self, blob: Float32) -> Float32:
+        output: Float32 = self._session.run(None, {self._input: blob})[0]
+        return output
+
+
+def int8_session(model: Path | bytes, threads: int | None) -> Any:
+    """An ONNX Runtime session on the CPU that computes int8 rightly on every processor. Raises EngineError."""
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or available_cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.x64quantprecision", "0" if has_vnni() else "1")
+    try:
+        return onnxruntime.InferenceSession(
+            str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise EngineError(f"ONNX Runtime {onnxruntime.__version__} cannot load the int8 net: {error}") from error
+
+
+def has_vnni(cpuinfo: Path = CPUINFO) -> bool:
+    """Whether this processor is known to add int8 products in 32 bits.
+
+    x86 without VNNI adds pairs of them in 16 bits and overflows; ONNX Runtime then must be told to take another way,
+    which costs half the speed.
+    """
+    try:
+        return "vnni" in cpuinfo.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+
+
+def quantized_model(files: ModelFiles, ranges: Ranges, content: bytes) -> Path | bytes:
+    """The int8 model, from the cache or made and checked now. `content`: the bytes of the ranges file.
+
+    Raises ModelError if the ranges do not fit the model, or the result does not compute what they promise.
+    """
+    of_ranges = hashlib.sha256(content).hexdigest()[:16]
+    key = f"{files.digest[:32]}-v{CONVERTER_VERSION}-int8-v{QUANTIZER_VERSION}-{of_ranges}"
+    return cached(key, ".onnx", lambda: _quantized(files, ranges))
+
+
+def float_model(files: ModelFiles) -> bytes:
+    """The float32 ONNX model that is quantized."""
+    model = converted_model(files, optimized=False)
+    return model.read_bytes() if isinstance(model, Path) else model
+
+
+def _quantized(files: ModelFiles, ranges: Ranges) -> bytes:
+    from open_nsfw.quantize import quantize  # with the onnx package, which a cached model makes unnecessary
+
+    if ranges.converter != CONVERTER_VERSION:
+        raise ModelError(
+            f"the ranges are of version {ranges.converter} of the converter, this is version {CONVERTER_VERSION}; "
+            "make them again: open-nsfw quantize-ranges FOLDER --output FILE"
+        )
+    exact = float_model(files)
+    quick = quantize(exact, ranges)
+    worst = _worst_difference(exact, quick)
+    if not worst <= PROBE_MARGINS * ranges.margin:
+        raise ModelError(
+            f"{files.pretrained_model}: the int8 net is off by {worst:.2g} logits here, where the ranges promise "
+            f"{ranges.margin:.2g}; make the ranges again (open-nsfw quantize-ranges) or do without --fast"
+        )
+    return quick
+
+
+def _worst_difference(exact: bytes, quick: bytes) -> float:
+    """The largest difference in logits over the probes."""
+    sessions = [int8_session(model, None) for model in (exact, quick)]
+    model_input = sessions[0].get_inputs()[0]
+    blob = probes(model_input.shape[1:])
+    outputs = [logits(session.run(None, {model_input.name: blob})[0]) for session in sessions]
+    return float(np.abs(outputs[0] - outputs[1]).max())
+
+
+def probes(input_shape: Sequence[int]) -> Float32:
+    """A few seeded inputs of coloured spots, float32 (4, C, H, W), in the range of mean-subtracted pixels."""
+    channels, height, width = input_shape
+    random = np.random.default_rng(PROBE_SEED)
+    cells = random.uniform(-120, 130, (PROBES, channels, PROBE_CELLS, PROBE_CELLS)).astype(np.float32)
+    spots = np.kron(cells, np.ones((-(-height // PROBE_CELLS), -(-width // PROBE_CELLS)), np.float32))
+    return np.ascontiguousarray(spots[..., :height, :width])
+
+
+def logits(output: Float32) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """`prob`, float32 (N, K), K of 2 or more, as log(p / (1 - p)) of the class that is scored: float64 (N,)."""
+    probabilities = output.reshape(len(output), -1).astype(np.float64)
+    if probabilities.shape[1] <= NSFW:
+        raise ModelError(f"the net gives {probabilities.shape[1]} value(s); a score is the second of two or more")
+    others = np.delete(probabilities, NSFW, axis=1).sum(axis=1)
+    ratio: np.ndarray[Any, np.dtype[np.float64]] = np.log(
+        np.maximum(probabilities[:, NSFW], SMALLEST_PROBABILITY) / np.maximum(others, SMALLEST_PROBABILITY)
+    )
+    return ratio
+
+
+class FastClassifier:
+    """Scores encoded pictures quickly, and again exactly where the quick score comes near a threshold."""
+
+    def __init__(
+        self, quick: Classifier, exact: Classifier, margin: float, thresholds: Sequence[float] = THRESHOLDS
+    ) -> None:
+        """`quick`: on an `Int8Engine`; `exact`: on any engine of the same model; `margin`: the ranges file's."""
+        self.quick, self.exact = quick, exact
+        self.margin, self.thresholds = margin, tuple(thresholds)
+
+    def score(self, data: bytes, limits: Limits = Limits()) -> tuple[Score, bool]:
+        """The score of an encoded picture, and whether it is exact. Raises InputError."""
+        score = self.quick_score(data, limits)
+        if escalates(score, self.thresholds, self.margin):
+            return self.exact.score(data), True
+        return score, False
+
+    def quick_score(self, data: bytes, limits: Limits = Limits()) -> Score:
+        """The quick score alone."""
+        return self.quick.score_pixels(np.asarray(quick_round_trip(data, limits))[np.newaxis])[0]

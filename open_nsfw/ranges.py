@@ -1,0 +1,308 @@
+"""`open-nsfw quantize-ranges FOLDER --output FILE`: measure what the fast mode must know about a model.
+
+One part of the pictures gives the ranges of the network's tensors; the other, which those never saw, gives the
+differences between quick and exact logits, and so the margin within which a picture is scored again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_nsfw.classifier import Classifier
+from open_nsfw.engines import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
+from open_nsfw.errors import InputError, OpenNsfwError, OutputError, UsageError
+from open_nsfw.formats import read_bytes
+from open_nsfw.model_files import ModelFiles, find_model_files
+from open_nsfw.preprocess import Pixels, crop, resized_pixels, to_blob
+from open_nsfw.quantize import ChannelGroup, FloatGraph, quantize, scale_and_zero
+from open_nsfw.quick import quick_round_trip
+from open_nsfw.quick_engine import float_model, int8_session, logits
+from open_nsfw.ranges_file import Evidence, Ranges, TensorRange
+from open_nsfw.sources import Sources
+
+PROGRAM = "open-nsfw quantize-ranges"
+LEAST_PICTURES = 20  # of each part; fewer give neither ranges nor a worst case that mean anything
+MOST_CALIBRATION = 600  # more change nothing and take memory
+HEADROOM = 1.15  # of the margin over the worst difference seen
+SAMPLES = 400_000  # values of a tensor that its range is chosen by, over all pictures
+SAMPLING_SEED = 2016
+SHRINKS = np.linspace(0.3, 1.0, 36)  # of the values' full span; the one with the least squared error is the range
+# A channel's factor is its reach to this power, inverted, times the weights' reach to the other: half of the way that
+# would make all channels alike, either way.
+RANGE_POWER, WEIGHT_POWER = -0.5, 0.5
+REACH_QUANTILE = 0.9  # over the pictures, of a channel's largest value: one picture's outlier decides nothing
+LARGEST_FACTOR = 8.0
+DIGITS = 3  # of every stored number: a thousandth of a range is a quarter of a level
+
+EXAMPLE = f"""\
+example:
+  {PROGRAM} pictures/ --held-back others/ --output ranges.json
+
+A few hundred varied pictures each, like those that will be scored; the folders are searched recursively."""
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One held-back picture's logits."""
+
+    path: str
+    exact: float
+    quick: float
+
+    @property
+    def size(self) -> float:
+        """How far the quick logit is off."""
+        return abs(self.quick - self.exact)
+
+
+# ------------------------------------------------------------------------------------------------------------- ranges
+
+
+def measure(files: ModelFiles, pictures: Sequence[Pixels]) -> Ranges:
+    """Ranges, channel means and factors over uint8 (256, 256, 3) pictures; the margin and its evidence are still open.
+
+    Raises ModelError for a model that cannot be converted.
+    """
+    graph = FloatGraph(float_model(files))
+    factors = _factors(graph, pictures)
+    balanced = graph.balanced(factors)
+    samples, means = _samples(balanced, pictures)
+    multiplied = {node.input[0] for node in balanced.quantized_nodes("Conv")}  # where the means are of use
+    tensors = {}
+    for name, values in samples.items():
+        low, high = best_range(values)
+        mean = tuple(map(_rounded, means[name])) if name in multiplied else ()
+        tensors[name] = TensorRange(_rounded(low), _rounded(high), mean)
+    nothing = Evidence(0, 0.0, 0.0, 0.0, 0.0)
+    return Ranges(files.digest, CONVERTER_VERSION, 0.0, nothing, tensors, factors)
+
+
+def _activations(graph: FloatGraph, pictures: Sequence[Pixels]) -> Iterator[dict[str, Float32]]:
+    """The points' values for each picture: name -> float32 (C, ...)."""
+    session = int8_session(graph.with_outputs(graph.points), None)
+    model_input = session.get_inputs()[0]
+    height, width = model_input.shape[2:]
+    for pixels in pictures:
+        blob = to_blob(crop(pixels, height, width)[np.newaxis])
+        outputs = session.run(None, {model_input.name: blob})
+        yield {name: output[0] for name, output in zip(graph.points, outputs)}
+
+
+def _factors(graph: FloatGraph, pictures: Sequence[Pixels]) -> dict[str, tuple[float, ...]]:
+    """Each group's factors, as the ranges file has them."""
+    groups = graph.groups()
+    largest: dict[str, list[Float32]] = {point: [] for group in groups for point in group.points}
+    for values in _activations(graph, pictures):
+        for point, rows in largest.items():
+            rows.append(np.abs(values[point]).reshape(len(values[point]), -1).max(axis=1))
+    reach = {point: np.quantile(np.array(rows, np.float64), REACH_QUANTILE, axis=0) for point, rows in largest.items()}
+    return {group.name: _group_factors(graph, group, reach) for group in groups}
+
+
+def _group_factors(graph: FloatGraph, group: ChannelGroup, reach: dict[str, Float64]) -> tuple[float, ...]:
+    values = _floored(np.max([reach[point] for point in group.points], axis=0))
+    weights = _floored(np.max([_column_reach(graph.values[node.input[1]]) for node in group.consumers], axis=0))
+    factors = values**RANGE_POWER * weights**WEIGHT_POWER
+    factors /= np.exp(np.log(factors).mean())
+    return tuple(map(_rounded, np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)))
+
+
+def _floored(reach: Float64) -> Float64:
+    """Channels that hardly do anything get no huge factors."""
+    return np.maximum(reach, max(float(reach.max()), 1e-12) * 1e-3)
+
+
+def _column_reach(weights: Float32) -> Float64:
+    """How much of the range of a layer's rows each input channel takes up, root mean square over the rows: (C,)."""
+    largest = np.abs(weights.astype(np.float64)).reshape(*weights.shape[:2], -1).max(axis=2)
+    share = largest / np.maximum(largest.max(axis=1, keepdims=True), 1e-12)
+    reach: Float64 = np.sqrt((share**2).mean(axis=0))
+    return reach
+
+
+def _samples(graph: FloatGraph, pictures: Sequence[Pixels]) -> tuple[dict[str, Float32], dict[str, Float64]]:
+    """(some of each point's values, the mean of each of its channels)."""
+    random = np.random.default_rng(SAMPLING_SEED)
+    each = max(SAMPLES // len(pictures), 1)
+    samples: dict[str, list[Float32]] = {point: [] for point in graph.points}
+    sums: dict[str, Float64] = {}
+    for values in _activations(graph, pictures):
+        for point, value in values.items():
+            flat = value.reshape(-1)
+            step = max(flat.size // each, 1)
+            samples[point].append(flat[random.integers(step) :: step])
+            means = value.reshape(len(value), -1).mean(axis=1, dtype=np.float64)
+            sums[point] = sums[point] + means if point in sums else means
+    return (
+        {point: np.concatenate(rows) for point, rows in samples.items()},
+        {point: total / len(pictures) for point, total in sums.items()},
+    )
+
+
+def best_range(values: Float32) -> tuple[float, float]:
+    """The (low, high) whose 256 levels give `values` back with the least squared error, too large ones cut."""
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    candidates = [(low * shrink, high * shrink) for shrink in SHRINKS]
+    return min(candidates, key=lambda bounds: _squared_error(values, *bounds))
+
+
+def _squared_error(values: Float32, low: float, high: float) -> float:
+    scale, zero = scale_and_zero(low, high)
+    restored = (np.clip(np.rint(values / scale) + zero, 0, 255) - zero) * scale
+    return float(((restored - values) ** 2).mean())
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+# ------------------------------------------------------------------------------------------------------------- margin
+
+
+def differences(files: ModelFiles, ranges: Ranges, paths: Sequence[str]) -> list[Difference]:
+    """Quick and exact logits of picture files; those that cannot be decoded are left out."""
+    exact = Classifier(OnnxRuntimeEngine(files)).engine
+    quick = int8_session(quantize(float_model(files), ranges), None)
+    name, (height, width) = quick.get_inputs()[0].name, exact.input_shape[1:]
+    found = []
+    for path in paths:
+        try:
+            data = read_bytes(path)
+            pixels = [resized_pixels(data), np.asarray(quick_round_trip(data))]
+        except InputError as error:
+            _say(f"{path} is left out: {error}")
+            continue
+        blobs = [to_blob(crop(each, height, width)[np.newaxis]) for each in pixels]
+        reference = logits(exact.forward(blobs[0]))[0]
+        found.append(Difference(path, float(reference), float(logits(quick.run(None, {name: blobs[1]})[0])[0])))
+    return found
+
+
+def with_margin(ranges: Ranges, found: Sequence[Difference]) -> Ranges:
+    """The ranges with the margin that these differences call for, and what speaks for it."""
+    sizes = np.array([each.size for each in found])
+    worst = max(found, key=lambda each: each.size)
+    median, p99, p99_9 = (_rounded(float(np.quantile(sizes, share))) for share in (0.5, 0.99, 0.999))
+    near = sum(abs(each.exact) < NEAR for each in found)
+    evidence = Evidence(len(found), median, p99, p99_9, _rounded(worst.size), Path(worst.path).name, near)
+    return replace(ranges, margin=math.ceil(worst.size * HEADROOM * 100) / 100, evidence=evidence)
+
+
+NEAR = math.log(0.98 / 0.02)  # logits; what `Evidence.near` counts
+
+
+# ------------------------------------------------------------------------------------------------------------ command
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `open-nsfw quantize-ranges` with these arguments; gives the exit status, 0 or 2."""
+    try:
+        _run(_parser().parse_args(argv))
+    except OpenNsfwError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Measure what the fast mode must know about a model, on pictures of yours.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="pictures that the ranges are measured on")
+    parser.add_argument("--output", required=True, metavar="FILE", help="the ranges file to write, JSON")
+    parser.add_argument(
+        "--held-back",
+        metavar="FOLDER",
+        help="other pictures, that the margin is measured on (default: every second one of the first folder)",
+    )
+    parser.add_argument(
+        "--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)"
+    )
+    parser.add_argument(
+        "--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: the packaged one)"
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    files = find_model_files(options.model_def, options.pretrained_model)
+    paths = _paths(options.folder)
+    calibration = paths if options.held_back else paths[::2]
+    held_back = _paths(options.held_back) if options.held_back else paths[1::2]
+    pictures = _pictures(_spread(calibration, MOST_CALIBRATION))
+    _check_count(len(pictures), options.folder)
+    _say(f"measuring ranges on {len(pictures)} pictures")
+    ranges = measure(files, pictures)
+    _say(f"measuring the margin on {len(held_back)} other pictures")
+    found = differences(files, ranges, held_back)
+    _check_count(len(found), options.held_back or options.folder)
+    ranges = with_margin(ranges, found)
+    try:
+        Path(options.output).write_text(ranges.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{options.output}: cannot be written: {error.strerror or error}") from error
+    print(describe(ranges))
+
+
+def describe(ranges: Ranges) -> str:
+    """The margin and its evidence, in one line."""
+    seen = ranges.evidence
+    return (
+        f"margin {ranges.margin:g} logits: over {seen.pictures:,} held-back pictures ({seen.near:,} with scores of "
+        f"0.02 to 0.98) quick and exact logits differ by {seen.median:g} in the median, {seen.p99:g} at 99 %, "
+        f"{seen.p99_9:g} at 99.9 %, {seen.worst:g} at worst"
+    )
+
+
+def _paths(folder: str) -> list[str]:
+    """The picture files in a folder, sorted."""
+    if not Path(folder).is_dir():
+        raise UsageError(f"{folder}: a folder of pictures is needed")
+    return [item.path for item in Sources([folder]) if item.member is None and item.error is None]
+
+
+def _spread(paths: list[str], most: int) -> list[str]:
+    """At most so many, evenly spread."""
+    return [paths[index * len(paths) // most] for index in range(most)] if len(paths) > most else paths
+
+
+def _pictures(paths: Sequence[str]) -> list[Pixels]:
+    found: list[Pixels] = []
+    for path in paths:
+        try:
+            found.append(np.asarray(quick_round_trip(read_bytes(path))))
+        except InputError as error:
+            _say(f"{path} is left out: {error}")
+    return found
+
+
+def _check_count(count: int, folder: str) -> None:
+    if count < LEAST_PICTURES:
+        raise UsageError(f"{folder}: {count} pictures; at least {LEAST_PICTURES} are needed to measure on")
+
+
+def _say(line: str) -> None:
+    print(f"{PROGRAM}: {line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

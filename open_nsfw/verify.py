@@ -1,0 +1,337 @@
+"""`open-nsfw verify IMAGES...`: score pictures in two ways and say how far they are apart.
+
+One way is the reference, pycaffe or ONNX Runtime in float32; the other is any engine, precision, or the fast mode. What
+comes out on stdout, one line each, `scored twice` with --fast only:
+
+    reference        onnxruntime, model 0123456789ab
+    compared         onnxruntime-int8 and onnxruntime, margin 1.26 logits
+    pictures         18 compared, 0 unreadable
+    score difference worst 0.0214 (PATH), 99th percentile 0.0213
+    logit difference worst 0.312 (PATH), 99th percentile 0.31
+    scored twice     11
+    threshold 0.2    0 pictures change sides
+    threshold 0.8    1 picture changes sides: PATH 0.79 -> 0.81
+    verdict          passed | failed: REASON
+
+Exit status: 0 passed, 1 failed (a difference beyond the tolerance, a picture on another side of a threshold, or one
+that only one way can score), 2 usage, model and engine errors, or nothing to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, NoReturn
+
+import numpy as np
+
+from open_nsfw.classifier import Classifier
+from open_nsfw.engines import Engine, OnnxRuntimeEngine, pycaffe_is_there
+from open_nsfw.errors import EngineError, InputError, OpenNsfwError, OutputError, UsageError
+from open_nsfw.formats import read_bytes
+from open_nsfw.model_files import ModelFiles, find_model_files
+from open_nsfw.quick import THRESHOLDS, logit, parse_thresholds
+from open_nsfw.quick_engine import FastClassifier, Int8Engine
+from open_nsfw.sources import Item, Sources
+
+PROGRAM = "open-nsfw verify"
+EXACT = 1e-5  # what exact engines promise, and the default tolerance for them; the others have none but the sides
+PRECISIONS = ("float32", "bfloat16", "int8")
+
+EXAMPLE = f"""\
+examples:
+  {PROGRAM} photos/ --fast
+  {PROGRAM} photos/ --engine openvino --precision bfloat16 --plot differences.png
+
+exit status: 0 passed, 1 failed, 2 the command, the model or the engine is at fault"""
+
+# Scores encoded bytes: the score, and whether it was scored twice.
+Way = Callable[[bytes], "tuple[float, bool]"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One picture's two scores."""
+
+    path: str
+    reference: float
+    compared: float
+    twice: bool = False
+
+    @property
+    def score_difference(self) -> float:
+        """Without sign."""
+        return abs(self.compared - self.reference)
+
+    @property
+    def logit_difference(self) -> float:
+        """Without sign."""
+        return abs(logit(self.compared) - logit(self.reference))
+
+    def changes_sides(self, threshold: float) -> bool:
+        """Whether just one of the scores is at or above the threshold."""
+        return (self.reference >= threshold) != (self.compared >= threshold)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All pictures, and what could not be compared."""
+
+    pairs: tuple[Pair, ...]
+    unreadable: int = 0
+    one_sided: tuple[str, ...] = ()
+    """Pictures that only one of the two ways could score."""
+
+    def failure(self, tolerance: float, thresholds: Sequence[float]) -> str | None:
+        """Why the comparison is not passed; None if it is. A picture may stand on another side of a threshold only
+        where the scores agree within what exact engines promise."""
+        worst = max(pair.score_difference for pair in self.pairs)
+        moved = [
+            pair for pair in self.pairs if pair.score_difference > EXACT and any(map(pair.changes_sides, thresholds))
+        ]
+        if worst > tolerance:
+            return f"the worst score difference, {worst:.3g}, is over the tolerance of {tolerance:g}"
+        if moved:
+            return f"{_count(len(moved), 'picture changes', 'pictures change')} sides of a threshold"
+        if self.one_sided:
+            return f"{_count(len(self.one_sided), 'picture has', 'pictures have')} a score in one way only"
+        return None
+
+
+def compare(items: Iterable[Item], reference: Way, compared: Way) -> Comparison:
+    """Score each item's picture both ways."""
+    pairs, unreadable, one_sided = [], 0, []
+    for item in items:
+        path = item.path if item.member is None else f"{item.path}!{item.member}"
+        try:
+            data = _data(item)
+        except InputError as error:
+            _say(f"{path}: {error}")
+            unreadable += 1
+            continue
+        scores = [_score(way, data) for way in (reference, compared)]
+        errors = [each for each in scores if isinstance(each, InputError)]
+        if len(errors) == 1:
+            one_sided.append(path)
+        elif errors:
+            unreadable += 1
+        else:
+            pairs.append(Pair(path, scores[0][0], *scores[1]))  # type: ignore[index,misc]
+        if errors:
+            _say(f"{path}: {errors[0]}")
+    return Comparison(tuple(pairs), unreadable, tuple(one_sided))
+
+
+def _data(item: Item) -> bytes:
+    if item.error is not None:
+        raise item.error
+    return read_bytes(item.path) if item.data is None else item.data
+
+
+def _score(way: Way, data: bytes) -> tuple[float, bool] | InputError:
+    try:
+        score, twice = way(data)
+    except InputError as error:
+        return error
+    if score != score:
+        return InputError("no-score", "the network gives no number for it")
+    return float(score), twice
+
+
+# --------------------------------------------------------------------------------------------------------------- ways
+
+
+def load_engine(files: ModelFiles, engine: str, precision: str, ranges: str | None = None) -> Engine:
+    """An engine at a precision. Raises UsageError for a pair that there is not."""
+    if engine == "openvino":
+        from open_nsfw.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(files, precision, ranges=ranges)
+    if precision == "float32":
+        if engine == "caffe" or (engine == "auto" and pycaffe_is_there()):
+            from open_nsfw.caffe_engine import CaffeEngine
+
+            return CaffeEngine(files)
+        return OnnxRuntimeEngine(files)
+    if precision == "int8" and engine in ("auto", "onnxruntime"):
+        return Int8Engine(files, ranges=ranges)
+    raise UsageError(f"--precision {precision}: the engine {engine} has none; --engine openvino does")
+
+
+def exact_way(engine: Engine) -> Way:
+    """One forward pass for each picture."""
+    classifier = Classifier(engine)
+    return lambda data: (classifier.score(data), False)
+
+
+def fast_way(files: ModelFiles, exact: Engine, ranges: str | None, thresholds: Sequence[float]) -> tuple[Way, str]:
+    """The fast mode around an exact engine, and its description."""
+    quick = Int8Engine(files, ranges=ranges)
+    classifier = FastClassifier(Classifier(quick), Classifier(exact), quick.margin, thresholds)
+    return classifier.score, f"{quick.name} and {exact.name}, margin {quick.margin:g} logits"
+
+
+# ------------------------------------------------------------------------------------------------------------- report
+
+
+def report(comparison: Comparison, thresholds: Sequence[float], fast: bool) -> list[tuple[str, str]]:
+    """(name, text) of the lines on the pictures."""
+    pairs = comparison.pairs
+    rows = [
+        ("pictures", f"{len(pairs):,} compared, {comparison.unreadable + len(comparison.one_sided):,} unreadable"),
+        ("score difference", _spread(pairs, lambda pair: pair.score_difference)),
+        ("logit difference", _spread(pairs, lambda pair: pair.logit_difference)),
+    ]
+    if fast:
+        rows.append(("scored twice", f"{sum(pair.twice for pair in pairs):,}"))
+    return rows + [(f"threshold {threshold:g}", _sides(pairs, threshold)) for threshold in thresholds]
+
+
+def _spread(pairs: Sequence[Pair], size: Callable[[Pair], float]) -> str:
+    worst = max(pairs, key=size)
+    percentile = float(np.quantile([size(pair) for pair in pairs], 0.99))
+    return f"worst {size(worst):.3g} ({_printable(worst.path)}), 99th percentile {percentile:.3g}"
+
+
+def _sides(pairs: Sequence[Pair], threshold: float) -> str:
+    moved = [pair for pair in pairs if pair.changes_sides(threshold)]
+    named = ", ".join(f"{_printable(pair.path)} {pair.reference:.6g} -> {pair.compared:.6g}" for pair in moved)
+    text = f"{_count(len(moved), 'picture changes', 'pictures change')} sides"
+    return f"{text}: {named}" if moved else text
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
+
+
+def _printable(path: str) -> str:
+    """A name on one line, whatever is in it."""
+    return path.encode("utf-8", "backslashreplace").decode().translate({**dict.fromkeys(range(32), "?"), 127: "?"})
+
+
+def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None:
+    """The difference in logits over the reference's logit, a dot a picture. Raises EngineError without matplotlib,
+    OutputError where the file cannot be written."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise EngineError("--plot needs matplotlib: pip install 'open-nsfw[policy]'") from None
+    references = np.array([logit(pair.reference) for pair in comparison.pairs])
+    compared = np.array([logit(pair.compared) for pair in comparison.pairs])
+    twice = np.array([pair.twice for pair in comparison.pairs])
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for chosen, colour, label in ((~twice, "tab:blue", "scored once"), (twice, "tab:orange", "scored twice")):
+        if chosen.any():
+            axes.scatter(references[chosen], (compared - references)[chosen], s=9, color=colour, label=label)
+    for threshold in thresholds:
+        axes.axvline(logit(threshold), color="0.4", linewidth=0.8, linestyle="--")
+        axes.annotate(f"{threshold:g}", (logit(threshold), 1.01), xycoords=("data", "axes fraction"), ha="center")
+    axes.axhline(0, color="0.4", linewidth=0.8)
+    axes.set(xlabel="logit of the reference", ylabel="difference of the compared logit")
+    axes.legend(loc="best")
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:  # ValueError: a suffix that names no format
+        raise OutputError(f"--plot {path}: cannot be written: {error}") from error
+
+
+# ------------------------------------------------------------------------------------------------------------ command
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `open-nsfw verify` with these arguments; gives the exit status, 0, 1 or 2."""
+    try:
+        return _run(_parser().parse_args(argv))
+    except OpenNsfwError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Score pictures in two ways and say how far they are apart.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add: Any = parser.add_argument
+    add("inputs", nargs="+", metavar="IMAGES", help="pictures, folders or archives, as classify_nsfw takes them")
+    add("--engine", default="auto", choices=["auto", "caffe", "onnxruntime", "openvino"], help="to compare")
+    add("--precision", default="float32", choices=PRECISIONS, help="to compare (default float32)")
+    add("--fast", action="store_true", help="compare the fast mode: quick scores, and exact ones near a threshold")
+    add("--against", choices=["caffe", "onnxruntime"], help="the reference (default: caffe where it can be imported)")
+    add("--ranges", metavar="FILE", help="ranges file for int8 (default: the packaged one)")
+    add("--thresholds", default=",".join(map(str, THRESHOLDS)), metavar="T,...", help="default 0.2,0.8")
+    add(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        help="largest score difference that passes (default: 1e-5 for float32, otherwise any that moves no picture "
+        "over a threshold)",
+    )
+    add("--plot", metavar="FILE", help="draw the differences (needs the extra `policy`)")
+    add("--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)")
+    add("--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: the packaged one)")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    thresholds = parse_thresholds(options.thresholds)
+    tolerance = _tolerance(options)
+    files = find_model_files(options.model_def, options.pretrained_model)
+    reference = load_engine(files, options.against or "auto", "float32")
+    compared, described = _compared(options, files, thresholds)
+    comparison = compare(Sources(options.inputs), exact_way(reference), compared)
+    if not comparison.pairs:
+        raise UsageError("no picture could be compared")
+    failure = comparison.failure(tolerance, thresholds)
+    _print("reference", f"{reference.name}, model {reference.model_hash}")
+    _print("compared", described)
+    for name, text in report(comparison, thresholds, options.fast):
+        _print(name, text)
+    _print("verdict", f"failed: {failure}" if failure else "passed")
+    if options.plot:
+        plot(comparison, thresholds, options.plot)
+    return 1 if failure else 0
+
+
+def _tolerance(options: argparse.Namespace) -> float:
+    if options.tolerance is None:
+        return EXACT if options.precision == "float32" and not options.fast else 1.0
+    if not 0 <= options.tolerance <= 1:
+        raise UsageError(f"--tolerance {options.tolerance:g}: a score difference from 0 to 1 is needed")
+    return float(options.tolerance)
+
+
+def _compared(options: argparse.Namespace, files: ModelFiles, thresholds: Sequence[float]) -> tuple[Way, str]:
+    if options.fast and options.precision != "float32":
+        raise UsageError("--fast and --precision exclude each other: the fast mode has its own precisions")
+    if options.ranges and not Path(options.ranges).exists():
+        raise UsageError(f"--ranges {options.ranges}: there is no such file")
+    engine = load_engine(files, options.engine, options.precision, options.ranges)
+    if options.fast:
+        return fast_way(files, engine, options.ranges, thresholds)
+    return exact_way(engine), engine.name
+
+
+def _print(name: str, text: str) -> None:
+    print(f"{name:<16} {text}")
+
+
+def _say(line: str) -> None:
+    print(f"{PROGRAM}: {_printable(line)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
