@@ -108,10 +108,11 @@ def load_model(
     gpu: int | None = None,
     threads: int | None = None,
     limits: Limits = Limits(),
+    precision: str = "float32",
 ) -> Classifier:
     """Load Yahoo's network, or another in Caffe's format, for scoring pictures.
 
     The arguments are those of `load_engine`; without any, the packaged model on pycaffe or ONNX Runtime. `limits` is
     what one picture may cost. Raises ModelError and EngineError.
     """
-    return Classifier(load_engine(model_def, pretrained_model, engine, gpu, threads), limits)
+    return Classifier(load_engine(model_def, pretrained_model, engine, gpu, threads, precision), limits)

@@ -55,6 +55,8 @@ def _scan(options: argparse.Namespace) -> int:
     from open_nsfw.outputs import open_writer
     from open_nsfw.sources import SourceOptions, Sources, read_list
 
+    if options.fast and options.precision != "float32":
+        raise UsageError("--fast has a quick score of its own: leave --precision out")
     if not options.fast and (options.thresholds is not None or options.ranges is not None):
         raise UsageError(f"{'--ranges' if options.thresholds is None else '--thresholds'} goes with --fast")
     if not options.inputs and options.from_list is None:
@@ -169,7 +171,14 @@ def _load(options: argparse.Namespace, single: bool, policy: Policy | None) -> M
     from open_nsfw.pipeline import Models
 
     threads = None if single else 1  # many pictures: one a core, side by side; one picture: all cores on it
-    exact = load_model(options.model_def, options.pretrained_model, options.engine, options.gpu, threads)
+    exact = load_model(
+        options.model_def,
+        options.pretrained_model,
+        options.engine,
+        options.gpu,
+        threads,
+        precision=options.precision,
+    )
     if policy is not None and not options.policy_for_any_model:
         policy.check_model(exact.engine.model_hash)
     if not options.fast:

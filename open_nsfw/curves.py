@@ -72,7 +72,8 @@ def curves(sample: Sample, options: BootstrapOptions) -> Curves:
     sides = tails(options.confidence)
     area = float(metrics.roc_auc_score(nsfw, scores))
     average = float(metrics.average_precision_score(nsfw, scores))
-    roc_values = recall[np.searchsorted(fpr, GRID, side="right") - 1]
+    every_fpr, every_recall, _ = metrics.roc_curve(nsfw, scores, drop_intermediate=False)
+    roc_values = every_recall[np.searchsorted(every_fpr, GRID, side="right") - 1]
     # Recall falls along scikit-learn's arrays; the last point that has enough is the highest threshold.
     enough = len(pr_recall) - np.searchsorted(pr_recall[::-1], GRID, side="left") - 1
     return Curves(

@@ -206,7 +206,7 @@ def _fit(sfw: Any, nsfw: Any, today: Any) -> tuple[Any, float, float, float]:
         return _distance(rows[0], rows[1], rows[2], share)
 
     first = _best(minimize_scalar, distance)
-    groups = _groups(_mixture(sfw, nsfw, first) * min(today.sum(), sfw.sum() + nsfw.sum()))
+    groups = _groups(_worth(sfw, nsfw, today, first))
     share = _best(minimize_scalar, lambda at: distance(at, groups))
     statistic, freedom = distance(share, groups), int(groups.max()) - 1
     p_value = float(chi2.sf(statistic, freedom)) if freedom > 0 else 1.0
@@ -233,20 +233,34 @@ def _mixture(sfw: Any, nsfw: Any, share: float) -> Any:
     return (1 - share) * _shares(sfw) + share * _shares(nsfw)
 
 
-def _distance(sfw: Any, nsfw: Any, today: Any, share: float) -> float:
-    """Squared Mahalanobis distance; the last bin follows from the others."""
+def _worth(sfw: Any, nsfw: Any, today: Any, share: float) -> Any:
+    """As how many pictures each bin of the mixture is known, in today's traffic or in the sample, whichever is less."""
     import numpy as np
 
     mixture = _mixture(sfw, nsfw, share)
+    variance = (1 - share) ** 2 * _shares(sfw) / sfw.sum() + share**2 * _shares(nsfw) / nsfw.sum()
+    return np.minimum(mixture * today.sum(), mixture**2 / variance)
+
+
+def _distance(sfw: Any, nsfw: Any, today: Any, share: float) -> float:
+    """Squared Mahalanobis distance of today's shares from the mixture's; the last bin follows from the others.
+
+    The covariance is that of the counting, were both drawn from what they say together: by the sample alone, a bin in
+    which it happens to have too few would seem to be known too well.
+    """
+    import numpy as np
+
+    mixture, seen = _mixture(sfw, nsfw, share), today / today.sum()
     if len(mixture) < 2:
         return 0.0
-    parts = (
-        (mixture, 1 / today.sum()),
-        (_shares(sfw), (1 - share) ** 2 / sfw.sum()),
-        (_shares(nsfw), share**2 / nsfw.sum()),
-    )
+    worth = 1 / ((1 - share) ** 2 / sfw.sum() + share**2 / nsfw.sum())
+    together = (worth * mixture + today) / (worth + today.sum())
+    parts = [(together, 1 / today.sum())]
+    for row, weight in ((sfw, (1 - share) ** 2), (nsfw, share**2)):
+        shares = _shares(row) * together / mixture
+        parts.append((shares / shares.sum(), weight / row.sum()))
     covariance = sum(weight * (np.diag(p) - np.outer(p, p)) for p, weight in parts)[:-1, :-1]
-    off = (today / today.sum() - mixture)[:-1]
+    off = (seen - mixture)[:-1]
     return float(off @ np.linalg.solve(covariance, off))
 
 

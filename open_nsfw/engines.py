@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("open_nsfw")
 
-ENGINES = ("auto", "caffe", "onnxruntime")
+ENGINES = ("auto", "caffe", "onnxruntime", "openvino")
 OUTPUT = "prob"  # the blob that Yahoo's script reads
 # Part of the key of the cache: raise it whenever the graph made from the same two files changes.
 CONVERTER_VERSION = 1
@@ -45,6 +45,8 @@ class Engine(ABC):
     """A net ready to compute."""
 
     name: str
+    exact = True
+    """Whether the scores are Yahoo's to 1e-5."""
     concurrent = False
     """Whether `forward` may be called from several threads at once."""
     batch_size = 1
@@ -88,16 +90,26 @@ def load_engine(
     engine: str = "auto",
     gpu: int | None = None,
     threads: int | None = None,
+    precision: str = "float32",
 ) -> Engine:
     """Load a net into an engine.
 
-    `engine`: `caffe`, `onnxruntime`, or `auto` (pycaffe where it can be imported, ONNX Runtime otherwise). `gpu`: the
-    device's number, None for the CPU. `threads`: how many ONNX Runtime uses for one forward pass, None for one a core.
+    `engine`: `caffe`, `onnxruntime`, `openvino`, or `auto` (pycaffe where it can be imported, ONNX Runtime otherwise).
+    `gpu`: the device's number, None for the CPU. `threads`: how many one forward pass uses, None for one a core; Caffe
+    has its own mind about it. `precision`: `float32`, and of OpenVINO also `bfloat16` and `int8`, which are not exact.
     Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there.
     """
     if engine not in ENGINES:
         raise EngineError(f'there is no engine "{engine}"; there are {", ".join(ENGINES)}')
+    if precision != "float32" and engine != "openvino":
+        raise EngineError(f"--precision {precision} goes with --engine openvino")
+    if gpu is not None and engine == "openvino":
+        raise EngineError("--gpu: the engine openvino computes on the CPU; --engine onnxruntime or caffe can use a GPU")
     files = find_model_files(model_def, pretrained_model)
+    if engine == "openvino":
+        from open_nsfw.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(files, precision, threads)
     if engine == "caffe" or (engine == "auto" and pycaffe_is_there()):
         from open_nsfw.caffe_engine import CaffeEngine
 

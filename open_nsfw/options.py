@@ -56,11 +56,17 @@ def _add_model_options(group: Any) -> None:
     group.add_argument(
         "--engine",
         default="auto",
-        choices=["auto", "caffe", "onnxruntime"],
-        help="what computes: pycaffe, ONNX Runtime, or (auto, the default) pycaffe where it can be imported",
+        choices=["auto", "caffe", "onnxruntime", "openvino"],
+        help="what computes: pycaffe, ONNX Runtime, OpenVINO, or (auto, the default) pycaffe where it can be imported",
     )
     group.add_argument(
         "--gpu", nargs="?", type=_gpu_number, const=0, metavar="ID", help="compute on this GPU (0 if no ID is given)"
+    )
+    group.add_argument(
+        "--precision",
+        default="float32",
+        choices=["float32", "bfloat16", "int8"],
+        help="with --engine openvino: bfloat16 and int8 are faster and not exact (default float32)",
     )
     group.add_argument(
         "--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)"

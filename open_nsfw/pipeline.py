@@ -291,7 +291,7 @@ class _Scorer:
                 return quick, False
             if reduced:
                 return quick, None
-        return self._exact_score(pixels), True
+        return self._exact_score(pixels), self.classifier.engine.exact
 
     def _exact_score(self, pixels: Pixels) -> Score:
         if self._thread is None:

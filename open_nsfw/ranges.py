@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from open_nsfw.classifier import Classifier
 from open_nsfw.engines import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
-from open_nsfw.errors import InputError, OpenNsfwError, OutputError, UsageError
+from open_nsfw.errors import InputError, ModelError, OpenNsfwError, OutputError, UsageError
 from open_nsfw.formats import read_bytes
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.preprocess import Pixels, crop, resized_pixels, to_blob
@@ -72,9 +72,11 @@ class Difference:
 def measure(files: ModelFiles, pictures: Sequence[Pixels]) -> Ranges:
     """Ranges, channel means and factors over uint8 (256, 256, 3) pictures; the margin and its evidence are still open.
 
-    Raises ModelError for a model that cannot be converted.
+    Raises ModelError for a model that cannot be converted or has nothing to quantize.
     """
     graph = FloatGraph(float_model(files))
+    if not graph.points:
+        raise ModelError(f"{files.model_def}: behind the layers that stay float32 the net has nothing to quantize")
     factors = _factors(graph, pictures)
     balanced = graph.balanced(factors)
     samples, means = _samples(balanced, pictures)

@@ -1,0 +1,109 @@
+"""The fast mode through the real command: quick scores where nothing hangs on them, exact ones elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from open_nsfw.formats import SIDE
+from tests.helpers import DATA, PICTURE, ROOT, small_net, write_model
+
+PUSHED = DATA / "pushed"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command with ONNX Runtime."""
+    line = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+
+def rows(*arguments: object) -> dict[str, dict[str, Any]]:
+    """Rows by path."""
+    done = run("--format", "jsonl", *arguments)
+    assert done.returncode == 0, done.stderr
+    return {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.fixture(scope="module", name="photos")
+def _photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pushed pictures at four times their size, so that they are decoded at reduced size, and as they are."""
+    folder = tmp_path_factory.mktemp("photos")
+    for path in PUSHED.iterdir():
+        shutil.copy(path, folder / path.name)
+        with Image.open(path) as image:
+            large = image.resize((8 * SIDE, 6 * SIDE), Image.Resampling.BICUBIC)
+        large.save(folder / f"large-{path.name}", quality=92)
+    return folder
+
+
+def test_decisions_are_the_exact_ones(photos: Path) -> None:
+    """Every picture on the side of both thresholds that its exact score is on; those near one have the exact score."""
+    exact, fast = rows(photos), rows(photos, "--fast")
+    assert list(fast) == list(exact)
+    for path, row in fast.items():
+        score = exact[path]["score"]
+        assert [row["score"] >= threshold for threshold in (0.2, 0.8)] == [score >= 0.2, score >= 0.8], path
+        assert row["exact"] is (row["score"] == score), path
+        assert (row["width"], row["height"]) == (exact[path]["width"], exact[path]["height"])
+    assert all(row["exact"] is True for row in exact.values())
+    assert {row["exact"] for row in fast.values()} == {True, False}
+
+
+def test_the_summary_counts_what_was_scored_twice(photos: Path) -> None:
+    """As many as rows that are exact."""
+    twice = sum(row["exact"] for row in rows(photos, "--fast").values())
+    assert re.search(rf", {twice} scored twice, 0 failed;", run(photos, "--fast").stderr)
+
+
+def test_thresholds_decide_what_is_scored_twice(photos: Path) -> None:
+    """Near a threshold of one's own every picture is exact, however far from the default ones; and so it is with
+    --fail-above, which something hangs on too."""
+    picture = photos / "0.050-chelsea.jpg"
+    for options in (("--thresholds", "0.05"), ("--fail-above", "0.06"), ("--copy-above", "0.06", photos / "out")):
+        assert rows(picture, "--fast", *options)[str(picture)]["exact"] is True
+    far = DATA / "pictures" / "rgb.png"
+    assert rows(far, "--fast")[str(far)]["exact"] is False
+    assert rows(far, "--fast", "--thresholds", "0.5")[str(far)]["exact"] is False
+
+
+def test_archives_are_scored_again_from_their_bytes(photos: Path, tmp_path: Path) -> None:
+    """A member of an archive is not read a second time, but its bytes are decoded a second time."""
+    packed = shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
+    done = run("--format", "jsonl", "--fast", packed)
+    members = {row["member"]: row for row in map(json.loads, done.stdout.splitlines())}
+    plain = {Path(path).name: row for path, row in rows(photos, "--fast").items()}
+    assert {name: (row["score"], row["exact"]) for name, row in members.items()} == {
+        name: (row["score"], row["exact"]) for name, row in plain.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--thresholds", "0.5"), "--thresholds goes with --fast"),
+        (("--ranges", "x.json"), "--ranges goes with --fast"),
+        (("--fast", "--precision", "int8"), "--fast has a quick score of its own: leave --precision out"),
+        (("--precision", "int8"), "--precision int8 goes with --engine openvino"),
+        (("--fast", "--thresholds", "2"), '--thresholds "2": scores from 0 to 1 are needed, separated by commas'),
+    ],
+)
+def test_what_makes_no_sense(options: tuple[str, ...], message: str) -> None:
+    """One line and exit status 2."""
+    done = run(PICTURE, *options)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"classify_nsfw: error: {message}\n")
+
+
+def test_another_net_needs_ranges(tmp_path: Path) -> None:
+    """The packaged ranges are not taken for a net that they were not measured on; the line says how to make some."""
+    done = run(*write_model(tmp_path, small_net()), "--fast", PICTURE)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "open-nsfw quantize-ranges FOLDER --output FILE" in done.stderr
