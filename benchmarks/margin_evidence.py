@@ -1,0 +1,76 @@
+"""The evidence for the fast mode's margin, made again.
+
+    python benchmarks/margin_evidence.py [--pictures FOLDER] [--write]
+
+makes the harmless pictures (harmless_pictures.py: some ten minutes, kept in FOLDER) and measures quick against exact
+logits on the held-back ones with the ranges file in nsfw_model/. `--write` measures the ranges on the calibration
+pictures, too, and writes the file. Exits with 1 if a picture lies beyond the stored margin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
+
+import harmless_pictures
+import peers
+
+from open_nsfw import ranges
+from open_nsfw.model_files import find_model_files
+from open_nsfw.quick import THRESHOLDS, escalates, logit
+from open_nsfw.ranges_file import FILE_NAME, read_ranges
+
+
+def main() -> int:
+    """The command line above."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=Path, default=peers.FOLDER / "harmless")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    harmless_pictures.write_pictures(options.pictures)
+    held_back, stored = options.pictures / "held_back", ROOT / "nsfw_model" / FILE_NAME
+    if options.write:
+        folder = str(options.pictures / "calibration")
+        return ranges.main([folder, "--held-back", str(held_back), "--output", str(stored)])
+    files = find_model_files()
+    known, _ = read_ranges(files, stored)
+    found = ranges.differences(files, known, sorted(map(str, held_back.iterdir())))
+    print("stored:   " + ranges.describe(known))
+    print("measured: " + ranges.describe(ranges.with_margin(known, found)) + "\n")
+    print_table(found, known.margin)
+    return int(any(each.size > known.margin for each in found))
+
+
+def print_table(found: Sequence[ranges.Difference], margin: float) -> None:
+    """The differences by kind of picture, and what the margin makes of them."""
+    kinds = {
+        "all": found,
+        "distorted": [each for each in found if "-distorted-" in each.path],
+        "pushed": [each for each in found if "-pushed-" in each.path],
+        "score 0.02 to 0.98": [each for each in found if abs(each.exact) < ranges.NEAR],
+    }
+    print("| held-back pictures | n | median | 99 % | 99.9 % | worst | scored twice | on the wrong side |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, chosen in kinds.items():
+        sizes = np.array([each.size for each in chosen])
+        quantiles = " | ".join(f"{np.quantile(sizes, share):.3f}" for share in (0.5, 0.99, 0.999, 1))
+        twice = [escalates(1 / (1 + math.exp(-each.quick)), THRESHOLDS, margin) for each in chosen]
+        wrong = sum(not again and wrong_side(each) for each, again in zip(chosen, twice))
+        print(f"| {name} | {len(chosen)} | {quantiles} | {sum(twice)} | {wrong} |")
+
+
+def wrong_side(each: ranges.Difference) -> bool:
+    """Whether the quick score alone would decide otherwise than the exact one."""
+    return any((each.exact >= logit(threshold)) != (each.quick >= logit(threshold)) for threshold in THRESHOLDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

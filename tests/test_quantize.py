@@ -1,0 +1,320 @@
+"""The int8 network: its graph, its nearness, its ranges file, its cache."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from open_nsfw import quick_engine, ranges, ranges_file
+from open_nsfw.classifier import Classifier
+from open_nsfw.engines import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
+from open_nsfw.errors import ModelError
+from open_nsfw.model_files import ModelFiles, find_model_files
+from open_nsfw.preprocess import crop, resized_pixels, to_blob
+from open_nsfw.quantize import FloatGraph, quantize, quantize_weights, scale_and_zero
+from open_nsfw.quick import THRESHOLDS, escalates
+from open_nsfw.quick_engine import FastClassifier, Int8Engine, float_model, has_vnni, logits, quantized_model
+from open_nsfw.ranges_file import Evidence, Ranges, TensorRange, read_ranges
+from tests.helpers import DATA, MODEL_DEF, NETS, ROOT, WEIGHTS
+
+PACKAGED = ROOT / "nsfw_model" / "quantization.json"
+PUSHED = sorted((DATA / "pushed").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def files() -> ModelFiles:
+    """The packaged model."""
+    return find_model_files(MODEL_DEF, WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def exact(files: ModelFiles) -> OnnxRuntimeEngine:
+    """In float32."""
+    return OnnxRuntimeEngine(files, threads=1)
+
+
+@pytest.fixture(scope="module")
+def int8(files: ModelFiles) -> Int8Engine:
+    """The engine under test."""
+    return Int8Engine(files, threads=1)
+
+
+def blobs() -> np.ndarray:
+    """The pushed pictures as inputs. The ranges saw other files, some from the same photos."""
+    return to_blob(np.stack([crop(resized_pixels(path), 224, 224) for path in PUSHED]))
+
+
+# --------------------------------------------------------------------------------------------------------- the network
+
+
+def test_logits_are_near_over_the_whole_range(exact: OnnxRuntimeEngine, int8: Int8Engine) -> None:
+    """Measured: 0.25 at worst. The margin has JPEG's reduced decode in it, too."""
+    blob = blobs()
+    difference = np.abs(logits(int8.forward(blob)) - logits(exact.forward(blob)))
+    assert difference.max() < 0.45
+    assert np.median(difference) < 0.15
+    assert difference.max() < int8.margin
+
+
+def test_batches_and_single_inputs_agree(int8: Int8Engine) -> None:
+    """Up to float32 rounding in the parts that stay float32."""
+    blob = blobs()[:3]
+    one_by_one = np.concatenate([int8.forward(each[np.newaxis]) for each in blob])
+    assert np.abs(int8.forward(blob) - one_by_one).max() < 1e-3
+    assert int8.forward(blob[:0]).shape == (0, 2)
+
+
+def test_onnxruntime_computes_in_integers(files: ModelFiles, tmp_path: Path) -> None:
+    """Every convolution behind the first block and every later sum is fused to an integer kernel; the
+    first block's are not."""
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    model = quantized_model(files, *read_ranges(files))
+    data = model.read_bytes() if isinstance(model, Path) else model
+    onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(str(tmp_path / "optimized.onnx")).graph.node)
+    assert (kinds["QLinearConv"], kinds["QLinearAdd"], kinds["Conv"]) == (48, 15, 5)
+
+
+def test_what_is_fast_on_which_processor(tmp_path: Path) -> None:
+    """Only where the processor says VNNI may ONNX Runtime use the kernels that could overflow."""
+    with_it, without = tmp_path / "with", tmp_path / "without"
+    with_it.write_text("flags\t\t: fpu avx2 avx512f avx512_vnni\n")
+    without.write_text("flags\t\t: fpu avx2 avx512f\n")
+    assert has_vnni(with_it)
+    assert not has_vnni(without)
+    assert not has_vnni(tmp_path / "missing")
+
+
+# ------------------------------------------------------------------------------------------------------------ building
+
+
+def test_weights_and_scales_by_hand() -> None:
+    """Literal values: a channel's largest weight is 127 steps, a zero channel gives no division by zero."""
+    rounded, scales = quantize_weights(np.array([[1.27, -0.635, 0.004], [0, 0, 0]], np.float32))
+    assert rounded.tolist() == [[127, -64, 0], [0, 0, 0]] or rounded.tolist() == [[127, -63, 0], [0, 0, 0]]
+    assert scales[0] == pytest.approx(0.01)
+    assert scale_and_zero(0, 255) == (np.float32(1), 0)
+    assert scale_and_zero(-127.5, 127.5) == (np.float32(1), 128)
+    assert scale_and_zero(5, 10)[1] == 0  # 0 is always among the levels
+    assert scale_and_zero(0, 0)[0] > 0
+
+
+def test_balancing_changes_no_result(files: ModelFiles, exact: OnnxRuntimeEngine) -> None:
+    """Factors come out again: the balanced float32 network computes the same."""
+    graph = FloatGraph(float_model(files))
+    groups = graph.groups()
+    assert len(groups) == 34  # 4 stages, and two inside each of 15 blocks
+    random = np.random.default_rng(1)
+    factors = {
+        group.name: tuple(random.uniform(0.2, 5, len(graph.values[group.producers[0].input[1]]))) for group in groups
+    }
+    balanced = graph.balanced(factors)
+    session = quick_engine.int8_session(balanced.serialized(balanced.values), 1)
+    blob = blobs()[:4]
+    assert np.abs(session.run(None, {"data": blob})[0] - exact.forward(blob)).max() < 1e-5
+
+
+def make_ranges(model: bytes, digest: str = "") -> Ranges:
+    """Ranges of any float32 model, measured on noise."""
+    graph = FloatGraph(model)
+    if not graph.points:  # a net without convolutions stays as it is
+        return Ranges(digest, CONVERTER_VERSION, 1.0, Evidence(1, 0, 0, 0, 0), {}, {})
+    session = quick_engine.int8_session(graph.with_outputs(graph.points), 1)
+    shape = session.get_inputs()[0].shape[1:]
+    blob = np.random.default_rng(0).normal(0, 1, (8, *shape)).astype(np.float32)
+    tensors = {}
+    for name, values in zip(graph.points, session.run(None, {graph.input: blob})):
+        mean = values.mean(axis=(0, *range(2, values.ndim)))
+        tensors[name] = TensorRange(float(values.min()), float(values.max()), tuple(map(float, mean)))
+    return Ranges(digest, CONVERTER_VERSION, 1.0, Evidence(1, 0, 0, 0, 0), tensors, {})
+
+
+@pytest.mark.parametrize("prototxt", sorted(NETS.glob("*.prototxt")), ids=lambda path: path.stem)
+def test_nets_of_every_layer_can_be_quantized(prototxt: Path) -> None:
+    """Whatever the structure, the int8 model is valid, and not far from the float32 one."""
+    model = float_model(find_model_files(prototxt, prototxt.with_suffix(".caffemodel")))
+    quantized = quantize(model, make_ranges(model))
+    sessions = [quick_engine.int8_session(each, 1) for each in (model, quantized)]
+    name, shape = sessions[0].get_inputs()[0].name, sessions[0].get_inputs()[0].shape[1:]
+    blob = np.random.default_rng(0).normal(0, 1, (8, *shape)).astype(np.float32)
+    expected, got = (session.run(None, {name: blob})[0] for session in sessions)
+    assert expected.shape == got.shape
+    if np.isfinite(expected).all():
+        spread = float(expected.max() - expected.min())
+        assert np.abs(expected - got).max() <= 0.15 * spread + 1e-6
+
+
+def test_ranges_that_do_not_fit(files: ModelFiles) -> None:
+    """A tensor missing, a mean or factor of another size: one line that says which and what to do."""
+    known, _ = read_ranges(files)
+    model = float_model(files)
+    name = next(iter(known.tensors))
+    tensors = {each: value for each, value in known.tensors.items() if each != name}
+    with pytest.raises(ModelError, match=f'^the ranges have no tensor "{name}"; make ranges for this model: '):
+        quantize(model, replace(known, tensors=tensors))
+    short = {**known.tensors, name: replace(known.tensors[name], mean=(0.0,))}
+    with pytest.raises(ModelError, match=f'^the ranges have 1 values for the tensor "{name}" of 128 channels; '):
+        quantize(model, replace(known, tensors=short))
+    group = next(iter(known.factors))
+    with pytest.raises(ModelError, match=f'^the ranges have 2 values for the tensor "{group}" of '):
+        quantize(model, replace(known, factors={group: (1.0, 1.0)}))
+
+
+def test_a_network_that_is_far_off_is_not_used(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges of nonsense, or a processor that computes int8 wrongly, are noticed when the model is made."""
+    known, _ = read_ranges(files)
+    wrong = {name: replace(value, high=value.high / 20) for name, value in known.tensors.items()}
+    with pytest.raises(ModelError) as error:
+        quantized_model(files, replace(known, tensors=wrong), b"nonsense")
+    assert str(error.value).startswith(f"{files.pretrained_model}: the int8 net is off by ")
+    assert str(error.value).endswith("make the ranges again (open-nsfw quantize-ranges) or do without --fast")
+    monkeypatch.setattr(quick_engine, "CONVERTER_VERSION", CONVERTER_VERSION + 1)
+    with pytest.raises(ModelError, match="^the ranges are of version 1 of the converter, this is version 2; "):
+        quantized_model(files, known, b"another version")
+
+
+def test_the_cache_is_keyed_by_the_ranges(files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another ranges file is another model; the same one is not made twice, nor is onnx imported for it."""
+    made: list[Ranges] = []
+    monkeypatch.setenv("OPEN_NSFW_CACHE", str(tmp_path))
+    monkeypatch.setattr(quick_engine, "_quantized", lambda files, known: made.append(known) or b"model")
+    known, content = read_ranges(files)
+    first = quantized_model(files, known, content)
+    assert isinstance(first, Path) and first.read_bytes() == b"model"
+    assert quantized_model(files, known, content) == first
+    assert quantized_model(files, known, content + b" ") != first
+    assert len(made) == 2
+
+
+# ----------------------------------------------------------------------------------------------------- the ranges file
+
+
+def test_the_packaged_ranges(files: ModelFiles) -> None:
+    """For the packaged model, small, and with its margin's evidence."""
+    known, content = read_ranges(files)
+    assert content == PACKAGED.read_bytes()
+    assert len(content) < 200_000
+    assert known.model == files.digest
+    evidence = known.evidence
+    assert evidence.pictures >= 400 and evidence.near >= 200
+    assert 0 < evidence.median < evidence.p99 < evidence.p99_9 <= evidence.worst < known.margin < 1.5
+    assert set(known.tensors) == set(FloatGraph(float_model(files)).points)
+
+
+def test_written_and_read_back(files: ModelFiles, tmp_path: Path) -> None:
+    """Nothing is lost."""
+    known, content = read_ranges(files)
+    assert known.to_json().encode() == content
+    (tmp_path / "again.json").write_text(known.to_json())
+    assert read_ranges(files, tmp_path / "again.json")[0] == known
+
+
+def _changed(**changes: Any) -> str:
+    return json.dumps({**json.loads(PACKAGED.read_text()), **changes})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not a ranges file (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"),
+        ("[]", "not a ranges file (list indices must be integers or slices, not str)"),
+        ("{}", "not a ranges file (no 'format')"),
+        (_changed(format=2), "not a ranges file (format 2; this release reads 1)"),
+        (_changed(margin=-1), "not a ranges file (a margin or range is not a number)"),
+        (_changed(margin=float("nan")), "not a ranges file (a margin or range is not a number)"),
+        (_changed(factors={"x": [0]}), "not a ranges file (a factor is not a number above 0)"),
+    ],
+)
+def test_broken_ranges_files(files: ModelFiles, tmp_path: Path, content: str, message: str) -> None:
+    """One line: which file, what is wrong, what to do."""
+    path = tmp_path / "broken.json"
+    path.write_text(content)
+    with pytest.raises(ModelError) as error:
+        read_ranges(files, path)
+    if sys.version_info >= (3, 13) and content == "{":
+        message = message.replace("Expecting property name enclosed in double quotes", "Expecting property name")
+        assert str(error.value).startswith(f"{path}: not a ranges file (Expecting property name")
+        return
+    assert str(error.value) == f"{path}: {message}; {ranges_file.REMEDY}"
+
+
+def test_missing_ranges_and_another_models(files: ModelFiles, tmp_path: Path) -> None:
+    """A model of one's own has no packaged ranges."""
+    with pytest.raises(ModelError) as error:
+        read_ranges(files, tmp_path / "none.json")
+    assert str(error.value) == f"{tmp_path / 'none.json'}: cannot be read: No such file or directory; {ranges_file.REMEDY}"
+    other = find_model_files(NETS / "convolution.prototxt", NETS / "convolution.caffemodel")
+    with pytest.raises(ModelError) as error:
+        Int8Engine(other)
+    assert str(error.value) == (
+        f"{PACKAGED}: these ranges are of the model {files.digest[:12]}, not of {other.short_hash} "
+        f"({other.pretrained_model}); {ranges_file.REMEDY}"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- quantize-ranges
+
+
+def test_ranges_of_a_folder(files: ModelFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The verb, on the packaged model: half of the folder for the ranges, half for the margin, and the file is used."""
+    folder, output = tmp_path / "pictures", tmp_path / "ranges.json"
+    folder.mkdir()
+    for index, path in enumerate([*PUSHED, *PUSHED, *PUSHED[:6]]):
+        (folder / f"{index:03}.jpg").write_bytes(path.read_bytes())
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    assert ranges.main([str(folder), "--output", str(output)]) == 0
+    out, err = capsys.readouterr()
+    known, _ = read_ranges(files, output)
+    assert out == ranges.describe(known) + "\n"
+    assert out.startswith(f"margin {known.margin:g} logits: over 21 held-back pictures (")
+    assert f"{folder / 'broken.jpg'} is left out: a damaged JPEG file" in err
+    assert known.evidence.worst < known.margin < 1.2
+    assert Int8Engine(files, 1, output).margin == known.margin
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["FOLDER"], "the following arguments are required: --output"),
+        (["FOLDER/none", "--output", "x"], "FOLDER/none: a folder of pictures is needed"),
+        (["FOLDER", "--output", "x"], "FOLDER: 1 pictures; at least 20 are needed to measure on"),
+    ],
+)
+def test_ranges_that_cannot_be_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """Exit status 2 and one line."""
+    (tmp_path / "one.jpg").write_bytes(PUSHED[0].read_bytes())
+    status = ranges.main([each.replace("FOLDER", str(tmp_path)) for each in arguments])
+    assert status == 2
+    expected = f"open-nsfw quantize-ranges: error: {message}".replace("FOLDER", str(tmp_path))
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+
+
+# ----------------------------------------------------------------------------------------------------- fast classifier
+
+
+def test_decisions_are_the_exact_ones(exact: OnnxRuntimeEngine, int8: Int8Engine) -> None:
+    """Scored twice exactly where the quick score is near a threshold; then, and on every side, the exact answer."""
+    fast = FastClassifier(Classifier(int8), Classifier(exact), int8.margin)
+    twice = 0
+    for path in PUSHED:
+        data = path.read_bytes()
+        reference, quick_score = fast.exact.score(data), fast.quick_score(data)
+        score, is_exact = fast.score(data)
+        assert is_exact == escalates(quick_score, THRESHOLDS, int8.margin)
+        assert score == (reference if is_exact else quick_score)
+        assert [score >= threshold for threshold in THRESHOLDS] == [reference >= each for each in THRESHOLDS]
+        twice += is_exact
+    assert 10 <= twice < len(PUSHED)
