@@ -230,6 +230,7 @@ EXTRAS = {
         "scikit-learn>=1.3",
         "matplotlib>=3.7",
         "zstandard>=0.21",
+        'openvino>=2024.0; python_version >= "3.10"',
         "setuptools>=77",
         "types-protobuf",
         "types-tqdm",
