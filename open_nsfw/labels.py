@@ -270,6 +270,7 @@ class LabelledSet:
     """Pictures in the order they came, and all that does not count, by name. Call `examples()` when all have come."""
 
     missing: list[str] = field(default_factory=list)
+    """Names are for people, on one line: `outputs.label` makes them."""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """(name, why)"""
     duplicates: list[tuple[str, str]] = field(default_factory=list)

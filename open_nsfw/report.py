@@ -263,13 +263,13 @@ METHODS = (
 def _rules(result: Calibration) -> str:
     found = result.scored.found
     lists = (
-        ("missing", [printable(name) for name in found.missing]),
-        ("unreadable", [f"{printable(name)}: {why}" for name, why in found.unreadable]),
+        ("missing", found.missing),
+        ("unreadable", [f"{name}: {why}" for name, why in found.unreadable]),
         (
             "counted already, being the same content",
-            [f"{printable(name)} is {printable(first)}" for name, first in found.duplicates],
+            [f"{name} is {first}" for name, first in found.duplicates],
         ),
-        ("both labels, left out", [" = ".join(map(printable, names)) for names in found.conflicts]),
+        ("both labels, left out", [" = ".join(names) for names in found.conflicts]),
     )
     body = f"<p>{_text('; '.join(counted(result)))}.</p>{_list(map(_text, RULES))}"
     body += "".join(_details(title, names) for title, names in lists if names)

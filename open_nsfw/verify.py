@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,6 +247,7 @@ def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw verify` with these arguments; gives the exit status, 0, 1 or 2."""
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # remarks on odd palettes and metadata
     try:
         return _run(_parser().parse_args(argv))
     except OpenNsfwError as error:
