@@ -142,7 +142,7 @@ def _file_descriptor() -> Any:
 
 
 def _message_classes() -> dict[str, Any]:
-    pool = descriptor_pool.DescriptorPool()
+    pool: Any = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(_file_descriptor().SerializeToString())
     descriptors = {name: pool.FindMessageTypeByName(f"{PACKAGE}.{name}") for name in _MESSAGES}
     if hasattr(message_factory, "GetMessageClass"):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Blocks of memory that Pillow keeps for the next picture: getting 50 MB afresh from the system, page by page, takes as
 # long as a third of a decode. 16 MB is Pillow's unit here, so that a 12-megapixel picture takes three.
 PILLOW_MEMORY = {"PILLOW_BLOCK_SIZE": "16m", "PILLOW_BLOCKS_MAX": "8"}
+F_SETPIPE_SZ = 1031  # linux/fcntl.h; Python has a name for it from 3.10 on
 PIPE_BYTES = 1 << 20  # how far a worker may run ahead of the scoring: six pictures
 START_SECONDS = 60  # for a worker to come up on a very busy machine
 LONGEST_ANSWER = 1 << 20  # bytes; five times what a picture takes, as a worker that is out of its mind may say anything
@@ -194,13 +195,14 @@ def _start_process(options: Extraction) -> Process:
 
 
 def _widen_pipe(process: Process) -> None:
-    try:
-        import fcntl
+    if sys.platform != "linux":
+        return
+    import fcntl
 
-        assert process.stdout is not None
-        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    except (ImportError, AttributeError, OSError):
-        pass  # only Linux can, and only within the user's share; the narrow pipe works too
+    try:
+        fcntl.fcntl(_pipes(process)[1].fileno(), F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:
+        pass  # the user's share of such memory is used up; the narrow pipe works too
 
 
 def _pipes(process: Process) -> tuple[BinaryIO, BinaryIO]:

@@ -158,7 +158,7 @@ class _Graph:
     def constant(self, values: Any, dtype: type = np.float32) -> str:
         """Add an initializer; its name."""
         name = f"constant_{len(self.initializers)}"
-        array = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
+        array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
         self.initializers.append(numpy_helper.from_array(array, name))
         return name
 
@@ -346,7 +346,8 @@ def _caffe_pool(
 def _divisors(side: int, count: int, kernel: int, stride: int, pad: int) -> NDArray[np.float64]:
     """What Caffe's average pooling divides by along one side: the window clipped to the padded input, for each window."""
     starts = np.arange(count) * stride - pad
-    return (np.minimum(starts + kernel, side + pad) - starts).astype(np.float64)
+    widths: NDArray[np.float64] = (np.minimum(starts + kernel, side + pad) - starts).astype(np.float64)
+    return widths
 
 
 _Operator = Callable[[_Graph, Layer, LayerShapes, "list[str]"], Sequence[str]]

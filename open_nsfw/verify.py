@@ -232,7 +232,8 @@ def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None
             axes.scatter(references[chosen], (compared - references)[chosen], s=9, color=colour, label=label)
     for threshold in thresholds:
         axes.axvline(logit(threshold), color="0.4", linewidth=0.8, linestyle="--")
-        axes.annotate(f"{threshold:g}", (logit(threshold), 1.01), xycoords=("data", "axes fraction"), ha="center")
+        above: Any = ("data", "axes fraction")  # older type stubs of matplotlib know of one word only
+        axes.annotate(f"{threshold:g}", (logit(threshold), 1.01), xycoords=above, ha="center")
     axes.axhline(0, color="0.4", linewidth=0.8)
     axes.set(xlabel="logit of the reference", ylabel="difference of the compared logit")
     axes.legend(loc="best")
