@@ -253,7 +253,9 @@ def test_missing_ranges_and_another_models(files: ModelFiles, tmp_path: Path) ->
     """A model of one's own has no packaged ranges."""
     with pytest.raises(ModelError) as error:
         read_ranges(files, tmp_path / "none.json")
-    assert str(error.value) == f"{tmp_path / 'none.json'}: cannot be read: No such file or directory; {ranges_file.REMEDY}"
+    assert (
+        str(error.value) == f"{tmp_path / 'none.json'}: cannot be read: No such file or directory; {ranges_file.REMEDY}"
+    )
     other = find_model_files(NETS / "convolution.prototxt", NETS / "convolution.caffemodel")
     with pytest.raises(ModelError) as error:
         Int8Engine(other)
