@@ -127,9 +127,9 @@ def peak_memory(paths: list[Path], count: int) -> float:
 def watch(process: subprocess.Popen[bytes], peak: list[float]) -> None:
     """Keep the highest sum of what the process and its children hold."""
     while process.poll() is None:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        try:
-            found = [process.pid, *map(int, children.read_text().split())]
+        try:  # each thread has children of its own
+            lists = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/children")]
+            found = [process.pid, *map(int, " ".join(lists).split())]
             peak[0] = max(peak[0], sum(share_of_memory(each) for each in found))
         except (OSError, ValueError):
             pass  # gone between two looks

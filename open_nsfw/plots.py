@@ -169,7 +169,7 @@ def _histogram(axes: Any, drawing: Drawing, palette: Palette) -> None:
     axes.set_xlim(0, 1)
     axes.set_xlabel("score")
     axes.set_ylabel("share of the class")
-    _legend(axes, "upper center")
+    _legend(axes, "best")
 
 
 def _reliability(axes: Any, drawing: Drawing, palette: Palette) -> None:
