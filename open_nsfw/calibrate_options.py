@@ -82,7 +82,7 @@ def _add_threshold_options(add: Any) -> None:
     add(
         "--band-names",
         metavar="NAME,...",
-        help="from low scores to high (default allow,review,block; allow,block for two)",
+        help="from low scores to high (default allow,review,block, or allow,block)",
     )
     add(
         "--prevalence", type=_share, metavar="SHARE", help="the share of nsfw in your traffic (default: that of LABELS)"
