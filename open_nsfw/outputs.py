@@ -214,7 +214,7 @@ def text_line(row: Row, single: bool = False) -> bytes:
     """The line for people; nothing for a row without a score, whose error the command prints on stderr."""
     if row.score is None or not math.isfinite(row.score):
         return b""
-    line = f"NSFW score: {row.score:.12g}"
+    line = f"NSFW score: {row.score:.12g}" + (f" ({row.verdict})" if row.verdict else "")
     if not single or row.member is not None or row.kind != "picture":
         line += f" {label(row)}{_summary(row)}"
     return line.encode("utf-8") + b"\n"

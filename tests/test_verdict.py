@@ -40,6 +40,12 @@ def test_every_row_has_a_verdict(policy: Path, fast: list[str]) -> None:
     assert done.returncode == 1
 
 
+def test_text_has_the_verdict_behind_the_score(policy: Path) -> None:
+    """Also for a single picture."""
+    assert run("--policy", policy, HIGH).stdout.endswith(" (block)\n")
+    assert f" (allow) {LOW}\n" in run("--policy", policy, LOW, HIGH).stdout
+
+
 def test_fail_above_without_a_threshold_is_the_policys_highest(policy: Path) -> None:
     """3 only where a picture would be blocked."""
     assert run("--policy", policy, "--fail-above", LOW, HIGH).returncode == 3
