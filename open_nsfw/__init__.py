@@ -1,4 +1,4 @@
-"""Yahoo's open_nsfw network: the probability that a picture is pornographic, to the last digit.
+"""Yahoo's open_nsfw network: the probability that a picture is pornographic.
 
 import open_nsfw
 model = open_nsfw.load_model()

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from typing import Any, Callable
 
 import numpy as np
@@ -58,7 +59,8 @@ class CaffeEngine(Engine):
         arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
         _survives(lambda: _choose_device(caffe, gpu), _no_gpu)
         _survives(lambda: _load_net(caffe, gpu, arguments).forward(), lambda why: _bad_model(files, why))
-        self._caffe, self._net = caffe, _load_net(caffe, gpu, arguments)
+        self._caffe, self._net, self._gpu = caffe, _load_net(caffe, gpu, arguments), gpu
+        self._lock = threading.Lock()  # a caffe.Net has one set of blobs for all callers
         if len(self._net.inputs) != 1:
             raise ModelError(f"{files.model_def}: a net with one input is needed, this one has {len(self._net.inputs)}")
         self._input = self._net.inputs[0]
@@ -68,8 +70,7 @@ class CaffeEngine(Engine):
             self.output_name = output_name(list(self._net.blobs), list(self._net.outputs))
         except ModelError as error:
             raise ModelError(f"{files.model_def}: {error}") from error
-        # A Reshape layer may have the prototxt's batch size written into it; then that size is kept to.
-        self._fixed_batch = "Reshape" in [layer.type for layer in self._net.layers]
+        self._fixed_batch = _has_fixed_batch(self._net)
         self._transformer = self._make_transformer() if len(shape) == 3 and shape[0] == 3 else None
 
     def _make_transformer(self) -> Any:
@@ -89,10 +90,12 @@ class CaffeEngine(Engine):
         return np.stack([self._transformer.preprocess(self._input, image) for image in images])
 
     def _compute(self, blob: Float32) -> Float32:
-        if not self._fixed_batch:
-            return self._compute_batch(blob)
-        batches = [blob[start : start + self._batch] for start in range(0, len(blob), self._batch)]
-        return np.concatenate([self._compute_batch(self._filled(batch))[: len(batch)] for batch in batches])
+        with self._lock:
+            _choose_device(self._caffe, self._gpu)  # which Caffe keeps for each thread
+            if not self._fixed_batch:
+                return self._compute_batch(blob)
+            batches = [blob[start : start + self._batch] for start in range(0, len(blob), self._batch)]
+            return np.concatenate([self._compute_batch(self._filled(batch))[: len(batch)] for batch in batches])
 
     def _filled(self, batch: Float32) -> Float32:
         """The batch with inputs of zeros behind it, up to the size that the net is fixed to."""
@@ -107,6 +110,15 @@ class CaffeEngine(Engine):
         self._net.forward()
         output: Float32 = self._net.blobs[self.output_name].data.copy()
         return output
+
+
+def _has_fixed_batch(net: Any) -> bool:
+    """Whether the prototxt's batch size is kept to: a Reshape layer may have it written into it, and the bias that a
+    Scale of two blobs learns has the second one's shape, batch included."""
+    return any(
+        layer.type == "Reshape" or (layer.type == "Scale" and len(net._bottom_ids(index)) == 2 and len(layer.blobs))
+        for index, layer in enumerate(net.layers)
+    )
 
 
 def _load_net(caffe: Any, gpu: int | None, arguments: tuple[str, str, int]) -> Any:
@@ -135,7 +147,8 @@ def _check_files(files: ModelFiles) -> None:
 def _survives(action: Callable[[], Any], problem: Callable[[str], Exception]) -> None:
     """Run `action` in a forked child; raise what `problem` makes of the child's last words if it does not end well."""
     with tempfile.TemporaryFile() as log:
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
         child = os.fork()
         if child == 0:
             _run_in_child(action, log.fileno())

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from open_nsfw.scan import Reporter
     from open_nsfw.sources import SourceOptions
 
-FAILED_INPUT, BAD_USAGE, ABOVE = 1, 2, 3  # exit statuses
+FAILED_INPUT, BAD_USAGE, ABOVE, INTERRUPTED = 1, 2, 3, 130  # exit statuses
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status."""
+    if sys.stderr is None:  # closed, as by `2>&-`: what is printed there would go to stdout, among the rows
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
     options = parse(sys.argv[1:] if arguments is None else arguments)
     _log_to_stderr()
     try:
@@ -40,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
         print(f"{COMMAND}: error: {error}", file=sys.stderr)
         return BAD_USAGE
+    except KeyboardInterrupt:  # before the scan listens for signals, or the second one
+        return INTERRUPTED
 
 
 def _log_to_stderr() -> None:

@@ -123,4 +123,5 @@ def _decoder_error(kind: str, error: Exception) -> InputError:
     if isinstance(error, MemoryError):
         return InputError("out-of-memory", OUT_OF_MEMORY)
     reason = " ".join(str(error).split()) or type(error).__name__
-    return InputError("truncated" if "truncated" in reason else "undecodable", f"a damaged {kind} file: {reason}")
+    code = "truncated" if "truncated" in reason.lower() else "undecodable"
+    return InputError(code, f"a damaged {kind} file: {reason}")

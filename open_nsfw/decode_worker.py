@@ -83,7 +83,8 @@ def _limit_memory(most: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """Answer requests until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches this too; the parent decides what ends
+    for number in (signal.SIGINT, signal.SIGTERM):  # systemd signals every process of a service; the parent decides
+        signal.signal(number, signal.SIG_IGN)
     options = Extraction.from_json(arguments[0])
     _limit_memory(options.max_memory)
     warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata, which no one could act on

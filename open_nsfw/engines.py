@@ -48,7 +48,7 @@ class Engine(ABC):
     exact = True
     """Whether the scores are Yahoo's to 1e-5."""
     concurrent = False
-    """Whether `forward` may be called from several threads at once."""
+    """Whether calls of `forward` from several threads run side by side; otherwise they wait for each other."""
     batch_size = 1
     """How many inputs at once pay off."""
     model_def: str
@@ -262,7 +262,7 @@ def before_softmax(net: Net, output: str) -> str:
     """The blob from which a last Softmax layer makes `output`, or `output` itself: a softmax hides what is off before
     it."""
     last = [layer for layer in net.layers if output in layer.tops][-1]
-    return last.bottoms[0] if last.type == "Softmax" and last.bottoms[0] != output else output
+    return last.bottoms[0] if last.type == "Softmax" and last.bottoms[0] not in (output, net.input_name) else output
 
 
 def _probe(input_shape: tuple[int, ...]) -> Float32:

@@ -83,13 +83,17 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
             return read_stream(file, limits)
     except FileNotFoundError:
         raise InputError("not-found", "there is no such file") from None
-    except OSError as error:
-        raise InputError("unreadable", f"cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read_stream(file: BinaryIO, limits: Limits = Limits()) -> bytes:
-    """All that is left in a binary file. Raises InputError if it is empty or more than `limits.max_bytes`."""
-    data = file.read(limits.max_bytes + 1)
+    """All that is left in a binary file. Raises InputError if it cannot be read, is empty, or more than
+    `limits.max_bytes`; TypeError if it gives text."""
+    try:
+        data = file.read(limits.max_bytes + 1)
+    except OSError as error:
+        raise InputError("unreadable", f"cannot be read: {error.strerror or error}") from error
     if not isinstance(data, bytes):
         raise TypeError("a binary file is needed, this one gives text; open it with mode 'rb'")
     if len(data) > limits.max_bytes:

@@ -189,6 +189,7 @@ def _start_process(options: Extraction) -> Process:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # libtiff and others print there what the row says anyway
         env={**os.environ, **PILLOW_MEMORY},
+        start_new_session=True,  # what a terminal or `timeout` signals is the parent's group; the parent decides
     )
     _widen_pipe(process)
     return process

@@ -218,6 +218,8 @@ def _scale(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
         first, weights = canonical_axis(layer, param.axis, len(bottoms[0])), bottoms[1]
         if bottoms[0][first : first + len(weights)] != weights:
             raise layer.error(f"a scale of shape {_text(weights)} does not fit {_text(bottoms[0])} at axis {first}")
+        if param.bias_term and first == 0 and weights[:1] > (1,):
+            raise layer.unsupported("a learned bias along the batch, which fits one batch size alone")
     learned = [weights] if len(bottoms) == 1 else []
     return [bottoms[0]], learned + ([weights] if param.bias_term else [])
 

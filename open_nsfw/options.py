@@ -12,6 +12,7 @@ from open_nsfw.version import __version__
 
 COMMAND = "classify_nsfw"
 POLICY, POLICY_WORD = -1.0, "policy"  # stand for the policy's highest threshold
+MOST_JOBS = 1024  # each is a thread and a process
 LEAST_MEMORY = 256 * 1024**2  # bytes; with less, Python and Pillow alone would not fit
 
 DESCRIPTION = """\
@@ -69,7 +70,7 @@ def _add_model_options(group: Any) -> None:
         help="with --engine openvino: bfloat16 and int8 are faster and not exact (default float32)",
     )
     group.add_argument(
-        "--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)"
+        "--jobs", type=_jobs, metavar="N", help="pictures decoded and scored at a time (default: one a core)"
     )
 
 
@@ -175,6 +176,12 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, not '{text}'")
     return int(text)
+
+
+def _jobs(text: str) -> int:
+    if (value := _count(text)) > MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"at most {MOST_JOBS} jobs, not '{text}'")
+    return value
 
 
 def _memory(text: str) -> int:

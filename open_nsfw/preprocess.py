@@ -55,6 +55,8 @@ def load_image(source: Source, limits: Limits = Limits()) -> Image.Image:
     from open_nsfw.decode import decode, to_rgb
 
     if isinstance(source, Image.Image):
+        if 0 in source.size:
+            raise ValueError(f"a picture with pixels is needed, this one has {source.width} x {source.height}")
         return to_rgb(source)
     if isinstance(source, np.ndarray):
         return image_from_array(source)

@@ -68,14 +68,18 @@ class Tally:
 
 
 class Interruption:
-    """SIGINT and SIGTERM as a request to finish what is under way; a second one ends at once."""
+    """SIGINT and SIGTERM as a request to finish what is under way; a second one ends at once.
+
+    Only a process's main thread can listen for signals; in another, they stay whose they were.
+    """
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self.signal: int | None = None
         self._stop = stop
 
     def __enter__(self) -> Interruption:
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        self._before = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:

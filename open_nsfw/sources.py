@@ -226,7 +226,7 @@ class Sources:
         try:
             if sys.stdin is None:
                 raise InputError("unreadable", "standard input is closed")
-            prefixed = Prefixed(sys.stdin.buffer)
+            prefixed = Prefixed(standard_input())
             head, file = prefixed.head, cast(BinaryIO, prefixed)
             if is_picture("", head):
                 yield replace(item, data=read_stream(file, self.options.limits))
@@ -268,6 +268,18 @@ class Prefixed(io.RawIOBase):
         return first + rest if first else rest
 
 
+def standard_input() -> BinaryIO:
+    """The bytes of standard input, through a buffer of its own.
+
+    A read that still waits when the process ends holds its buffer's lock; if that were sys.stdin's, which Python closes
+    then, Python would abort. Raises AttributeError if standard input is closed.
+    """
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (io.UnsupportedOperation, ValueError):  # no descriptor behind it: a notebook, a test
+        return sys.stdin.buffer
+
+
 def named_like_picture(name: str) -> bool:
     """Whether a file's name ends like a picture's or a video's."""
     return name.lower().endswith(_SUFFIXES)
@@ -291,7 +303,7 @@ def read_list(file: str, nul: bool = False) -> Iterator[str]:
     Raises UsageError, at once, if the list cannot be opened.
     """
     try:
-        stream = sys.stdin.buffer if file == STDIN else open(file, "rb")
+        stream = standard_input() if file == STDIN else open(file, "rb")
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"the list of paths {file!r} {_reason(error)}") from error
     return _paths(stream, file, nul)

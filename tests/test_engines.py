@@ -134,8 +134,6 @@ class TestContract:
         np.testing.assert_array_equal(output[[0, 2]], expected[[0, 2]])
 
     def test_several_threads(self, engine: Engine) -> None:
-        if not engine.concurrent:
-            pytest.skip(f"{engine.name} takes one caller at a time")
         blobs = [random_blob(1 + index % 3, seed=index) for index in range(40)]
         expected = [engine.forward(blob) for blob in blobs]
         with ThreadPoolExecutor(4) as executor:
@@ -186,7 +184,7 @@ def test_the_engines_agree_on_the_packaged_net() -> None:
 def test_no_such_engine() -> None:
     with pytest.raises(EngineError) as caught:
         load(NET, "tensorflow")
-    assert str(caught.value) == 'there is no engine "tensorflow"; there are auto, caffe, onnxruntime'
+    assert str(caught.value) == 'there is no engine "tensorflow"; there are auto, caffe, onnxruntime, openvino'
 
 
 def test_auto_takes_pycaffe_where_it_is() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from open_nsfw.extraction import Extraction
+from open_nsfw.isolation import DecodeWorker, Watchdog
 from tests.helpers import PICTURE, ROOT
 
 # A minimal HEIF: the `ftyp` box that the allow-list goes by, and then a word for the planted decoder.
@@ -138,6 +141,23 @@ def test_workers_end_with_the_command(planted: Path) -> None:
     wait_until(lambda: len(marked(planted)) <= 1, "the idle worker has gone")
     for pid in marked(planted):
         os.kill(pid, 9)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_costs_no_picture_its_score(number: signal.Signals) -> None:
+    """A terminal, `timeout` and systemd send it to the decoding processes, too, which leave it to the command."""
+    watchdog = Watchdog()
+    worker = DecodeWorker(Extraction(), 60, watchdog)
+    try:
+        assert [message["kind"] for message, _ in worker.messages(str(PICTURE), None)] == ["file", "picture"]
+        process = worker._process
+        assert process is not None
+        process.send_signal(number)
+        assert [message["kind"] for message, _ in worker.messages(str(PICTURE), None)] == ["file", "picture"]
+        assert worker._process is process and process.poll() is None
+    finally:
+        worker.close()
+        watchdog.close()
 
 
 def marked(mark: Path) -> list[int]:

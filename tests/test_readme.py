@@ -24,9 +24,7 @@ def test_every_option_is_documented_in_the_help() -> None:
 
 def test_every_command_in_readme_parses() -> None:
     """The lines that run classify_nsfw, as far as its options go."""
-    lines = re.findall(
-        r"^(?:.*\| )?classify_nsfw\.py (.*?)(?: +#.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE
-    )
+    lines = re.findall(r"^(?:.*\| )?classify_nsfw (.*?)(?: +#.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(lines) >= 9
     for line in lines:
         parser().parse_args(shlex.split(line))

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -186,6 +187,26 @@ def test_a_signal_ends_the_run_in_order_and_resume_goes_on(
     after = [json.loads(line) for line in output.read_text().splitlines()]
     assert after[: len(before)] == before
     assert [row["path"] for row in after] == names
+
+
+@pytest.mark.parametrize("arguments", [("-",), ("--from-list", "-")], ids=["picture", "list"])
+def test_a_signal_ends_a_run_that_waits_for_stdin(arguments: tuple[str, ...]) -> None:
+    process = subprocess.Popen(command("--quiet", *arguments), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdin is not None and process.stderr is not None
+    time.sleep(2)  # nothing tells that it waits
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) == 130
+    assert process.stderr.read() == ""
+    process.stdin.close()
+    process.stderr.close()
+
+
+def test_a_closed_stderr_costs_nothing() -> None:
+    """And what would stand there does not get among the rows."""
+    line = shlex.join(command(PICTURE, "nowhere.jpg", "--format", "jsonl"))
+    done = subprocess.run(["sh", "-c", f"{line} 2>&-"], stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 1
+    assert [json.loads(row)["score"] is None for row in done.stdout.splitlines()] == [False, True]
 
 
 def test_a_kill_leaves_whole_rows_and_resume_drops_a_torn_one(many: Path, tmp_path: Path) -> None:
