@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from open_nsfw.errors import UsageError
+from open_nsfw.options import OneLineParser
 
 if TYPE_CHECKING:
     from open_nsfw.thresholds import Costs
@@ -29,13 +29,6 @@ then: classify_nsfw.py --policy labelled-calibration/policy.json PICTURES
 
 exit status: 0 done, 2 the command, the labels, the model or the output is at fault, 130 or 143 ended by SIGINT or
 SIGTERM"""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line; argparse itself puts its usage in front."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
 
 
 def parser() -> argparse.ArgumentParser:

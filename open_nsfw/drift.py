@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from open_nsfw.calibrate import check_installed, guarded, plain
-from open_nsfw.calibrate_options import OneLineParser
 from open_nsfw.errors import UsageError
 from open_nsfw.labels import read_scores
+from open_nsfw.options import OneLineParser
 from open_nsfw.policy import Policy
 
 PROGRAM = "open-nsfw policy"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Any
+from typing import Any, NoReturn
 
+from open_nsfw.errors import UsageError
 from open_nsfw.extraction import Extraction, FrameChoice
 from open_nsfw.formats import Limits
 from open_nsfw.version import __version__
@@ -27,6 +28,13 @@ examples:
 
 exit status: 0 all scored, 1 some inputs have no score, 2 the command, the model or the output is at fault,
 3 a score is at or above --fail-above, 130 or 143 ended by SIGINT or SIGTERM"""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse itself puts its usage in front."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
 
 
 def parser() -> argparse.ArgumentParser:

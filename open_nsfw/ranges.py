@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from open_nsfw.engines import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
 from open_nsfw.errors import InputError, ModelError, OpenNsfwError, OutputError, UsageError
 from open_nsfw.formats import read_bytes
 from open_nsfw.model_files import ModelFiles, find_model_files
+from open_nsfw.options import OneLineParser
 from open_nsfw.preprocess import Pixels, crop, resized_pixels, to_blob
 from open_nsfw.quantize import ChannelGroup, FloatGraph, quantize, scale_and_zero
 from open_nsfw.quick import quick_round_trip
@@ -217,13 +217,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         description="Measure what the fast mode must know about a model, on pictures of yours.",
         epilog=EXAMPLE,

@@ -25,7 +25,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from open_nsfw.engines import Engine, OnnxRuntimeEngine, pycaffe_is_there
 from open_nsfw.errors import EngineError, InputError, OpenNsfwError, OutputError, UsageError
 from open_nsfw.formats import read_bytes
 from open_nsfw.model_files import ModelFiles, find_model_files
+from open_nsfw.options import OneLineParser
 from open_nsfw.quick import THRESHOLDS, logit, parse_thresholds
 from open_nsfw.quick_engine import FastClassifier, Int8Engine
 from open_nsfw.sources import Item, Sources
@@ -256,13 +257,8 @@ def main(argv: Sequence[str]) -> int:
         return 2
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog=PROGRAM,
         description="Score pictures in two ways and say how far they are apart.",
         epilog=EXAMPLE,
