@@ -133,6 +133,7 @@ def read_prototxt(path: str | Path) -> Net:
 
 def _parse_prototxt(text: str) -> Any:
     """Strictly, so that a misspelt option is not lost; only layers that are no part of the test net may hold anything."""
+    _check_escapes(text)
     try:
         return _parse_strictly(text)
     except ModelError as problem:
@@ -163,6 +164,20 @@ def _parse_leniently(text: str, problem: ModelError) -> Any:
 
 # A string, a comment, or a brace of Caffe's text format: enough to find where a layer begins and ends.
 _PIECES = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\#[^\n]*|[{}])""")
+# A backslash in a string and what follows it; the group, where not both Caffe and protobuf's Python part know it.
+_ESCAPE = re.compile(r"""\\(?:[abfnrtvx\\'"]|[0-7]{1,2}(?![0-7])|[0-3][0-7]{2}|u(?!005[cC])|U(?!0000005[cC])|(.))""")
+
+
+def _check_escapes(text: str) -> None:
+    """Caffe refuses strings with an escape that it does not know; protobuf's Python part would take them with a warning,
+    which may be an error for whoever calls us."""
+    if "\\" not in text:
+        return
+    for piece in _PIECES.finditer(text):
+        for escape in _ESCAPE.finditer(piece[0]) if piece[0][0] in "\"'" else ():
+            if escape[1]:
+                line = text.count("\n", 0, piece.start()) + 1
+                raise ModelError(f"not a readable prototxt: line {line}: a string has the unknown escape {escape[0]}")
 
 
 def _without_unused_layers(text: str) -> str:

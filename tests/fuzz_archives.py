@@ -2,7 +2,7 @@
 
 Run by tests/test_sources.py with few examples; for a longer hunt:
 
-    FUZZ_EXAMPLES=10000 python -m pytest tests/fuzz_archives.py
+    FUZZ=200 python -m pytest tests/fuzz_archives.py
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from open_nsfw.errors import InputError
 from open_nsfw.formats import Limits
 from open_nsfw.sources import Item, SourceOptions, Sources, read_list
 from tests.archive_samples import make_streamed_zip, make_tar, make_zip, rows, tar_entry
+from tests.helpers import examples
 
 OPTIONS = SourceOptions(limits=Limits(max_bytes=100_000), max_archive_bytes=1_000_000)
 MODEST = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
+    max_examples=examples(60),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -35,10 +35,17 @@ SUMMARY = re.compile(
     r"([\d,]+) failed; [\d.]+ pictures/s(; [\d,]+ other files passed over)?"
 )
 
+FUZZ = os.environ.get("FUZZ")  # how many times as many examples; conftest.py makes them fresh ones then
+
 _SPEC = importlib.util.find_spec("caffe")
 HAS_CAFFE = _SPEC is not None and _SPEC.origin is not None
 needs_caffe = pytest.mark.skipif(not HAS_CAFFE, reason="pycaffe is not installed in this interpreter")
 without_caffe = pytest.mark.skipif(HAS_CAFFE, reason="pycaffe is installed in this interpreter")
+
+
+def examples(count: int) -> int:
+    """How many examples a hypothesis test tries that usually tries `count`."""
+    return count * int(FUZZ or 1)
 
 
 def engines() -> list[str]:

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from open_nsfw import ModelError, caffe_schema
 from open_nsfw.caffe_net import V1_TYPES, Net, read_caffemodel, read_net, read_prototxt
-from tests.helpers import MODEL_DEF, SMALL_WEIGHTS, WEIGHTS, caffemodel, needs_caffe, ones, small_net
+from tests.helpers import MODEL_DEF, SMALL_WEIGHTS, WEIGHTS, caffemodel, examples, needs_caffe, ones, small_net
 
 DIMS = "dim: 2 dim: 3 dim: 5 dim: 7"
 RELU = 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" }'
 quick = settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -154,6 +156,26 @@ def test_bytes_that_are_not_utf_8_in_a_name(tmp_path: Path) -> None:
     """Comments and names of nets from elsewhere are in any encoding; Caffe does not mind."""
     net = parse(tmp_path, b'# caf\xe9\nname: "caf\xe9" input: "data" input_shape { dim: 1 dim: 2 }\n' + RELU.encode())
     assert [layer.name for layer in net.layers] == ["r"]
+
+
+@pytest.mark.parametrize(
+    "escape", ["\\q", "\\?", "\\N{SPACE}", "\\X41", "\\\0", "\\é", "\\777", "\\u005cq", "\\U0000005cq"]
+)
+def test_an_escape_that_not_everybody_knows(escape: str, tmp_path: Path) -> None:
+    """Refused: Caffe would not take most of them, and protobuf's Python part would warn."""
+    with pytest.raises(ModelError) as caught:
+        parse(tmp_path, f'name: "a"\ninput: "\\\\{escape}"\n')
+    shown = escape[:2].replace("\0", "\\x00")
+    assert str(caught.value) == (
+        f"{tmp_path}/net.prototxt: not a readable prototxt: line 2: a string has the unknown escape {shown}"
+    )
+
+
+def test_escapes_that_everybody_knows(tmp_path: Path) -> None:
+    """In comments, anything goes."""
+    name = "\\a\\b\\f\\n\\r\\t\\v\\\\q\\'\\\"\\08\\18\\0777\\x41"
+    net = parse(tmp_path, f'name: "{name}" # "\\q"\ninput: "data" input_shape {{ {DIMS} }}' + RELU)
+    assert net.name == "\a\b\f\n\r\t\v\\q'\"\x008\x018?7A"
 
 
 WORDS = re.findall(r'"[^"]*"|[\w.]+|[{}:]', small_net())

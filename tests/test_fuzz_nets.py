@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from open_nsfw.caffe_net import read_net
 from open_nsfw.errors import ModelError
-from tests.helpers import NETS
+from tests.helpers import NETS, examples
 
 PROTOTXT = (NETS / "reshaping.prototxt").read_bytes()
 WEIGHTS = (NETS / "reshaping.caffemodel").read_bytes()
@@ -25,7 +25,7 @@ WORDS = [
     b"{",
     b"}",
 ]
-MODEST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MODEST = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 edits = st.lists(
     st.tuples(st.integers(0, 5000), st.integers(0, 60), st.one_of(st.binary(max_size=8), st.sampled_from(WORDS))),
@@ -56,6 +56,7 @@ def read(prototxt: bytes, weights: bytes) -> None:
 @MODEST
 @given(changes=edits)
 @example(changes=[(0, 5000, b"")])
+@example(changes=[(118, 0, b"\\\x00"), (0, 0, b"0")])  # an escape that protobuf's Python part warns about
 def test_damaged_prototxt(changes: list[tuple[int, int, bytes]]) -> None:
     """Bytes lost, added, replaced, and values that no layer can have."""
     read(edited(PROTOTXT, changes), WEIGHTS)

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from open_nsfw import outputs, parquet_rows, resume, row_files
 from open_nsfw.errors import OutputError, SetupError, UsageError
 from open_nsfw.outputs import FIELDS, OutputOptions, Row, Writer, open_writer
+from tests.helpers import examples
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = Row(
@@ -63,7 +64,9 @@ any_row = st.builds(
     },
 )
 many = settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -209,7 +212,7 @@ def test_rows_round_trip(form: str, rows: list[Row], tmp_path: Path) -> None:
 
 
 @needs_pyarrow
-@settings(many, max_examples=60)
+@settings(many, max_examples=examples(60))
 @given(rows=st.lists(any_row, max_size=5))
 def test_rows_round_trip_in_parquet(rows: list[Row], tmp_path: Path) -> None:
     write(tmp_path / "rows", rows, "parquet", overwrite=True)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from open_nsfw import outputs, parquet_rows, resume
 from open_nsfw.errors import OutputError, UsageError
 from open_nsfw.outputs import OutputOptions, Row, Writer, open_writer
+from tests.helpers import examples
 
 ROOT = Path(__file__).resolve().parent.parent
 needs_pyarrow = pytest.mark.skipif(not parquet_rows.find_spec("pyarrow"), reason="no pyarrow here")
@@ -404,7 +405,7 @@ near_rows = st.lists(
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(400), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(data=b'path,score\r\n"a\n')
 @given(data=near_rows)
 def test_any_bytes_are_taken_up_or_refused_untouched(form: str, data: bytes, tmp_path: Path) -> None:
@@ -425,7 +426,7 @@ def test_any_bytes_are_taken_up_or_refused_untouched(form: str, data: bytes, tmp
 
 
 @needs_pyarrow
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 3000), value=st.integers(0, 255))
 def test_a_damaged_parquet_file_is_taken_up_or_refused_untouched(place: int, value: int, tmp_path: Path) -> None:
     file = tmp_path / "rows"
@@ -445,6 +446,7 @@ def test_a_damaged_parquet_file_is_taken_up_or_refused_untouched(place: int, val
 # --- the index ---
 
 
+@settings(max_examples=examples(100))
 @given(st.lists(st.tuples(st.text(max_size=4), st.one_of(st.none(), st.text(max_size=4))), max_size=20))
 def test_keys_of_different_names_differ(names: list[Name]) -> None:
     names += [("a", None), ("a", ""), ("", "a"), ("a\0b", None), ("a", "b"), ("ab", None), ("1 a", None), ("", "1 a")]
