@@ -33,12 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status."""
     if sys.stderr is None:  # closed, as by `2>&-`: what is printed there would go to stdout, among the rows
         sys.stderr = open(os.devnull, "w", encoding="utf-8")
-    options = parse(sys.argv[1:] if arguments is None else arguments)
-    _log_to_stderr()
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        options = parse(arguments)
+        _log_to_stderr()
         return _scan(options)
     except OpenNsfwError as error:
-        if options.debug:
+        if "--debug" in arguments:
             traceback.print_exc()
         print(f"{COMMAND}: error: {error}", file=sys.stderr)
         return BAD_USAGE

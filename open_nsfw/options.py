@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from typing import Any, NoReturn
 
@@ -30,16 +31,56 @@ exit status: 0 all scored, 1 some inputs have no score, 2 the command, the model
 3 a score is at or above --fail-above, 130 or 143 ended by SIGINT or SIGTERM"""
 
 
+_UNKNOWN, _CHOICE = "unrecognized arguments: ", "invalid choice: "  # how messages of argparse begin
+
+
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line; argparse itself puts its usage in front."""
+    """Says in one line what is wrong and what to do; argparse itself puts its usage in front, and is short of the rest."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        raise UsageError(self._helpful(message))
+
+    def _helpful(self, message: str) -> str:
+        """argparse's message for people."""
+        if message.startswith(_UNKNOWN):
+            return self._unknown(message[len(_UNKNOWN) :].partition(" ")[0])
+        name, _, problem = message.replace("argument ", "", 1).partition(": ")
+        action = next((each for each in self._actions if name in ("/".join(each.option_strings), each.metavar)), None)
+        if action is None:
+            return message
+        if problem.startswith("expected "):
+            return f"{name}: a value is missing; write {action.option_strings[0]} {_value(action)}"
+        if problem.startswith(_CHOICE):
+            given = problem[len(_CHOICE) :].partition(" (choose from ")[0]
+            return f"{name}: there is no {given}; choose from {', '.join(action.choices or ())}"
+        for theirs, ours in (("ignored explicit argument", "it takes no value, not"), ("with argument", "with")):
+            problem = problem.replace(theirs, ours)
+        return f"{name}: {problem}"
+
+    def _unknown(self, argument: str) -> str:
+        if not argument.startswith("-"):
+            return f"'{argument}' is one argument too many; see {self.prog} --help"
+        if os.path.lexists(argument):
+            return f"there is no option {argument}; the file of that name must come after `--`"
+        from difflib import get_close_matches
+
+        option = argument.partition("=")[0]
+        known = [name for action in self._actions for name in action.option_strings]
+        near = get_close_matches(option, known, 1, 0.8)
+        hint = f"did you mean {near[0]}?" if near else f"see {self.prog} --help"
+        return f"there is no option {option}; {hint}"
+
+
+def _value(action: argparse.Action) -> str:
+    """What is to follow the option."""
+    if action.choices is not None:
+        return "|".join(action.choices)
+    return action.metavar if isinstance(action.metavar, str) else " ".join(action.metavar or ())
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    result = argparse.ArgumentParser(
+    result = OneLineParser(
         prog=COMMAND, description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     result.add_argument(
@@ -162,9 +203,9 @@ def _add_verdict_options(group: Any) -> None:
 def _add_limit_options(group: Any) -> None:
     limits, extraction = Limits(), Extraction()
     table = (
-        ("--max-bytes", _count, limits.max_bytes, "N", "of one encoded picture (default 512 MiB)"),
+        ("--max-bytes", _bytes, limits.max_bytes, "N", "of one encoded picture (default 512 MiB)"),
         ("--max-pixels", _count, limits.max_pixels, "N", "width times height (default 178956970)"),
-        ("--max-archive-bytes", _count, 64 * 1024**3, "N", "that unpacking one archive may add (default 64 GiB)"),
+        ("--max-archive-bytes", _bytes, 64 * 1024**3, "N", "that unpacking one archive may add (default 64 GiB)"),
         ("--max-archive-ratio", _positive, 200.0, "R", "unpacked to packed size in an archive (default 200)"),
         ("--max-frames", _count, FrameChoice().max_frames, "N", "scored of one file (default 100000)"),
         ("--max-seconds", _positive, 60.0, "S", "to decode one picture (default 60)"),
@@ -192,8 +233,15 @@ def _jobs(text: str) -> int:
     return value
 
 
+def _bytes(text: str) -> int:
+    try:
+        return _count(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"a number of bytes is needed, as {1024**3} for 1 GiB, not '{text}'") from None
+
+
 def _memory(text: str) -> int:
-    if (value := _count(text)) < LEAST_MEMORY:
+    if (value := _bytes(text)) < LEAST_MEMORY:
         raise argparse.ArgumentTypeError(f"a decoder needs at least {LEAST_MEMORY} bytes, not '{text}'")
     return value
 

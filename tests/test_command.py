@@ -217,6 +217,10 @@ def test_a_file_whose_name_looks_like_an_option(tmp_path: Path) -> None:
     shutil.copy(PICTURE, tmp_path / "--gpu")
     result = run_command(*write_model(tmp_path, small_net()), "--", "--gpu", cwd=tmp_path)
     assert (result.status, result.out, result.err) == (0, "NSFW score: 0.5\n", "")
+    shutil.copy(PICTURE, tmp_path / "-x.jpg")
+    result = run_command("-x.jpg", cwd=tmp_path)
+    expected = "classify_nsfw: error: there is no option -x.jpg; the file of that name must come after `--`\n"
+    assert (result.status, result.out, result.err) == (2, "", expected)
 
 
 @no_gpu
@@ -246,10 +250,9 @@ def test_what_follows_gpu(line: str, gpu: int | None, inputs: list[str]) -> None
 
 @pytest.mark.parametrize("number", ["-1", "1.5", "x"])
 def test_no_gpu_has_this_number(number: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        classify_nsfw.main([f"--gpu={number}", str(PICTURE)])
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("classify_nsfw: error: argument --gpu: ")
+    assert classify_nsfw.main([f"--gpu={number}", str(PICTURE)]) == 2
+    expected = f"classify_nsfw: error: --gpu: the number of a GPU is needed, 0 or above, not '{number}'\n"
+    assert capsys.readouterr() == ("", expected)
 
 
 # --- help -------------------------------------------------------------------------------------------------------------
@@ -292,34 +295,52 @@ def test_help_is_on_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- exit statuses ----------------------------------------------------------------------------------------------------
 
 
-def test_no_input_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert classify_nsfw.main([]) == 2
-    assert capsys.readouterr() == (
-        "",
-        "classify_nsfw: error: no INPUT: name a picture, a folder, an archive, or `-` for stdin\n",
-    )
+NO_INPUT = "no INPUT: name a picture, a folder, an archive, or `-` for stdin"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("line", "message"),
     [
-        (["--engine", "tensorflow"], "argument --engine: invalid choice: 'tensorflow' (choose from "),
-        (["--format", "xml"], "argument --format: invalid choice: 'xml' (choose from "),
-        (["--jobs", "0"], "argument --jobs: a whole number above 0 is needed, not '0'"),
-        (["--jobs", "1.5"], "argument --jobs: a whole number above 0 is needed, not '1.5'"),
-        (["--max-seconds", "nan"], "argument --max-seconds: a number above 0 is needed, not 'nan'"),
-        (["--max-seconds", "inf"], "argument --max-seconds: a number above 0 is needed, not 'inf'"),
-        (["--max-pixels", "-1"], "argument --max-pixels: "),
-        (["--nonesuch"], "unrecognized arguments: --nonesuch"),
+        ("", NO_INPUT),
+        ("--format csv", NO_INPUT),
+        ("picture.jpg --nonesuch", "there is no option --nonesuch; see classify_nsfw --help"),
+        ("picture.jpg --formta=csv", "there is no option --formta; did you mean --format?"),
+        ("picture.jpg --output", "--output: a value is missing; write --output FILE"),
+        ("--format --output rows picture.jpg", "--format: a value is missing; write --format text|jsonl|csv|parquet"),
+        ("picture.jpg --move-above 0.8", "--move-above: a value is missing; write --move-above T DIR"),
+        ("--gpu -1 picture.jpg", "--gpu: the number of a GPU is needed, 0 or above, not '-1'"),
+        (
+            "--max-memory 3GiB picture.jpg",
+            "--max-memory: a number of bytes is needed, as 1073741824 for 1 GiB, not '3GiB'",
+        ),
+        (
+            "--engine tensorflow picture.jpg",
+            "--engine: there is no 'tensorflow'; choose from auto, caffe, onnxruntime, openvino",
+        ),
     ],
 )
-def test_usage_errors(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        classify_nsfw.main([str(PICTURE), *arguments])
-    assert ended.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.splitlines()[-1].startswith(f"classify_nsfw: error: {complaint}")
+def test_usage_errors_are_one_line(line: str, message: str) -> None:
+    """Of the command itself, exit status 2: what is wrong, and what to do."""
+    result = run_command(*line.split())
+    assert (result.status, result.out, result.err) == (2, "", f"classify_nsfw: error: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "xml"], "--format: there is no 'xml'; choose from text, jsonl, csv, parquet"),
+        (["--jobs", "0"], "--jobs: a whole number above 0 is needed, not '0'"),
+        (["--jobs", "1.5"], "--jobs: a whole number above 0 is needed, not '1.5'"),
+        (["--max-seconds", "nan"], "--max-seconds: a number above 0 is needed, not 'nan'"),
+        (["--max-seconds", "inf"], "--max-seconds: a number above 0 is needed, not 'inf'"),
+        (["--max-pixels", "-1"], "--max-pixels: a whole number above 0 is needed, not '-1'"),
+        (["--quiet=yes"], "--quiet: it takes no value, not 'yes'"),
+        (["--move-above", "1", "a", "--copy-above", "1", "b"], "--copy-above: not allowed with --move-above"),
+    ],
+)
+def test_usage_errors(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert classify_nsfw.main([str(PICTURE), *arguments]) == 2
+    assert capsys.readouterr() == ("", f"classify_nsfw: error: {message}\n")
 
 
 def test_status_1_when_one_of_several_fails() -> None:

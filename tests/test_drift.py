@@ -203,7 +203,7 @@ def test_scores_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Capt
     ("arguments", "message"),
     [
         ([], "the following arguments are required: ACTION"),
-        (["chek"], "argument ACTION: invalid choice: 'chek' (choose from "),
+        (["chek"], "ACTION: there is no 'chek'; choose from check"),
         (["check", "none.json", "x"], "none.json: the policy cannot be read: No such file or directory"),
     ],
 )
