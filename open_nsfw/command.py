@@ -66,6 +66,8 @@ def _scan(options: argparse.Namespace) -> int:
         raise UsageError(f"{'--ranges' if options.thresholds is None else '--thresholds'} goes with --fast")
     if not options.inputs and options.from_list is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
+    if [*options.inputs, options.from_list].count("-") > 1:
+        raise UsageError("stdin can be read only once, and `-` is named twice")
     single = _is_single_picture(options)
     policy = _policy(options)
     pipeline = _pipeline_options(options, single, policy)
@@ -163,11 +165,13 @@ def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:
         return None
     from open_nsfw.actions import Sorter, Sorting
 
+    option = "--move-above" if options.move_above else "--copy-above"
     try:
         threshold = share(request[0])
     except argparse.ArgumentTypeError as error:
-        option = "--move-above" if options.move_above else "--copy-above"
         raise UsageError(f"{option}: {error}") from None
+    if not request[1]:
+        raise UsageError(f"{option}: the name of a folder is needed, not ''")
     return Sorter(Sorting(threshold, request[1], bool(options.move_above), options.dry_run), reporter.tell)
 
 

@@ -101,8 +101,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_model_options(group: Any) -> None:
-    group.add_argument("--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)")
-    group.add_argument("--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: Yahoo's)")
+    group.add_argument(
+        "--model_def", "--model-def", type=_file, metavar="FILE", help="deploy prototxt (default: the packaged one)"
+    )
+    group.add_argument(
+        "--pretrained_model", "--pretrained-model", type=_file, metavar="FILE", help="caffemodel (default: Yahoo's)"
+    )
     group.add_argument(
         "--engine",
         default="auto",
@@ -136,6 +140,7 @@ def _add_fast_options(group: Any) -> None:
     )
     group.add_argument(
         "--ranges",
+        type=_file,
         metavar="FILE",
         help="with --fast: what the model's int8 net needs to know (open-nsfw quantize-ranges)",
     )
@@ -143,7 +148,10 @@ def _add_fast_options(group: Any) -> None:
 
 def _add_source_options(group: Any) -> None:
     group.add_argument(
-        "--from-list", metavar="FILE", help="score the paths in FILE too, one a line or NUL-separated; `-` is stdin"
+        "--from-list",
+        type=_file,
+        metavar="FILE",
+        help="score the paths in FILE too, one a line or NUL-separated; `-` is stdin",
     )
     group.add_argument("--hidden", action="store_true", help="in folders, take hidden files as well")
     group.add_argument(
@@ -165,7 +173,7 @@ def _add_output_options(group: Any) -> None:
     group.add_argument(
         "--format", default="text", choices=["text", "jsonl", "csv", "parquet"], help="of the rows (default text)"
     )
-    group.add_argument("--output", metavar="FILE", help="write the rows to FILE instead of stdout")
+    group.add_argument("--output", type=_file, metavar="FILE", help="write the rows to FILE instead of stdout")
     group.add_argument("--resume", action="store_true", help="go on where an earlier run stopped in writing FILE")
     group.add_argument("--retry-failed", action="store_true", help="with --resume: score again what has an error")
     group.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
@@ -177,7 +185,7 @@ def _add_output_options(group: Any) -> None:
 
 def _add_verdict_options(group: Any) -> None:
     group.add_argument(
-        "--policy", metavar="FILE", help="put the verdict of this policy (open-nsfw calibrate) on every row"
+        "--policy", type=_file, metavar="FILE", help="put the verdict of this policy (open-nsfw calibrate) on every row"
     )
     group.add_argument(
         "--policy-for-any-model", action="store_true", help="take the policy though it was made for another model"
@@ -213,6 +221,12 @@ def _add_limit_options(group: Any) -> None:
     )
     for name, kind, default, metavar, text in table:
         group.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
+
+
+def _file(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a file is needed, not ''")
+    return text
 
 
 def _gpu_number(text: str) -> int:

@@ -303,6 +303,10 @@ NO_INPUT = "no INPUT: name a picture, a folder, an archive, or `-` for stdin"
     [
         ("", NO_INPUT),
         ("--format csv", NO_INPUT),
+        ("- --from-list -", "stdin can be read only once, and `-` is named twice"),
+        ("- picture.jpg -", "stdin can be read only once, and `-` is named twice"),
+        ("picture.jpg --output=", "--output: the name of a file is needed, not ''"),
+        ("--from-list=", "--from-list: the name of a file is needed, not ''"),
         ("picture.jpg --nonesuch", "there is no option --nonesuch; see classify_nsfw --help"),
         ("picture.jpg --formta=csv", "there is no option --formta; did you mean --format?"),
         ("picture.jpg --output", "--output: a value is missing; write --output FILE"),

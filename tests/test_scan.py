@@ -359,6 +359,7 @@ def test_paths_that_lead_upwards_or_from_the_root_end_below_the_folder(inbox: Pa
         (("--dry-run",), "--dry-run goes with --move-above or --copy-above"),
         (("--move-above", "2", "out"), "--move-above: a score from 0 to 1 is needed, not '2'"),
         (("--copy-above", "x", "out"), "--copy-above: a score from 0 to 1 is needed, not 'x'"),
+        (("--copy-above", "0.8", ""), "--copy-above: the name of a folder is needed, not ''"),
     ],
 )
 def test_verdicts_that_make_no_sense(arguments: tuple[str, ...], message: str) -> None:
