@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from open_nsfw.outputs import OutputOptions, Row
     from open_nsfw.pipeline import Models, PipelineOptions
     from open_nsfw.policy import Policy
+    from open_nsfw.resume import Finished
     from open_nsfw.scan import Reporter
     from open_nsfw.sources import SourceOptions
 
@@ -80,8 +81,8 @@ def _scan(options: argparse.Namespace) -> int:
         sorter = _sorter(options, reporter)
         skip = writer.is_done if options.resume else None
         sources = Sources(_arguments(options, read_list), settings, skip)
-        if options.resume:
-            _take_up(options, reporter, sorter)
+        if writer.finished is not None:
+            _take_up(writer.finished, reporter, sorter)
 
         def write(rows: list[Row]) -> None:
             writer.write(rows)
@@ -141,20 +142,15 @@ def _output_options(options: argparse.Namespace, single: bool) -> OutputOptions:
     )
 
 
-def _take_up(options: argparse.Namespace, reporter: Reporter, sorter: Sorter | None) -> None:
-    """What the rows of an earlier run ask for: a kill may have come between a row and what is done about it."""
-    from open_nsfw.outputs import JOURNAL
-    from open_nsfw.resume import read_rows
-
-    if sorter is None and options.fail_above is None:
+def _take_up(finished: Finished, reporter: Reporter, sorter: Sorter | None) -> None:
+    """What the rows of earlier runs ask for: summary and exit status are of the whole file, and a kill may have come
+    between a row and what is done about it."""
+    reporter.tally.add_earlier(finished.scores)
+    if sorter is None:
         return
-    is_journal = options.format == "parquet"  # whose rows wait as JSON lines until the end
-    path, form = (options.output + JOURNAL, "jsonl") if is_journal else (options.output, options.format)
-    for row in read_rows(path, form):
-        if row.score is not None and row.kind != "frame":
-            reporter.tally.highest = max(reporter.tally.highest, row.score)
-            if sorter is not None and os.path.exists(row.path):
-                sorter.add([row])
+    for row in finished.rows():
+        if row.kind != "frame" and os.path.exists(row.path):
+            sorter.add([row])
 
 
 def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:

@@ -28,7 +28,8 @@ examples:
   find . -name '*.jpg' -print0 | classify_nsfw.py --from-list - --format csv
 
 exit status: 0 all scored, 1 some inputs have no score, 2 the command, the model or the output is at fault,
-3 a score is at or above --fail-above, 130 or 143 ended by SIGINT or SIGTERM"""
+3 a score is at or above --fail-above, 130 or 143 ended by SIGINT or SIGTERM; with --resume, 1 and 3 are about all rows
+in FILE"""
 
 
 _UNKNOWN, _CHOICE = "unrecognized arguments: ", "invalid choice: "  # how messages of argparse begin
@@ -174,7 +175,11 @@ def _add_output_options(group: Any) -> None:
         "--format", default="text", choices=["text", "jsonl", "csv", "parquet"], help="of the rows (default text)"
     )
     group.add_argument("--output", type=_file, metavar="FILE", help="write the rows to FILE instead of stdout")
-    group.add_argument("--resume", action="store_true", help="go on where an earlier run stopped in writing FILE")
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where an earlier run stopped in writing FILE; summary and exit status are of the whole FILE",
+    )
     group.add_argument("--retry-failed", action="store_true", help="with --resume: score again what has an error")
     group.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     group.add_argument("--hash", action="store_true", help="put the SHA-256 of each file into its row")

@@ -1,6 +1,6 @@
 """Going on where a run stopped: what a file of rows has, and the file without the rows that no longer count.
 
-    take_up       an open, locked file -> the same file without the rows that are dropped, and `Finished`
+    take_up       an open, locked file -> the same file without the rows that are dropped, and what is `Finished`
     read_rows     a file of any format that can be resumed -> Row, Row, ...
 
 Dropped are
@@ -20,8 +20,11 @@ import json
 import math
 import os
 import re
+from array import array
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b
+from itertools import compress
 from typing import Any, BinaryIO, NamedTuple
 
 from open_nsfw.errors import OutputError, UsageError
@@ -234,15 +237,26 @@ def _fits(value: Any, kind: str, nullable: bool) -> bool:
 
 
 class Finished:
-    """The pictures that a file has all rows of: 16 bytes for each, whatever its name."""
+    """The pictures that a file has all rows of: 24 bytes for each, whatever its name."""
 
-    def __init__(self, keys: bytearray, kept: int, dropped: int) -> None:
+    def __init__(
+        self,
+        keys: bytearray,
+        kept: int,
+        dropped: int,
+        scores: array[float] | None = None,
+        rows: Callable[[], Iterator[Row]] = lambda: iter(()),
+    ) -> None:
         import numpy as np
 
         self.kept = kept
         """Rows that the file still has."""
         self.dropped = dropped
         """Rows that no longer counted; a torn one is not among them."""
+        self.scores = array("d") if scores is None else scores
+        """Of all pictures and frames that the file still has; NaN where there is an error."""
+        self.rows = rows
+        """Reads the rows that the file has now."""
         self._keys = np.frombuffer(keys, dtype=f"S{KEY_BYTES}")
         self._keys.sort()
 
@@ -265,6 +279,9 @@ def key_of(path: str, member: str | None) -> bytes:
     return blake2b(lengths + name + inside, digest_size=KEY_BYTES).digest()
 
 
+_SUMMARY = -1.0  # in place of a score: of a file whose frames have theirs
+
+
 class _Judge:
     """Goes through the rows once; `keep[i]` is then 1 if row i counts, and `keys` holds what is done."""
 
@@ -276,18 +293,25 @@ class _Judge:
         self._looked_at: tuple[str | None, os.stat_result | None] = (None, None)
         self.keep = bytearray()
         self.keys = bytearray()
+        self._scores = array("d")
 
     def add(self, row: dict[str, Any]) -> None:
         self._check_model(row["model"])
         key = key_of(row["path"], row["member"])
         stale = self._is_stale(row)
         self.keep.append(0)
+        score = math.nan if row["score"] is None else row["score"]
+        self._scores.append(_SUMMARY if row["kind"] == "summary" else score)
         if row["kind"] != "frame":
             self._end(key, stale)
             return
         self._pending.setdefault(key, []).append(len(self.keep) - 1)
         if stale:
             self._spoiled.add(key)
+
+    def scores(self) -> array[float]:
+        """Those of the pictures and frames that count, NaN where there is an error."""
+        return array("d", (score for score in compress(self._scores, self.keep) if score != _SUMMARY))
 
     def _end(self, key: bytes, stale: bool) -> None:
         """A picture's only row, or the summary after the frames."""
@@ -356,7 +380,8 @@ def _take_up(file: RowFile, form: str, options: OutputOptions) -> Finished:
         file.replace(_kept(file.path, form, judge.keep))
     elif reader.whole < file.size():
         file.cut(reader.whole)
-    return Finished(judge.keys, kept, len(judge.keep) - kept)
+    rows = partial(read_rows, file.path, "csv" if form == "csv" else "jsonl")
+    return Finished(judge.keys, kept, len(judge.keep) - kept, judge.scores(), rows)
 
 
 def _kept(path: str, form: str, keep: bytearray) -> Iterator[bytes]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class Tally:
     def __init__(self, bands: Bands = Bands(), fast: bool = False) -> None:
         self.failed = 0
         self._fast, self._twice = fast, 0
+        self._earlier = 0
         self.highest = -1.0
         self._bands = bands
         self._counts = [0] * len(bands.names)
@@ -51,20 +53,30 @@ class Tally:
         """Count one row."""
         if row.kind == "summary":
             return
-        if row.score is None:
+        self._count(math.nan if row.score is None else row.score)
+        self._twice += self._fast and row.score is not None and bool(row.exact)
+
+    def add_earlier(self, scores: Sequence[float]) -> None:
+        """Count the rows that earlier runs left in the file; NaN is an error."""
+        self._earlier += len(scores)
+        for score in scores:
+            self._count(score)
+
+    def _count(self, score: float) -> None:
+        if math.isnan(score):
             self.failed += 1
             return
-        self.highest = max(self.highest, row.score)
-        self._twice += self._fast and bool(row.exact)
-        self._counts[bisect_right(self._bands.thresholds, row.score)] += 1
+        self.highest = max(self.highest, score)
+        self._counts[bisect_right(self._bands.thresholds, score)] += 1
 
     def summary(self, passed_over: int = 0) -> str:
         """One line for people."""
-        rate = (self.scored + self.failed) / max(time.monotonic() - self._started, 1e-9)
+        rate = (self.scored + self.failed - self._earlier) / max(time.monotonic() - self._started, 1e-9)
         counts = ", ".join(f"{count:,} {name}" for count, name in zip(self._counts, self._bands.names))
         rest = f"; {passed_over:,} other files passed over" if passed_over else ""
         twice = f", {self._twice:,} scored twice" if self._fast else ""
-        return f"{self.scored:,} scored ({counts}){twice}, {self.failed:,} failed; {rate:.1f} pictures/s{rest}"
+        earlier = f"; {self._earlier:,} of them by earlier runs" if self._earlier else ""
+        return f"{self.scored:,} scored ({counts}){twice}, {self.failed:,} failed{earlier}; {rate:.1f} pictures/s{rest}"
 
 
 class Interruption:

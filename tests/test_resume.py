@@ -443,6 +443,21 @@ def test_a_damaged_parquet_file_is_taken_up_or_refused_untouched(place: int, val
         path.unlink()
 
 
+# --- the scores that are there ---
+
+
+@every_form
+def test_scores_and_rows_of_what_is_kept(form: str, files: list[Path], tmp_path: Path) -> None:
+    """Of pictures and frames, not of summaries; NaN where there is an error; nothing of what was dropped."""
+    failed = picture(files[1], score=None, error="truncated: the picture ends early")
+    kept = [picture(files[0], score=0.25), failed, *frames_of(files[2], 2)]
+    write(tmp_path / "rows", [*kept, picture(files[3], bytes=999, score=1.0), *frames_of(files[4], 2)[:1]], form)
+    with resumed(tmp_path / "rows", form) as writer:
+        assert writer.finished is not None
+        assert [str(score) for score in writer.finished.scores] == ["0.25", "nan", "0.5", "0.5"]
+        assert list(writer.finished.rows()) == kept
+
+
 # --- the index ---
 
 

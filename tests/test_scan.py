@@ -418,6 +418,41 @@ def test_resume_catches_up_on_what_was_to_be_done_about_a_row(inbox: Path, form:
     assert files(inbox / "out") == ["inbox/deep/high.jpg", "inbox/high.jpg"]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_resume_sums_up_the_whole_file(inbox: Path, form: str) -> None:
+    """What an earlier run left counts: a failure is one until it is mended, a high score is one."""
+    (inbox / "inbox" / "torn.jpg").write_bytes((inbox / "inbox" / "high.jpg").read_bytes()[:400])
+    arguments = ("inbox", "--format", form, "--output", inbox / "rows")
+    assert run(*arguments).returncode == 1
+    shutil.copy(PICTURE, inbox / "inbox" / "new.jpg")
+
+    again = run(*arguments, "--resume")
+    assert again.returncode == 1
+    assert again.stderr.startswith(
+        "classify_nsfw: 4 scored (1 below 0.2, 1 in the middle, 2 at 0.8 or above), 1 failed; 4 of them by earlier runs; "
+    )
+    assert run(*arguments, "--resume", "--fail-above", "0.98").returncode == 3
+    assert run(*arguments, "--resume", "--fail-above", "0.999").returncode == 1
+    assert run(*arguments, "--resume", "--retry-failed").returncode == 1
+
+    shutil.copy(PICTURE, inbox / "inbox" / "torn.jpg")
+    mended = run(*arguments, "--resume")
+    assert mended.returncode == 0
+    assert "classify_nsfw: 5 scored (1 below 0.2, 2 in the middle, 2 at 0.8 or above), 0 failed; 4 of" in mended.stderr
+
+
+def test_resume_counts_the_frames_of_an_earlier_run(tmp_path: Path) -> None:
+    """And not their summary; a frame too many is a failure then, too."""
+    arguments = (PICTURES / "animated.gif", "--frames", "all", "--max-frames", "2")
+    arguments += ("--format", "jsonl", "--output", str(tmp_path / "rows"))
+    first, again = run(*arguments), run(*arguments, "--resume")
+    assert (first.returncode, again.returncode) == (1, 1)
+    expected = (
+        first.stderr.splitlines()[-1].partition(" failed")[0] + " failed; 3 of them by earlier runs; 0.0 pictures/s\n"
+    )
+    assert again.stderr == expected
+
+
 def test_cores_of_a_container(tmp_path: Path) -> None:
     """The quota of a control group counts, rounded up; what cannot be read does not."""
     from open_nsfw.cores import available_cores
