@@ -256,7 +256,7 @@ def main() -> None:
         install_requires=REQUIREMENTS,
         extras_require=EXTRAS,
         entry_points={
-            "console_scripts": ["classify_nsfw = classify_nsfw:main", "open-nsfw = open_nsfw.__main__:main"],
+            "console_scripts": ["classify_nsfw = classify_nsfw:command", "open-nsfw = open_nsfw.__main__:command"],
         },
         cmdclass={"build": BuildWithWeights, "compile_checkout": CompileCheckout, "fetch_weights": FetchWeights},
     )

@@ -8,11 +8,12 @@ list(model.scores(["a.jpg", "b.png"]))
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from open_nsfw.version import __version__
 
+TYPE_CHECKING = False  # type checkers know better; the module `typing` takes 8 ms, in which Ctrl-C would be a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from open_nsfw.classifier import Classifier, Score, load_model
     from open_nsfw.engines import Engine, load_engine
     from open_nsfw.errors import EngineError, InputError, ModelError, OpenNsfwError

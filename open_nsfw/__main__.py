@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # as in classify_nsfw.py
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from typing import Callable, NamedTuple, cast
 
 from open_nsfw.version import __version__
+
+TYPE_CHECKING = False  # as in __init__.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PROGRAM = "open-nsfw"
 BAD_USAGE = 2  # exit status
 
 
-class Verb(NamedTuple):
+class Verb:
     """`main(argv)` of `open_nsfw.<module>` does the work; it is imported when the verb is used."""
 
-    module: str
-    help: str
+    def __init__(self, module: str, help: str) -> None:
+        self.module, self.help = module, help
 
 
 VERBS = {
@@ -52,9 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = f"there is no verb '{arguments[0]}'" if arguments else "a verb is needed"
         print(f"{PROGRAM}: error: {what}; there are {', '.join(VERBS)}", file=sys.stderr)
         return BAD_USAGE
-    module = import_module(f"open_nsfw.{VERBS[arguments[0]].module}")
-    return cast(Callable[[Sequence[str]], int], module.main)(arguments[1:])
+    from importlib import import_module
+
+    status: int = import_module(f"open_nsfw.{VERBS[arguments[0]].module}").main(arguments[1:])
+    return status
+
+
+def command() -> int:
+    """The process: `main`, and Ctrl-C ends it without a word, as in classify_nsfw.py."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it was started to ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return main()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -142,6 +144,21 @@ def write_model(folder: Path, prototxt: str, weights: bytes | None = None) -> li
     model_def.write_text(prototxt)
     pretrained.write_bytes(caffemodel(SMALL_WEIGHTS) if weights is None else weights)
     return ["--model_def", str(model_def), "--pretrained_model", str(pretrained)]
+
+
+def interrupted(module: str, milliseconds: int, *arguments: object) -> tuple[int, str]:
+    """Exit status and stderr of `module.command()`, as the installed command calls it, with a SIGINT so long after its
+    first act; what comes before is Python's own start."""
+    code = f"import sys, {module} as module; main = module.main; sys.argv[0] = 'command'\n"
+    code += "module.main = lambda: (print('.', flush=True), main())[1]\nsys.exit(module.command())"
+    line = [sys.executable, "-c", code, *map(str, arguments)]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)
+        time.sleep(milliseconds / 1000)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=SECONDS)
+    return process.returncode, err
 
 
 # ----------------------------------------------------------------------------------------------------- planted things

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -10,7 +11,7 @@ import pytest
 
 from open_nsfw.__main__ import VERBS, main
 from open_nsfw.version import __version__
-from tests.helpers import ROOT
+from tests.helpers import PICTURE, ROOT, interrupted
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +59,13 @@ def test_arguments_and_exit_status_pass_through() -> None:
     done = run("build-net", "-n", "7")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("open-nsfw build-net: error: filters of a bottleneck net must be divisible by 4, not 7\n")
+
+
+@pytest.mark.parametrize("milliseconds", [0, 10, 30, 100, 200, 300, 400])
+def test_a_signal_ends_a_verb_without_a_word(milliseconds: int) -> None:
+    """Whatever it is importing."""
+    status, err = interrupted("open_nsfw.__main__", milliseconds, "verify", PICTURE, PICTURE.parent)
+    assert (status, err) == (-signal.SIGINT, "")
 
 
 def test_help_of_verbs() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import DATA, PICTURE, ROOT, SUMMARY
+from tests.helpers import DATA, PICTURE, ROOT, SUMMARY, interrupted
 
 PUSHED = DATA / "pushed"
 PICTURES = DATA / "pictures"
@@ -187,6 +187,17 @@ def test_a_signal_ends_the_run_in_order_and_resume_goes_on(
     after = [json.loads(line) for line in output.read_text().splitlines()]
     assert after[: len(before)] == before
     assert [row["path"] for row in after] == names
+
+
+EARLY = (0, 5, 10, 20, 40, 70, 100, 150, 250, 400, 600)  # milliseconds; a run takes 400
+
+
+@pytest.mark.parametrize("milliseconds", EARLY)
+def test_a_signal_before_the_scan_listens_ends_the_command_without_a_word(milliseconds: int) -> None:
+    """By the signal itself, for which shells say 130, or by 130, or it was over."""
+    status, err = interrupted("classify_nsfw", milliseconds, PICTURE)
+    assert status in (-signal.SIGINT, 130, 0)
+    assert err == ""
 
 
 @pytest.mark.parametrize("arguments", [("-",), ("--from-list", "-")], ids=["picture", "list"])
