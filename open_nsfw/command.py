@@ -7,9 +7,9 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.cores import available_cores
@@ -20,6 +20,7 @@ from open_nsfw.options import COMMAND, POLICY, parse, share
 
 if TYPE_CHECKING:
     from open_nsfw.actions import Sorter
+    from open_nsfw.model_files import ModelFiles
     from open_nsfw.outputs import OutputOptions, Row
     from open_nsfw.pipeline import Models, PipelineOptions
     from open_nsfw.policy import Policy
@@ -71,10 +72,11 @@ def _scan(options: argparse.Namespace) -> int:
         raise UsageError("stdin can be read only once, and `-` is named twice")
     single = _is_single_picture(options)
     policy = _policy(options)
+    files = cache(partial(_model_files, options))  # read and hashed once, when first asked for
     pipeline = _pipeline_options(options, single, policy)
     limits = pipeline.extraction.limits
     settings = SourceOptions(options.hidden, limits, options.max_archive_bytes, options.max_archive_ratio)
-    with open_writer(_output_options(options, single)) as writer:
+    with open_writer(_output_options(options, single, files)) as writer:
         bands = scan.Bands() if policy is None else scan.Bands(policy.thresholds, policy.bands)
         count = partial(_count_ahead, options, settings, writer.is_done)
         reporter = scan.Reporter(options.quiet, single, count, bands, options.fast)
@@ -90,13 +92,19 @@ def _scan(options: argparse.Namespace) -> int:
             if sorter is not None:
                 sorter.add(rows)
 
-        ended_by = scan.run(sources, lambda: _load(options, single, policy), pipeline, write)
+        ended_by = scan.run(sources, lambda: _load(options, single, policy, files()), pipeline, write)
     reporter.close(sources.passed_over)
     if ended_by is not None:
         return scan.SIGNAL_STATUS + ended_by
     if options.fail_above is not None and reporter.tally.highest >= options.fail_above:
         return ABOVE
     return FAILED_INPUT if reporter.tally.failed or (sorter is not None and sorter.failed) else 0
+
+
+def _model_files(options: argparse.Namespace) -> ModelFiles:
+    from open_nsfw.model_files import find_model_files
+
+    return find_model_files(options.model_def, options.pretrained_model)
 
 
 def _policy(options: argparse.Namespace) -> Policy | None:
@@ -127,16 +135,12 @@ def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy 
     return replace(common, above=policy.thresholds[-1], verdict=policy.verdict)
 
 
-def _output_options(options: argparse.Namespace, single: bool) -> OutputOptions:
+def _output_options(options: argparse.Namespace, single: bool, files: Callable[[], ModelFiles]) -> OutputOptions:
     from open_nsfw.outputs import OutputOptions
 
     if options.retry_failed and not options.resume:
         raise UsageError("--retry-failed goes with --resume")
-    model = None
-    if options.resume:  # scores of two models in one file would be worth nothing
-        from open_nsfw.model_files import find_model_files
-
-        model = find_model_files(options.model_def, options.pretrained_model).short_hash
+    model = files().short_hash if options.resume else None  # scores of two models in one file would be worth nothing
     return OutputOptions(
         options.format, options.output, single, options.resume, options.overwrite, options.retry_failed, model
     )
@@ -171,27 +175,20 @@ def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:
     return Sorter(Sorting(threshold, request[1], bool(options.move_above), options.dry_run), reporter.tell)
 
 
-def _load(options: argparse.Namespace, single: bool, policy: Policy | None) -> Models:
-    from open_nsfw.classifier import Classifier, load_model
+def _load(options: argparse.Namespace, single: bool, policy: Policy | None, files: ModelFiles) -> Models:
+    from open_nsfw.classifier import Classifier
+    from open_nsfw.engines import make_engine
     from open_nsfw.pipeline import Models
 
     threads = None if single else 1  # many pictures: one a core, side by side; one picture: all cores on it
-    exact = load_model(
-        options.model_def,
-        options.pretrained_model,
-        options.engine,
-        options.gpu,
-        threads,
-        precision=options.precision,
-    )
+    exact = Classifier(make_engine(files, options.engine, options.gpu, threads, options.precision))
     if policy is not None and not options.policy_for_any_model:
         policy.check_model(exact.engine.model_hash)
     if not options.fast:
         return Models(exact)
-    from open_nsfw.model_files import find_model_files
     from open_nsfw.quick_engine import Int8Engine
 
-    engine = Int8Engine(find_model_files(options.model_def, options.pretrained_model), threads, options.ranges)
+    engine = Int8Engine(files, threads, options.ranges)
     return Models(exact, Classifier(engine), _thresholds(options, policy), engine.margin)
 
 

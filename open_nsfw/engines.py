@@ -99,13 +99,23 @@ def load_engine(
     has its own mind about it. `precision`: `float32`, and of OpenVINO also `bfloat16` and `int8`, which are not exact.
     Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there.
     """
+    return make_engine(find_model_files(model_def, pretrained_model), engine, gpu, threads, precision)
+
+
+def make_engine(
+    files: ModelFiles,
+    engine: str = "auto",
+    gpu: int | None = None,
+    threads: int | None = None,
+    precision: str = "float32",
+) -> Engine:
+    """`load_engine` for files that were found already, which means read and hashed."""
     if engine not in ENGINES:
         raise EngineError(f'there is no engine "{engine}"; there are {", ".join(ENGINES)}')
     if precision != "float32" and engine != "openvino":
         raise EngineError(f"--precision {precision} goes with --engine openvino")
     if gpu is not None and engine == "openvino":
         raise EngineError("--gpu: the engine openvino computes on the CPU; --engine onnxruntime or caffe can use a GPU")
-    files = find_model_files(model_def, pretrained_model)
     if engine == "openvino":
         from open_nsfw.openvino_engine import OpenVinoEngine
 

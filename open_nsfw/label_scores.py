@@ -14,7 +14,7 @@ from open_nsfw.labels import Example, LabelledSet, Labels, identity_of
 from open_nsfw.outputs import OutputOptions, Row, Writer, label, open_writer, printable
 
 if TYPE_CHECKING:
-    pass
+    from open_nsfw.model_files import ModelFiles
 
 THUMBNAIL_QUALITY = 70  # of JPEG; about 8 kB each
 THUMBNAIL_SECONDS = 60.0  # to decode one, as in a scan
@@ -72,7 +72,7 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
     from open_nsfw.model_files import find_model_files
     from open_nsfw.sources import SourceOptions, Sources
 
-    model = find_model_files(options.model_def, options.pretrained_model).short_hash
+    files = find_model_files(options.model_def, options.pretrained_model)
     arguments = list(labels.folders) or list(dict.fromkeys(entry.path for entry in labels.entries if entry.path))
     output = OutputOptions(
         "jsonl",
@@ -80,27 +80,28 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
         resume=not options.overwrite,
         overwrite=options.overwrite,
         retry_failed=True,
-        model=model,
+        model=files.short_hash,
     )
     with open_writer(output) as writer:
         notes = _Notes(writer, None if labels.folders else len(arguments), options.quiet)
         sources = Sources(arguments, SourceOptions(), notes.skip)
-        ended_by = _run(sources, options, notes)
+        ended_by = _run(sources, options, files, notes)
     rows = _rows_of(options.scores_file, notes.seen)
     found = _by_folder(labels.folders, rows) if labels.folders else _by_entry(labels, rows)
-    return Scored(found, model, sources.passed_over, ended_by)
+    return Scored(found, files.short_hash, sources.passed_over, ended_by)
 
 
-def _run(sources: Any, options: ScoringOptions, notes: _Notes) -> int | None:
+def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes) -> int | None:
     from open_nsfw import scan
     from open_nsfw.cores import available_cores
     from open_nsfw.extraction import Extraction
     from open_nsfw.pipeline import Models, PipelineOptions
 
     def load() -> Models:
-        from open_nsfw.classifier import load_model
+        from open_nsfw.classifier import Classifier
+        from open_nsfw.engines import make_engine
 
-        return Models(load_model(options.model_def, options.pretrained_model, options.engine, options.gpu, threads=1))
+        return Models(Classifier(make_engine(files, options.engine, options.gpu, threads=1)))
 
     pipeline = PipelineOptions(options.jobs or available_cores(), Extraction(hash=True))
     try:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import classify_nsfw
 from open_nsfw import model_files
 from open_nsfw.model_files import cache_dir, cached
-from tests.helpers import PICTURE, ROOT, SCRIPT, SECONDS, run_command, small_net, write_model
+from tests.helpers import MODEL_DEF, PICTURE, ROOT, SCRIPT, SECONDS, WEIGHTS, run_command, small_net, write_model
 
 ENGINE = ["--engine", "onnxruntime"]  # the one that converts
 LIMIT = 8 << 20  # bytes: less than the converted model of the packaged net
@@ -274,6 +275,17 @@ def test_a_failed_writing_leaves_nothing(
     assert cached("key", ".onnx", lambda: b"model") == b"model"
     assert kept_files(cache) == []
     assert caplog.messages == [warning(cache, "No space left on device")[len("classify_nsfw: ") : -1]]
+
+
+@pytest.mark.parametrize("options", ["", "--resume", "--fast", "--resume --fast"])
+def test_the_model_files_are_hashed_once(options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many parts of a run want to know which model it is."""
+    hashed: list[str] = []
+    real = model_files._sha256
+    monkeypatch.setattr(model_files, "_sha256", lambda path: (hashed.append(path.name), real(path))[1])
+    rows = ["--format", "jsonl", "--output", str(tmp_path / "rows")]
+    assert classify_nsfw.main([*ENGINE, *rows, *options.split(), str(PICTURE)]) == 0
+    assert [name for name in hashed if name in (MODEL_DEF.name, WEIGHTS.name)] == [MODEL_DEF.name, WEIGHTS.name]
 
 
 def test_the_key_names_both_files_and_the_converter(tmp_path: Path, cache: Path) -> None:
