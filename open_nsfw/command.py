@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import OpenNsfwError, UsageError
@@ -19,9 +19,9 @@ from open_nsfw.formats import Limits, is_video, read_head, sniff
 from open_nsfw.options import COMMAND, POLICY, parse, share
 
 if TYPE_CHECKING:
-    from open_nsfw.actions import Sorter
+    from open_nsfw.actions import Sorter, Sorting
     from open_nsfw.model_files import ModelFiles
-    from open_nsfw.outputs import OutputOptions, Row
+    from open_nsfw.outputs import OutputOptions, Row, Writer
     from open_nsfw.pipeline import Models, PipelineOptions
     from open_nsfw.policy import Policy
     from open_nsfw.resume import Finished
@@ -58,44 +58,61 @@ def _log_to_stderr() -> None:
 
 
 def _scan(options: argparse.Namespace) -> int:
+    """One scan; its exit status."""
     from open_nsfw import scan
     from open_nsfw.outputs import open_writer
-    from open_nsfw.sources import SourceOptions, Sources, read_list
+    from open_nsfw.sources import Sources
 
+    _check(options)
+    single, policy, sorting = _is_single_picture(options), _policy(options), _sorting(options)
+    files = cache(partial(_model_files, options))  # read and hashed once, when first asked for
+    pipeline, settings = _pipeline_options(options, single, policy), _source_options(options)
+    with open_writer(_output_options(options, single, files)) as writer:
+        reporter = _reporter(options, single, policy, partial(_count_ahead, options, settings, writer.is_done))
+        sorter = _sorter(sorting, reporter)
+        if writer.finished is not None:
+            _take_up(writer.finished, reporter, sorter)
+        sources = Sources(_arguments(options), settings, writer.is_done if options.resume else None)
+        load = partial(_load, options, single, policy, files)
+        ended_by = scan.run(sources, load, pipeline, partial(_record, writer, reporter, sorter))
+    reporter.close(sources.passed_over)
+    return _status(options, ended_by, reporter, sorter)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises UsageError for options that make no sense together."""
     if options.fast and options.precision != "float32":
         raise UsageError("--fast has a quick score of its own: leave --precision out")
-    if not options.fast and (options.thresholds is not None or options.ranges is not None):
-        raise UsageError(f"{'--ranges' if options.thresholds is None else '--thresholds'} goes with --fast")
+    for option, given, other, is_there in (
+        ("--thresholds", options.thresholds is not None, "--fast", options.fast),
+        ("--ranges", options.ranges, "--fast", options.fast),
+        ("--retry-failed", options.retry_failed, "--resume", options.resume),
+        ("--policy-for-any-model", options.policy_for_any_model, "--policy FILE", options.policy),
+        ("--fail-above without a threshold", options.fail_above == POLICY, "--policy FILE", options.policy),
+        ("--dry-run", options.dry_run, "--move-above or --copy-above", options.move_above or options.copy_above),
+    ):
+        if given and not is_there:
+            raise UsageError(f"{option} goes with {other}")
     if not options.inputs and options.from_list is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
     if [*options.inputs, options.from_list].count("-") > 1:
         raise UsageError("stdin can be read only once, and `-` is named twice")
-    single = _is_single_picture(options)
-    policy = _policy(options)
-    files = cache(partial(_model_files, options))  # read and hashed once, when first asked for
-    pipeline = _pipeline_options(options, single, policy)
-    limits = pipeline.extraction.limits
-    settings = SourceOptions(options.hidden, limits, options.max_archive_bytes, options.max_archive_ratio)
-    with open_writer(_output_options(options, single, files)) as writer:
-        bands = scan.Bands() if policy is None else scan.Bands(policy.thresholds, policy.bands)
-        count = partial(_count_ahead, options, settings, writer.is_done)
-        reporter = scan.Reporter(options.quiet, single, count, bands, options.fast)
-        sorter = _sorter(options, reporter)
-        skip = writer.is_done if options.resume else None
-        sources = Sources(_arguments(options, read_list), settings, skip)
-        if writer.finished is not None:
-            _take_up(writer.finished, reporter, sorter)
 
-        def write(rows: list[Row]) -> None:
-            writer.write(rows)
-            reporter.add(rows)
-            if sorter is not None:
-                sorter.add(rows)
 
-        ended_by = scan.run(sources, lambda: _load(options, single, policy, files()), pipeline, write)
-    reporter.close(sources.passed_over)
+def _record(writer: Writer, reporter: Reporter, sorter: Sorter | None, rows: list[Row]) -> None:
+    """All that is done about the rows of one item; once they are written, the rest can be made up for."""
+    writer.write(rows)
+    reporter.add(rows)
+    if sorter is not None:
+        sorter.add(rows)
+
+
+def _status(options: argparse.Namespace, ended_by: int | None, reporter: Reporter, sorter: Sorter | None) -> int:
+    """The exit status of a scan that came to its end, or that the signal `ended_by` cut short."""
+    from open_nsfw.scan import SIGNAL_STATUS
+
     if ended_by is not None:
-        return scan.SIGNAL_STATUS + ended_by
+        return SIGNAL_STATUS + ended_by
     if options.fail_above is not None and reporter.tally.highest >= options.fail_above:
         return ABOVE
     return FAILED_INPUT if reporter.tally.failed or (sorter is not None and sorter.failed) else 0
@@ -110,9 +127,6 @@ def _model_files(options: argparse.Namespace) -> ModelFiles:
 def _policy(options: argparse.Namespace) -> Policy | None:
     """The policy asked for; --fail-above takes its threshold from there."""
     if options.policy is None:
-        if options.policy_for_any_model or options.fail_above == POLICY:
-            option = "--policy-for-any-model" if options.policy_for_any_model else "--fail-above without a threshold"
-            raise UsageError(f"{option} goes with --policy FILE")
         return None
     from open_nsfw.policy import Policy
 
@@ -125,9 +139,8 @@ def _policy(options: argparse.Namespace) -> Policy | None:
 def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy | None) -> PipelineOptions:
     from open_nsfw.pipeline import PipelineOptions
 
-    limits = Limits(options.max_bytes, options.max_pixels)
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
-    extraction = Extraction(limits, choice, options.hash, options.max_memory)
+    extraction = Extraction(_limits(options), choice, options.hash, options.max_memory)
     jobs = 1 if single else options.jobs or available_cores()
     common = PipelineOptions(jobs, extraction, options.max_seconds, options.fast)
     if policy is None:
@@ -135,15 +148,32 @@ def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy 
     return replace(common, above=policy.thresholds[-1], verdict=policy.verdict)
 
 
+def _source_options(options: argparse.Namespace) -> SourceOptions:
+    from open_nsfw.sources import SourceOptions
+
+    return SourceOptions(options.hidden, _limits(options), options.max_archive_bytes, options.max_archive_ratio)
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    return Limits(options.max_bytes, options.max_pixels)
+
+
 def _output_options(options: argparse.Namespace, single: bool, files: Callable[[], ModelFiles]) -> OutputOptions:
     from open_nsfw.outputs import OutputOptions
 
-    if options.retry_failed and not options.resume:
-        raise UsageError("--retry-failed goes with --resume")
     model = files().short_hash if options.resume else None  # scores of two models in one file would be worth nothing
     return OutputOptions(
         options.format, options.output, single, options.resume, options.overwrite, options.retry_failed, model
     )
+
+
+def _reporter(
+    options: argparse.Namespace, single: bool, policy: Policy | None, count: Callable[[], int | None]
+) -> Reporter:
+    from open_nsfw.scan import Bands, Reporter
+
+    bands = Bands() if policy is None else Bands(policy.thresholds, policy.bands)
+    return Reporter(options.quiet, single, count, bands, options.fast)
 
 
 def _take_up(finished: Finished, reporter: Reporter, sorter: Sorter | None) -> None:
@@ -157,13 +187,11 @@ def _take_up(finished: Finished, reporter: Reporter, sorter: Sorter | None) -> N
             sorter.add([row])
 
 
-def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:
+def _sorting(options: argparse.Namespace) -> Sorting | None:
     request = options.move_above or options.copy_above
     if request is None:
-        if options.dry_run:
-            raise UsageError("--dry-run goes with --move-above or --copy-above")
         return None
-    from open_nsfw.actions import Sorter, Sorting
+    from open_nsfw.actions import Sorting
 
     option = "--move-above" if options.move_above else "--copy-above"
     try:
@@ -172,14 +200,23 @@ def _sorter(options: argparse.Namespace, reporter: Reporter) -> Sorter | None:
         raise UsageError(f"{option}: {error}") from None
     if not request[1]:
         raise UsageError(f"{option}: the name of a folder is needed, not ''")
-    return Sorter(Sorting(threshold, request[1], bool(options.move_above), options.dry_run), reporter.tell)
+    return Sorting(threshold, request[1], bool(options.move_above), options.dry_run)
 
 
-def _load(options: argparse.Namespace, single: bool, policy: Policy | None, files: ModelFiles) -> Models:
+def _sorter(sorting: Sorting | None, reporter: Reporter) -> Sorter | None:
+    if sorting is None:
+        return None
+    from open_nsfw.actions import Sorter
+
+    return Sorter(sorting, reporter.tell)
+
+
+def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find: Callable[[], ModelFiles]) -> Models:
     from open_nsfw.classifier import Classifier
     from open_nsfw.engines import make_engine
     from open_nsfw.pipeline import Models
 
+    files = find()
     threads = None if single else 1  # many pictures: one a core, side by side; one picture: all cores on it
     exact = Classifier(make_engine(files, options.engine, options.gpu, threads, options.precision))
     if policy is not None and not options.policy_for_any_model:
@@ -207,20 +244,23 @@ def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[flo
     return (*chosen, *acted_on)
 
 
-def _arguments(options: argparse.Namespace, read_list: Any) -> Iterator[str]:
+def _arguments(options: argparse.Namespace) -> Iterator[str]:
+    from open_nsfw.sources import read_list
+
     yield from options.inputs
     if options.from_list is not None:
         yield from read_list(options.from_list)
 
 
-def _count_ahead(options: argparse.Namespace, settings: SourceOptions, skip: Any) -> int | None:
+def _count_ahead(
+    options: argparse.Namespace, settings: SourceOptions, is_done: Callable[[str, str | None], bool]
+) -> int | None:
     """How many items will come, for the bar; None where standard input has a say in it."""
     from open_nsfw.scan import count_ahead
-    from open_nsfw.sources import read_list
 
     if "-" in options.inputs or (options.from_list is not None and not os.path.isfile(options.from_list)):
         return None
-    return count_ahead(list(_arguments(options, read_list)), settings, skip)
+    return count_ahead(list(_arguments(options)), settings, is_done)
 
 
 def _is_single_picture(options: argparse.Namespace) -> bool:

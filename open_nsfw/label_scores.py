@@ -147,7 +147,8 @@ class _Notes:
 
 def _rows_of(scores_file: str, seen: set[bytes]) -> dict[str, list[Row]]:
     """The rows of this run's pictures, by path; frames are left to their summary."""
-    from open_nsfw.resume import key_of, read_rows
+    from open_nsfw.resume import key_of
+    from open_nsfw.row_reader import read_rows
 
     rows: dict[str, list[Row]] = {}
     for row in read_rows(scores_file, "jsonl"):

@@ -293,11 +293,12 @@ class _ParquetWriter(Writer):
             self._sink.close()
 
     def _journal_to_parquet(self) -> None:
-        from open_nsfw import parquet_rows, resume
+        from open_nsfw import parquet_rows
+        from open_nsfw.row_reader import read_rows
 
         journal = self._path + JOURNAL
         try:
-            parquet_rows.write(self._path, resume.read_rows(journal, "jsonl"))
+            parquet_rows.write(self._path, read_rows(journal, "jsonl"))
             os.unlink(journal)  # while it is locked: nobody else begins to append to it
         except OSError as error:
             name, kept = printable(self._path), printable(journal)

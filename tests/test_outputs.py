@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from open_nsfw import outputs, parquet_rows, resume, row_files
+from open_nsfw import outputs, parquet_rows, resume, row_files, row_reader
 from open_nsfw.errors import OutputError, SetupError, UsageError
 from open_nsfw.outputs import FIELDS, OutputOptions, Row, Writer, open_writer
 from tests.helpers import examples
@@ -59,7 +59,7 @@ columns = {"str | None": texts, "int | None": counts, "float | None": reals, "bo
 any_row = st.builds(
     Row,
     **{
-        one.name: st.sampled_from(resume.KINDS) if one.name == "kind" else columns[str(one.type)]
+        one.name: st.sampled_from(row_reader.KINDS) if one.name == "kind" else columns[str(one.type)]
         for one in dataclasses.fields(Row)
     },
 )
@@ -208,7 +208,7 @@ def test_numbers_of_numpy_are_written_as_numbers() -> None:
 @given(rows=st.lists(any_row, max_size=5))
 def test_rows_round_trip(form: str, rows: list[Row], tmp_path: Path) -> None:
     write(tmp_path / "rows", rows, form, overwrite=True)
-    assert list(resume.read_rows(str(tmp_path / "rows"), form)) == rows
+    assert list(row_reader.read_rows(str(tmp_path / "rows"), form)) == rows
 
 
 @needs_pyarrow
@@ -216,7 +216,7 @@ def test_rows_round_trip(form: str, rows: list[Row], tmp_path: Path) -> None:
 @given(rows=st.lists(any_row, max_size=5))
 def test_rows_round_trip_in_parquet(rows: list[Row], tmp_path: Path) -> None:
     write(tmp_path / "rows", rows, "parquet", overwrite=True)
-    assert list(resume.read_rows(str(tmp_path / "rows"), "parquet")) == rows
+    assert list(row_reader.read_rows(str(tmp_path / "rows"), "parquet")) == rows
     assert os.listdir(tmp_path) == ["rows"]
 
 
@@ -263,7 +263,7 @@ def test_parquet_spelling_of_names() -> None:
 def test_strings_that_stand_for_no_bytes_are_written_all_the_same(name: str) -> None:
     """Lone surrogates as Windows has them: nothing raises, and --resume knows the row again."""
     row = Row(name, score=0.5)
-    read = next(iter(resume._CsvReader(io.BytesIO(outputs.csv_header() + outputs.csv_line(row)), "x")))
+    read = next(iter(row_reader.CsvReader(io.BytesIO(outputs.csv_header() + outputs.csv_line(row)), "x")))
     assert resume.key_of(read.values["path"], None) == resume.key_of(name, None)
     assert json.loads(outputs.json_line(row))["path"] == json.loads(json.dumps(name))
     assert outputs.text_line(row).endswith(b"\n")
@@ -287,7 +287,7 @@ def test_parquet_of_several_groups_of_rows(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(parquet_rows, "ROWS_AT_ONCE", 10)
     rows = [Row(f"{number}.jpg", score=number / 64) for number in range(35)]
     write(tmp_path / "rows.parquet", rows, "parquet")
-    assert list(resume.read_rows(str(tmp_path / "rows.parquet"), "parquet")) == rows
+    assert list(row_reader.read_rows(str(tmp_path / "rows.parquet"), "parquet")) == rows
     assert pyarrow.parquet.ParquetFile(tmp_path / "rows.parquet").num_row_groups == 4
 
 
@@ -381,7 +381,7 @@ def test_two_runs_cannot_write_one_file(form: str, tmp_path: Path) -> None:
                 open_writer(options)
             assert str(caught.value) == f"{name}: another run is writing it; wait for it or choose another file"
         writer.write([PICTURE])
-    assert list(resume.read_rows(str(file), form)) == [PICTURE]
+    assert list(row_reader.read_rows(str(file), form)) == [PICTURE]
 
 
 def test_a_file_replaced_while_it_was_being_opened_is_opened_again(
@@ -476,7 +476,7 @@ def fill(writer: Writer, most: int = 10_000) -> list[Row]:
 def test_a_full_disk_leaves_whole_rows_and_all_that_fit(form: str, small_disk: Path) -> None:
     file = small_disk / "rows"
     tried = fill(open_writer(OutputOptions(form, str(file))))
-    rows = list(resume.read_rows(str(file), form))
+    rows = list(row_reader.read_rows(str(file), form))
     assert file.read_bytes().endswith(b"\n")
     assert rows == tried[: len(rows)]
     assert len(tried) - 7 <= len(rows) < len(tried)
@@ -510,7 +510,7 @@ def test_a_disk_too_full_for_parquet_keeps_the_journal(small_disk: Path) -> None
         f"{file}: cannot be written: No space left on device; its rows are safe in {file}.journal, --resume goes on"
     )
     assert os.listdir(small_disk) == ["rows.parquet.journal"]
-    assert list(resume.read_rows(f"{file}.journal", "jsonl")) == rows
+    assert list(row_reader.read_rows(f"{file}.journal", "jsonl")) == rows
 
 
 def test_an_interrupted_write_leaves_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

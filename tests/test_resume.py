@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from open_nsfw import outputs, parquet_rows, resume
+from open_nsfw import outputs, parquet_rows, resume, row_reader
 from open_nsfw.errors import OutputError, UsageError
 from open_nsfw.outputs import OutputOptions, Row, Writer, open_writer
 from tests.helpers import examples
@@ -37,7 +37,7 @@ def write(file: Path, rows: list[Row], form: str, **options: Any) -> None:
 
 
 def read(file: Path, form: str) -> list[Row]:
-    return list(resume.read_rows(str(file), form))
+    return list(row_reader.read_rows(str(file), form))
 
 
 def resumed(file: Path, form: str, **options: Any) -> Writer:
@@ -261,7 +261,7 @@ def test_parquet_taken_up_stays_readable_until_the_new_one_is_whole(tmp_path: Pa
     with resumed(file, "parquet") as writer:
         writer.write([Row("b", score=0.5)])
         assert [row.path for row in read(file, "parquet")] == ["a"]
-        assert [row.path for row in resume.read_rows(f"{file}.journal", "jsonl")] == ["a", "b"]
+        assert [row.path for row in row_reader.read_rows(f"{file}.journal", "jsonl")] == ["a", "b"]
 
 
 # --- files of other versions, other makers, other programs ---
@@ -373,7 +373,7 @@ def test_a_parquet_file_of_something_else_is_refused_and_left_as_it_is(kind: str
 
 
 def test_a_row_longer_than_any_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "LONGEST_ROW", 1000)
+    monkeypatch.setattr(row_reader, "LONGEST_ROW", 1000)
     for form, head in (("jsonl", b""), ("csv", outputs.csv_header())):
         (tmp_path / "rows").write_bytes(head + b'"' + b"x\n" * 1000)
         with pytest.raises(UsageError, match=r": line \d+ is no row"):
@@ -386,7 +386,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def broken(*arguments: object) -> object:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(resume, "_reader", broken)
+    monkeypatch.setattr(resume, "reader_of", broken)
     with pytest.raises(OutputError) as caught:
         resumed(tmp_path / "rows", "jsonl")
     assert str(caught.value) == f"{tmp_path}/rows: cannot be read: Input/output error"
