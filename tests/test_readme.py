@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 
+from open_nsfw import command, scan
 from open_nsfw.options import parser
-from tests.helpers import ROOT
+from tests.helpers import ROOT, SUMMARY
 from tests.make_readme_tables import README, with_tables
 
 
@@ -28,6 +30,17 @@ def test_every_command_in_readme_parses() -> None:
     assert len(lines) >= 9
     for line in lines:
         parser().parse_args(shlex.split(line))
+
+
+def test_the_summary_is_one_of_the_command() -> None:
+    """Its exit statuses, too."""
+    text = README.read_text(encoding="utf-8").partition("### Summary and exit status")[2].partition("\n### ")[0]
+    assert [line for line in text.splitlines() if SUMMARY.fullmatch(line)] != []
+    numbers = [
+        int(number) for cell in re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE) for number in cell.split(",")
+    ]
+    interrupted, ended = (command.INTERRUPTED, scan.SIGNAL_STATUS + signal.SIGTERM)
+    assert numbers == [0, command.FAILED_INPUT, command.BAD_USAGE, command.ABOVE, interrupted, ended]
 
 
 def test_the_two_lines_come_first() -> None:
