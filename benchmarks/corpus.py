@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,22 @@ def web_pictures(folder: Path, count: int) -> list[Path]:
         size = (side, side * 3 // 4) if index % 3 else (side * 3 // 4, side)
         paths.append(_save(image.resize(size, Image.Resampling.BICUBIC), folder / f"web-{index:05d}.jpg", 85))
     return paths
+
+
+def one_in(many: int, paths: list[Path], chosen: Callable[[list[Path]], set[Path]], count: int) -> list[Path]:
+    """`count` of the paths, one in `many` of them among those that `chosen` gives, evenly spread.
+
+    Raises SystemExit where there are too few of either kind.
+    """
+    special = chosen(paths)
+    rare, usual = [path for path in paths if path in special], [path for path in paths if path not in special]
+    wanted = count // many
+    if len(rare) < wanted or len(usual) < count - wanted:
+        raise SystemExit(f"of {len(paths)} pictures {len(rare)} are of the rarer kind: no {count} with one in {many}")
+    usual, rare = usual[: count - wanted], rare[:wanted]
+    for index, path in enumerate(rare):
+        usual.insert(index * many + many // 2, path)
+    return usual
 
 
 def thumbnails(folder: Path, count: int) -> list[Path]:

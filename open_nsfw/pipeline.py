@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError
+from open_nsfw.escalation import Margins, escalates
 from open_nsfw.extraction import Extraction
 from open_nsfw.formats import SIDE
 from open_nsfw.isolation import DecodeWorker, Watchdog
@@ -263,8 +264,8 @@ class Models:
     quick: Classifier | None = None
     """Of the same model, for the fast mode: scores what is far from any threshold."""
     thresholds: tuple[float, ...] = ()
-    margin: float = 0.0
-    """In logits: a picture whose quick score is this near to a threshold is scored exactly."""
+    margins: Margins = Margins()
+    """A picture whose quick score is this near to a threshold is scored exactly."""
 
 
 class _Scorer:
@@ -284,10 +285,8 @@ class _Scorer:
         `reduced` pixels cannot give it."""
         models = self._models
         if models.quick is not None:
-            from open_nsfw.quick import escalates
-
             (quick,) = models.quick.score_pixels(pixels[None])
-            if not escalates(quick, models.thresholds, models.margin):
+            if not escalates(quick, models.thresholds, models.margins.of(reduced)):
                 return quick, False
             if reduced:
                 return quick, None

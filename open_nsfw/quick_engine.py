@@ -14,13 +14,14 @@ from open_nsfw.classifier import NSFW, Classifier, Score
 from open_nsfw.cores import available_cores
 from open_nsfw.engines import CONVERTER_VERSION, Engine, Float32, converted_model, import_onnxruntime
 from open_nsfw.errors import EngineError, ModelError
+from open_nsfw.escalation import THRESHOLDS, Margins, escalates
 from open_nsfw.formats import Limits
 from open_nsfw.model_files import ModelFiles, cached
-from open_nsfw.quick import THRESHOLDS, escalates, quick_round_trip
+from open_nsfw.quick import quick_round_trip
 from open_nsfw.ranges_file import Ranges, read_ranges
 
 # Part of the key of the cache: raise it whenever quantize.py makes another graph from the same files.
-QUANTIZER_VERSION = 1
+QUANTIZER_VERSION = 2
 PROBES, PROBE_SEED, PROBE_CELLS = 4, 2016, 14  # pictures of 14 x 14 soft spots, on which a new int8 model is tried
 LARGEST_PROBE_DIFFERENCE = 3.0  # logits; these are no photos (0.95 is usual), and a wrong graph is off by tens
 SMALLEST_PROBABILITY = 1e-30
@@ -44,11 +45,6 @@ class Int8Engine(Engine):
         self._input = model_input.name
         self.input_shape = tuple(model_input.shape[1:])
         self.output_name = model_output.name[len("output_") :]
-
-    @property
-    def margin(self) -> float:
-        """Logits within which of a threshold a picture must be scored exactly."""
-        return self.ranges.margin
 
     def _compute(self, blob: Float32) -> Float32:
         output: Float32 = self._session.run(None, {self._input: blob})[0]
@@ -152,19 +148,21 @@ class FastClassifier:
     """Scores encoded pictures quickly, and again exactly where the quick score comes near a threshold."""
 
     def __init__(
-        self, quick: Classifier, exact: Classifier, margin: float, thresholds: Sequence[float] = THRESHOLDS
+        self, quick: Classifier, exact: Classifier, margins: Margins, thresholds: Sequence[float] = THRESHOLDS
     ) -> None:
-        """`quick`: on an `Int8Engine`; `exact`: on any engine of the same model; `margin`: the ranges file's."""
+        """`quick`: on an `Int8Engine`; `exact`: on any engine of the same model; `margins`: of the ranges file, for
+        these thresholds."""
         self.quick, self.exact = quick, exact
-        self.margin, self.thresholds = margin, tuple(thresholds)
+        self.margins, self.thresholds = margins, tuple(thresholds)
 
     def score(self, data: bytes, limits: Limits = Limits()) -> tuple[Score, bool]:
         """The score of an encoded picture, and whether it is exact. Raises InputError."""
-        score = self.quick_score(data, limits)
-        if escalates(score, self.thresholds, self.margin):
+        score, reduced = self.quick_score(data, limits)
+        if escalates(score, self.thresholds, self.margins.of(reduced)):
             return self.exact.score(data), True
         return score, False
 
-    def quick_score(self, data: bytes, limits: Limits = Limits()) -> Score:
-        """The quick score alone."""
-        return self.quick.score_pixels(np.asarray(quick_round_trip(data, limits))[np.newaxis])[0]
+    def quick_score(self, data: bytes, limits: Limits = Limits()) -> tuple[Score, bool]:
+        """The quick score alone, and whether the picture was decoded at reduced size."""
+        picture, reduced = quick_round_trip(data, limits)
+        return self.quick.score_pixels(np.asarray(picture)[np.newaxis])[0], reduced

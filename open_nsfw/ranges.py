@@ -26,14 +26,13 @@ from open_nsfw.preprocess import Pixels, crop, resized_pixels, to_blob
 from open_nsfw.quantize import ChannelGroup, FloatGraph, quantize, scale_and_zero
 from open_nsfw.quick import quick_round_trip
 from open_nsfw.quick_engine import float_model, int8_session, logits
-from open_nsfw.ranges_file import Evidence, Ranges, TensorRange
+from open_nsfw.ranges_file import HEADROOM, NEAR, Margin, Ranges, TensorRange
 from open_nsfw.sources import Sources
 
 PROGRAM = "open-nsfw quantize-ranges"
 LEAST_PICTURES = 20  # of each part; fewer give neither ranges nor a worst case that mean anything
 MOST_CALIBRATION = 600  # more change nothing and take memory
-HEADROOM = 1.15  # of the margin over the worst difference seen
-SAMPLES = 400_000  # values of a tensor that its range is chosen by, over all pictures
+SAMPLES = 1_200_000  # values of a tensor that its range is chosen by, over all pictures
 SAMPLING_SEED = 2016
 SHRINKS = np.linspace(0.3, 1.0, 36)  # of the values' full span; the one with the least squared error is the range
 # A channel's factor is its reach to this power, inverted, times the weights' reach to the other: half of the way that
@@ -49,6 +48,8 @@ example:
 
 A few hundred varied pictures each, like those that will be scored; the folders are searched recursively."""
 
+NO_MARGIN = Margin(0.0, 0, 0.0, 0.0, 0.0, 0.0, "", 0, 0.0)  # before it is measured
+
 Float64 = NDArray[np.float64]
 
 
@@ -59,35 +60,45 @@ class Difference:
     path: str
     exact: float
     quick: float
+    reduced: bool
+    """Whether the quick one is of a JPEG decoded at reduced size."""
 
     @property
     def size(self) -> float:
         """How far the quick logit is off."""
         return abs(self.quick - self.exact)
 
+    @property
+    def reach(self) -> float:
+        """How far the quick logit is from the farthest threshold between it and the exact one, of thresholds with
+        scores of 0.02 to 0.98; 0 if none is between them."""
+        low, high = sorted((self.exact, self.quick))
+        if high < -NEAR or low > NEAR:
+            return 0.0
+        return abs(self.quick - min(max(self.exact, -NEAR), NEAR))
+
 
 # ------------------------------------------------------------------------------------------------------------- ranges
 
 
 def measure(files: ModelFiles, pictures: Sequence[Pixels]) -> Ranges:
-    """Ranges, channel means and factors over uint8 (256, 256, 3) pictures; the margin and its evidence are still open.
+    """Ranges, channel means and factors over uint8 (256, 256, 3) pictures; the margins are still open.
 
     Raises ModelError for a model that cannot be converted or has nothing to quantize.
     """
     graph = FloatGraph(float_model(files))
     if not graph.points:
-        raise ModelError(f"{files.model_def}: behind the layers that stay float32 the net has nothing to quantize")
+        raise ModelError(f"{files.model_def}: the net has no convolution, and so nothing to quantize")
     factors = _factors(graph, pictures)
     balanced = graph.balanced(factors)
     samples, means = _samples(balanced, pictures)
-    multiplied = {node.input[0] for node in balanced.quantized_nodes("Conv")}  # where the means are of use
+    multiplied = {node.input[0] for node in balanced.nodes_of("Conv")}  # where the means are of use
     tensors = {}
     for name, values in samples.items():
         low, high = best_range(values)
         mean = tuple(map(_rounded, means[name])) if name in multiplied else ()
         tensors[name] = TensorRange(_rounded(low), _rounded(high), mean)
-    nothing = Evidence(0, 0.0, 0.0, 0.0, 0.0)
-    return Ranges(files.digest, CONVERTER_VERSION, 0.0, nothing, tensors, factors)
+    return Ranges(files.digest, CONVERTER_VERSION, NO_MARGIN, None, tensors, factors)
 
 
 def _activations(graph: FloatGraph, pictures: Sequence[Pixels]) -> Iterator[dict[str, Float32]]:
@@ -181,27 +192,48 @@ def differences(files: ModelFiles, ranges: Ranges, paths: Sequence[str]) -> list
     for path in paths:
         try:
             data = read_bytes(path)
-            pixels = [resized_pixels(data), np.asarray(quick_round_trip(data))]
+            picture, reduced = quick_round_trip(data)
+            pixels = [resized_pixels(data), np.asarray(picture)]
         except InputError as error:
             _say(f"{path} is left out: {error}")
             continue
         blobs = [to_blob(crop(each, height, width)[np.newaxis]) for each in pixels]
         reference = logits(exact.forward(blobs[0]))[0]
-        found.append(Difference(path, float(reference), float(logits(quick.run(None, {name: blobs[1]})[0])[0])))
+        output = logits(quick.run(None, {name: blobs[1]})[0])[0]
+        found.append(Difference(path, float(reference), float(output), reduced))
     return found
 
 
-def with_margin(ranges: Ranges, found: Sequence[Difference]) -> Ranges:
-    """The ranges with the margin that these differences call for, and what speaks for it."""
+def with_margins(ranges: Ranges, found: Sequence[Difference]) -> Ranges:
+    """The ranges with the margins that these differences call for, and what speaks for them. Raises UsageError if there
+    are too few."""
+    full = [each for each in found if not each.reduced]
+    reduced = [each for each in found if each.reduced]
+    if len(full) < LEAST_PICTURES:
+        raise UsageError(
+            f"{len(full)} pictures to measure the margin on that are not large JPEG; at least {LEAST_PICTURES} are needed"
+        )
+    return replace(ranges, full=margin(full), reduced=margin(reduced) if len(reduced) >= LEAST_PICTURES else None)
+
+
+def margin(found: Sequence[Difference]) -> Margin:
+    """What one kind of pictures calls for."""
     sizes = np.array([each.size for each in found])
     worst = max(found, key=lambda each: each.size)
     median, p99, p99_9 = (_rounded(float(np.quantile(sizes, share))) for share in (0.5, 0.99, 0.999))
     near = sum(abs(each.exact) < NEAR for each in found)
-    evidence = Evidence(len(found), median, p99, p99_9, _rounded(worst.size), Path(worst.path).name, near)
-    return replace(ranges, margin=math.ceil(worst.size * HEADROOM * 100) / 100, evidence=evidence)
-
-
-NEAR = math.log(0.98 / 0.02)  # logits; what `Evidence.near` counts
+    reach = max(each.reach for each in found)
+    return Margin(
+        logits=math.ceil(reach * HEADROOM * 100) / 100,
+        pictures=len(found),
+        median=median,
+        p99=p99,
+        p99_9=p99_9,
+        worst=_rounded(worst.size),
+        worst_picture=Path(worst.path).name,
+        near=near,
+        reach=_rounded(reach),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ command
@@ -252,7 +284,7 @@ def _run(options: argparse.Namespace) -> None:
     _say(f"measuring the margin on {len(held_back)} other pictures")
     found = differences(files, ranges, held_back)
     _check_count(len(found), options.held_back or options.folder)
-    ranges = with_margin(ranges, found)
+    ranges = with_margins(ranges, found)
     try:
         Path(options.output).write_text(ranges.to_json(), encoding="utf-8")
     except OSError as error:
@@ -261,12 +293,18 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def describe(ranges: Ranges) -> str:
-    """The margin and its evidence, in one line."""
-    seen = ranges.evidence
+    """The margins and their evidence, a line each."""
+    lines = ["decoded in full: " + _described(ranges.full), "JPEG decoded at reduced size: "]
+    if ranges.reduced is not None:
+        return "\n".join(lines) + _described(ranges.reduced)
+    return "\n".join(lines) + f"no margin, for want of {LEAST_PICTURES} such pictures; all are scored exactly"
+
+
+def _described(seen: Margin) -> str:
     return (
-        f"margin {ranges.margin:g} logits: over {seen.pictures:,} held-back pictures ({seen.near:,} with scores of "
-        f"0.02 to 0.98) quick and exact logits differ by {seen.median:g} in the median, {seen.p99:g} at 99 %, "
-        f"{seen.p99_9:g} at 99.9 %, {seen.worst:g} at worst"
+        f"margin {seen.logits:g} logits; over {seen.pictures:,} held-back pictures ({seen.near:,} with scores of 0.02 to "
+        f"0.98) quick and exact logits differ by {seen.median:g} in the median, {seen.p99:g} at 99 %, {seen.p99_9:g} at "
+        f"99.9 %, {seen.worst:g} at worst, and by {seen.reach:g} across a threshold of 0.02 to 0.98"
     )
 
 
@@ -286,7 +324,7 @@ def _pictures(paths: Sequence[str]) -> list[Pixels]:
     found: list[Pixels] = []
     for path in paths:
         try:
-            found.append(np.asarray(quick_round_trip(read_bytes(path))))
+            found.append(np.asarray(quick_round_trip(read_bytes(path))[0]))
         except InputError as error:
             _say(f"{path} is left out: {error}")
     return found

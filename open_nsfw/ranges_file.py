@@ -8,30 +8,45 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from open_nsfw.errors import ModelError
+from open_nsfw.escalation import Margins
 from open_nsfw.model_files import ModelFiles, packaged_file
 
 FILE_NAME = "quantization.json"
 FORMAT = 1
+# The scores between which the margin holds, and the same as a logit; decisions fall there. Farther out logits differ by
+# more, for pictures that no usual threshold is near to.
+NEAR_SCORE = 0.02
+NEAR = math.log((1 - NEAR_SCORE) / NEAR_SCORE)
+# Of a margin over the worst seen. New kinds of pictures twice went beyond what 440 and 836 others had shown at worst, by
+# 1.3 and 1.4 times in an earlier state of the ranges.
+HEADROOM = 1.25
 REMEDY = "make ranges for this model: open-nsfw quantize-ranges FOLDER --output FILE"
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Differences between quick and exact logits, over pictures that the ranges were not made from."""
+class Margin:
+    """How near to a threshold a quick logit asks for the exact score, and the evidence: differences between quick and
+    exact logits, over pictures that the ranges were not made from."""
 
+    logits: float
+    """The margin, for thresholds of 0.02 to 0.98."""
     pictures: int
     median: float
     p99: float
     p99_9: float
     worst: float
-    worst_picture: str = ""
-    near: int = 0
+    worst_picture: str
+    near: int
     """Pictures among them whose exact score lies between 0.02 and 0.98, where decisions fall."""
+    reach: float
+    """The farthest, in logits, that a quick score was from a threshold of 0.02 to 0.98 that the exact score is on the
+    other side of: with any smaller margin a picture among these could have been decided wrongly."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +67,19 @@ class Ranges:
     """`ModelFiles.digest` of the model."""
     converter: int
     """The converter's version, whose names for tensors these are."""
-    margin: float
-    """Logits: a picture whose quick logit is this near to a threshold's is scored again."""
-    evidence: Evidence
+    full: Margin
+    """For pictures that were decoded in full."""
+    reduced: Margin | None
+    """For JPEG decoded at reduced size; None where too few were there to measure it on: all are scored exactly then."""
     tensors: dict[str, TensorRange] = field(repr=False, default_factory=dict)
     factors: dict[str, tuple[float, ...]] = field(repr=False, default_factory=dict)
     """What each channel of a tensor, and of all that are tied to it by sums, is multiplied with before rounding."""
+
+    def margins_for(self, thresholds: Sequence[float]) -> Margins:
+        """The margins for these thresholds (scores 0..1): larger ones, from the worst differences of all, as soon as one
+        lies where the usual margins were not measured."""
+        usual = all(NEAR_SCORE <= threshold <= 1 - NEAR_SCORE for threshold in thresholds)
+        return Margins(*(_logits(margin, usual) for margin in (self.full, self.reduced)))
 
     def to_json(self) -> str:
         """The file's text: one line a tensor."""
@@ -65,8 +87,8 @@ class Ranges:
             "format": FORMAT,
             "model": self.model,
             "converter": self.converter,
-            "margin": self.margin,
-            "evidence": asdict(self.evidence),
+            "full": asdict(self.full),
+            "reduced": None if self.reduced is None else asdict(self.reduced),
         }
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
         for name, table in (
@@ -76,6 +98,12 @@ class Ranges:
             rows = [f"  {json.dumps(each)}: {_compact(value)}" for each, value in table.items()]
             lines.append(f" {json.dumps(name)}: {{\n" + ",\n".join(rows) + "\n }")
         return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _logits(margin: Margin | None, usual: bool) -> float:
+    if margin is None:
+        return math.inf
+    return margin.logits if usual else max(margin.logits, margin.worst * HEADROOM)
 
 
 def _compact(value: Any) -> str:
@@ -116,11 +144,19 @@ def _parse(content: Any) -> Ranges:
         for name, each in content["tensors"].items()
     }
     factors = {name: tuple(map(float, each)) for name, each in content["factors"].items()}
-    margin = float(content["margin"])
+    full, reduced = (None if content[name] is None else _margin(content[name]) for name in ("full", "reduced"))
+    if full is None:
+        raise ValueError("no margin")
     bounds = [bound for each in tensors.values() for bound in (each.low, each.high)]
-    if not all(map(math.isfinite, [margin, *bounds])) or margin < 0:
-        raise ValueError("a margin or range is not a number")
+    if not all(map(math.isfinite, bounds)):
+        raise ValueError("a range is not a number")
     if any(factor <= 0 or not math.isfinite(factor) for each in factors.values() for factor in each):
         raise ValueError("a factor is not a number above 0")
-    evidence = Evidence(**content["evidence"])
-    return Ranges(content["model"], int(content["converter"]), margin, evidence, tensors, factors)
+    return Ranges(content["model"], int(content["converter"]), full, reduced, tensors, factors)
+
+
+def _margin(content: Any) -> Margin:
+    margin = Margin(**content)
+    if not all(math.isfinite(each) and each >= 0 for each in (margin.logits, margin.worst)):
+        raise ValueError("a margin is not a number")
+    return margin

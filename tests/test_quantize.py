@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ import pytest
 from open_nsfw import quick_engine, ranges, ranges_file
 from open_nsfw.classifier import Classifier
 from open_nsfw.engines import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
-from open_nsfw.errors import ModelError
+from open_nsfw.errors import ModelError, UsageError
+from open_nsfw.escalation import THRESHOLDS, Margins, escalates
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.preprocess import crop, resized_pixels, to_blob
-from open_nsfw.quantize import FloatGraph, quantize, quantize_weights, scale_and_zero
-from open_nsfw.quick import THRESHOLDS, escalates
+from open_nsfw.quantize import FloatGraph, quantize, scale_and_zero
 from open_nsfw.quick_engine import FastClassifier, Int8Engine, float_model, has_vnni, logits, quantized_model
-from open_nsfw.ranges_file import Evidence, Ranges, TensorRange, read_ranges
+from open_nsfw.ranges_file import Margin, Ranges, TensorRange, read_ranges
+from open_nsfw.rounding import rounded_each, weight_scales
 from tests.helpers import DATA, MODEL_DEF, NETS, ROOT, WEIGHTS
 
 PACKAGED = ROOT / "nsfw_model" / "quantization.json"
@@ -61,11 +62,11 @@ def test_logits_are_near_over_the_whole_range(exact: OnnxRuntimeEngine, int8: In
     difference = np.abs(logits(int8.forward(blob)) - logits(exact.forward(blob)))
     assert difference.max() < 0.45
     assert np.median(difference) < 0.15
-    assert difference.max() < int8.margin
+    assert difference.max() < int8.ranges.full.logits
 
 
 def test_batches_and_single_inputs_agree(int8: Int8Engine) -> None:
-    """Up to float32 rounding in the parts that stay float32."""
+    """Up to float32 rounding behind the last convolution."""
     blob = blobs()[:3]
     one_by_one = np.concatenate([int8.forward(each[np.newaxis]) for each in blob])
     assert np.abs(int8.forward(blob) - one_by_one).max() < 1e-3
@@ -73,8 +74,7 @@ def test_batches_and_single_inputs_agree(int8: Int8Engine) -> None:
 
 
 def test_onnxruntime_computes_in_integers(files: ModelFiles, tmp_path: Path) -> None:
-    """Every convolution behind the first block and every later sum is fused to an integer kernel; the
-    first block's are not."""
+    """Every convolution and every sum is fused to an integer kernel."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -83,7 +83,7 @@ def test_onnxruntime_computes_in_integers(files: ModelFiles, tmp_path: Path) -> 
     data = model.read_bytes() if isinstance(model, Path) else model
     onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     kinds = Counter(node.op_type for node in onnx.load(str(tmp_path / "optimized.onnx")).graph.node)
-    assert (kinds["QLinearConv"], kinds["QLinearAdd"], kinds["Conv"]) == (48, 15, 5)
+    assert (kinds["QLinearConv"], kinds["QLinearAdd"], kinds["Conv"]) == (53, 16, 0)
 
 
 def test_what_is_fast_on_which_processor(tmp_path: Path) -> None:
@@ -101,7 +101,9 @@ def test_what_is_fast_on_which_processor(tmp_path: Path) -> None:
 
 def test_weights_and_scales_by_hand() -> None:
     """Literal values: a channel's largest weight is 127 steps, a zero channel gives no division by zero."""
-    rounded, scales = quantize_weights(np.array([[1.27, -0.635, 0.004], [0, 0, 0]], np.float32))
+    weights = np.array([[1.27, -0.635, 0.004], [0, 0, 0]], np.float32)
+    scales = weight_scales(weights)
+    rounded = rounded_each(weights, scales)
     assert rounded.tolist() == [[127, -64, 0], [0, 0, 0]] or rounded.tolist() == [[127, -63, 0], [0, 0, 0]]
     assert scales[0] == pytest.approx(0.01)
     assert scale_and_zero(0, 255) == (np.float32(1), 0)
@@ -114,7 +116,7 @@ def test_balancing_changes_no_result(files: ModelFiles, exact: OnnxRuntimeEngine
     """Factors come out again: the balanced float32 network computes the same."""
     graph = FloatGraph(float_model(files))
     groups = graph.groups()
-    assert len(groups) == 34  # 4 stages, and two inside each of 15 blocks
+    assert len(groups) == 37  # the stem, 4 stages, and two inside each of 16 blocks
     random = np.random.default_rng(1)
     factors = {
         group.name: tuple(random.uniform(0.2, 5, len(graph.values[group.producers[0].input[1]]))) for group in groups
@@ -125,11 +127,14 @@ def test_balancing_changes_no_result(files: ModelFiles, exact: OnnxRuntimeEngine
     assert np.abs(session.run(None, {"data": blob})[0] - exact.forward(blob)).max() < 1e-5
 
 
+MARGIN = Margin(1.0, 1, 0.1, 0.2, 0.3, 0.4, "worst.jpg", 1, 0.3)
+
+
 def make_ranges(model: bytes, digest: str = "") -> Ranges:
     """Ranges of any float32 model, measured on noise."""
     graph = FloatGraph(model)
     if not graph.points:  # a net without convolutions stays as it is
-        return Ranges(digest, CONVERTER_VERSION, 1.0, Evidence(1, 0, 0, 0, 0), {}, {})
+        return Ranges(digest, CONVERTER_VERSION, MARGIN, None, {}, {})
     session = quick_engine.int8_session(graph.with_outputs(graph.points), 1)
     shape = session.get_inputs()[0].shape[1:]
     blob = np.random.default_rng(0).normal(0, 1, (8, *shape)).astype(np.float32)
@@ -137,7 +142,7 @@ def make_ranges(model: bytes, digest: str = "") -> Ranges:
     for name, values in zip(graph.points, session.run(None, {graph.input: blob})):
         mean = values.mean(axis=(0, *range(2, values.ndim)))
         tensors[name] = TensorRange(float(values.min()), float(values.max()), tuple(map(float, mean)))
-    return Ranges(digest, CONVERTER_VERSION, 1.0, Evidence(1, 0, 0, 0, 0), tensors, {})
+    return Ranges(digest, CONVERTER_VERSION, MARGIN, None, tensors, {})
 
 
 @pytest.mark.parametrize("prototxt", sorted(NETS.glob("*.prototxt")), ids=lambda path: path.stem)
@@ -164,7 +169,7 @@ def test_ranges_that_do_not_fit(files: ModelFiles) -> None:
     with pytest.raises(ModelError, match=f'^the ranges have no tensor "{name}"; make ranges for this model: '):
         quantize(model, replace(known, tensors=tensors))
     short = {**known.tensors, name: replace(known.tensors[name], mean=(0.0,))}
-    with pytest.raises(ModelError, match=f'^the ranges have 1 values for the tensor "{name}" of 128 channels; '):
+    with pytest.raises(ModelError, match=f'^the ranges have 1 values for the tensor "{name}" of 3 channels; '):
         quantize(model, replace(known, tensors=short))
     group = next(iter(known.factors))
     with pytest.raises(ModelError, match=f'^the ranges have 2 values for the tensor "{group}" of '):
@@ -206,9 +211,11 @@ def test_the_packaged_ranges(files: ModelFiles) -> None:
     assert content == PACKAGED.read_bytes()
     assert len(content) < 200_000
     assert known.model == files.digest
-    evidence = known.evidence
-    assert evidence.pictures >= 400 and evidence.near >= 200
-    assert 0 < evidence.median < evidence.p99 < evidence.p99_9 <= evidence.worst < known.margin < 1.5
+    assert known.reduced is not None
+    for margin, largest in ((known.full, 1.5), (known.reduced, 2.5)):
+        assert margin.pictures >= 400 and margin.near >= 200
+        assert 0 < margin.median < margin.p99 < margin.p99_9 <= margin.worst
+        assert margin.reach < margin.logits < largest
     assert set(known.tensors) == set(FloatGraph(float_model(files)).points)
 
 
@@ -231,8 +238,9 @@ def _changed(**changes: Any) -> str:
         ("[]", "not a ranges file (list indices must be integers or slices, not str)"),
         ("{}", "not a ranges file (no 'format')"),
         (_changed(format=2), "not a ranges file (format 2; this release reads 1)"),
-        (_changed(margin=-1), "not a ranges file (a margin or range is not a number)"),
-        (_changed(margin=float("nan")), "not a ranges file (a margin or range is not a number)"),
+        (_changed(full={**asdict(MARGIN), "logits": -1}), "not a ranges file (a margin is not a number)"),
+        (_changed(reduced={**asdict(MARGIN), "worst": float("nan")}), "not a ranges file (a margin is not a number)"),
+        (_changed(full=None), "not a ranges file (no margin)"),
         (_changed(factors={"x": [0]}), "not a ranges file (a factor is not a number above 0)"),
     ],
 )
@@ -265,7 +273,48 @@ def test_missing_ranges_and_another_models(files: ModelFiles, tmp_path: Path) ->
     )
 
 
+def test_margins_hold_where_they_were_measured(files: ModelFiles) -> None:
+    """A threshold beyond 0.02 or 0.98 gets the worst difference of all pictures, with the same headroom."""
+    known = make_ranges(float_model(files))
+    assert known.margins_for((0.02, 0.98)) == Margins(1.0, float("inf"))
+    far = replace(known, full=replace(MARGIN, worst=2.0), reduced=replace(MARGIN, logits=3.0))
+    assert far.margins_for((0.5,)) == Margins(1.0, 3.0)
+    assert far.margins_for((0.01, 0.5)) == Margins(2.5, 3.0)
+    assert far.margins_for((0.981,)) == Margins(2.5, 3.0)
+
+
 # ---------------------------------------------------------------------------------------------------- quantize-ranges
+
+
+@pytest.mark.parametrize(
+    ("exact", "quick", "reach"),
+    [
+        (-1.0, -1.5, 0.5),  # any threshold between them
+        (-9.95, -13.2, 0.0),  # far below every threshold of 0.02 to 0.98
+        (-3.0, -6.0, 3.0),
+        (-5.0, -3.0, ranges_file.NEAR - 3.0),  # the lowest threshold is nearer to the quick score than the exact one is
+        (5.0, -5.0, ranges_file.NEAR + 5.0),
+        (4.5, 9.0, 0.0),
+    ],
+)
+def test_what_can_be_decided_wrongly(exact: float, quick: float, reach: float) -> None:
+    """By hand."""
+    assert ranges.Difference("", exact, quick, False).reach == pytest.approx(reach)
+
+
+def test_margins_by_kind(files: ModelFiles) -> None:
+    """JPEG decoded at reduced size have a margin of their own; too few of them give none, too few others an error."""
+    known = make_ranges(float_model(files))
+    full = [ranges.Difference(f"{index}.jpg", 0.0, index / 100, False) for index in range(20)]
+    reduced = [ranges.Difference(f"{index}.jpg", 0.0, -index / 10, True) for index in range(20)]
+    both = ranges.with_margins(known, full + reduced)
+    assert both.reduced is not None
+    assert (both.full.reach, both.full.logits, both.full.worst_picture) == (0.19, 0.24, "19.jpg")
+    assert (both.reduced.reach, both.reduced.logits, both.reduced.pictures) == (1.9, 2.38, 20)
+    assert ranges.with_margins(known, full + reduced[:19]).reduced is None
+    with pytest.raises(UsageError) as error:
+        ranges.with_margins(known, full[:19] + reduced)
+    assert str(error.value) == ("19 pictures to measure the margin on that are not large JPEG; at least 20 are needed")
 
 
 def test_ranges_of_a_folder(files: ModelFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -279,10 +328,14 @@ def test_ranges_of_a_folder(files: ModelFiles, tmp_path: Path, capsys: pytest.Ca
     out, err = capsys.readouterr()
     known, _ = read_ranges(files, output)
     assert out == ranges.describe(known) + "\n"
-    assert out.startswith(f"margin {known.margin:g} logits: over 21 held-back pictures (")
+    assert out.startswith(f"decoded in full: margin {known.full.logits:g} logits; over 21 held-back pictures (")
+    assert out.splitlines()[1] == (
+        "JPEG decoded at reduced size: no margin, for want of 20 such pictures; all are scored exactly"
+    )
     assert f"{folder / 'broken.jpg'} is left out: a damaged JPEG file" in err
-    assert known.evidence.worst < known.margin < 1.2
-    assert Int8Engine(files, 1, output).margin == known.margin
+    assert known.full.reach < known.full.logits < 1.2
+    assert known.reduced is None
+    assert Int8Engine(files, 1, output).ranges == known
 
 
 @pytest.mark.parametrize(
@@ -309,13 +362,14 @@ def test_ranges_that_cannot_be_measured(
 
 def test_decisions_are_the_exact_ones(exact: OnnxRuntimeEngine, int8: Int8Engine) -> None:
     """Scored twice exactly where the quick score is near a threshold; then, and on every side, the exact answer."""
-    fast = FastClassifier(Classifier(int8), Classifier(exact), int8.margin)
+    margins = int8.ranges.margins_for(THRESHOLDS)
+    fast = FastClassifier(Classifier(int8), Classifier(exact), margins)
     twice = 0
     for path in PUSHED:
         data = path.read_bytes()
-        reference, quick_score = fast.exact.score(data), fast.quick_score(data)
+        reference, (quick_score, reduced) = fast.exact.score(data), fast.quick_score(data)
         score, is_exact = fast.score(data)
-        assert is_exact == escalates(quick_score, THRESHOLDS, int8.margin)
+        assert is_exact == escalates(quick_score, THRESHOLDS, margins.of(reduced))
         assert score == (reference if is_exact else quick_score)
         assert [score >= threshold for threshold in THRESHOLDS] == [reference >= each for each in THRESHOLDS]
         twice += is_exact

@@ -1,0 +1,70 @@
+"""Which quick scores must be scored again: those whose logit comes near a threshold's.
+
+Standard library only: the command's process decides with it, and loads neither Pillow nor NumPy for that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from open_nsfw.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+THRESHOLDS = (0.2, 0.8)  # the bands that the network's authors suggest
+# Scores nearer than this to 0 or 1 are 0 or 1 in float32, which logits must not make infinite.
+SMALLEST_SCORE = 2.0**-25
+
+
+@dataclass(frozen=True)
+class Margins:
+    """How near to a threshold's logit a quick logit may come before the picture is scored exactly, in logits."""
+
+    full: float = 0.0
+    """For pictures that were decoded in full."""
+    reduced: float = 0.0
+    """For those decoded at reduced size, whose quick scores are farther off."""
+
+    def of(self, reduced: bool) -> float:
+        """The one for a picture."""
+        return self.reduced if reduced else self.full
+
+
+def logit(score: float) -> float:
+    """log(score / (1 - score)) of a score 0..1, within -17.4 to 17.4; NaN for NaN."""
+    bounded = min(max(score, SMALLEST_SCORE), 1 - SMALLEST_SCORE)
+    return math.log(bounded / (1 - bounded)) if score == score else math.nan
+
+
+def escalates(quick_score: float, thresholds: Sequence[float] = THRESHOLDS, margin: float = 0.0) -> bool:
+    """Whether a picture with this quick score must be scored exactly: its logit lies within `margin` of a threshold's
+    logit, the border included, or there is no quick score (NaN)."""
+    value = logit(quick_score)
+    return not all(abs(value - logit(threshold)) > margin for threshold in thresholds) or value != value
+
+
+def escalating(
+    quick_scores: Iterable[float], thresholds: Sequence[float] = THRESHOLDS, margin: float = 0.0
+) -> NDArray[np.bool_]:
+    """`escalates` for many scores: bool (N,)."""
+    import numpy as np
+
+    return np.fromiter((escalates(float(score), thresholds, margin) for score in quick_scores), dtype=np.bool_)
+
+
+def parse_thresholds(text: str) -> tuple[float, ...]:
+    """Thresholds as `--thresholds` takes them: scores from 0 to 1, comma-separated. Raises UsageError."""
+    try:
+        values = tuple(sorted(float(each) for each in text.split(",")))
+    except ValueError:
+        values = ()
+    if not values or not all(0 <= value <= 1 for value in values):
+        raise UsageError(f'--thresholds "{text}": scores from 0 to 1 are needed, separated by commas')
+    return values
