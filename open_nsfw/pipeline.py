@@ -171,7 +171,7 @@ class Pipeline:
                 if message.pop("kind") == "file":
                     basis = replace(basis, **message)
                 else:
-                    rows.append(self._row(basis, message, payload))
+                    rows.append(self._row(basis, message, payload, self._options.quick))
             if any(row.exact is None for row in rows):
                 rows = self._exact_rows(worker, item, rows)
         except InputError as error:
@@ -187,13 +187,13 @@ class Pipeline:
     def _messages(self, worker: DecodeWorker, item: Item, quick: bool) -> Iterator[tuple[dict[str, Any], bytes]]:
         return worker.messages(item.path if item.data is None else None, item.data, quick)
 
-    def _row(self, basis: Row, message: dict[str, Any], payload: bytes) -> Row:
+    def _row(self, basis: Row, message: dict[str, Any], payload: bytes, quick: bool) -> Row:
         """A picture's row; `exact` is None where its pixels do not suffice for the score that it needs."""
         import numpy as np
 
         reduced = message.pop("reduced")
         pixels = np.frombuffer(payload, dtype=np.uint8).reshape(SIDE, SIDE, 3)
-        score, exact = self._scorer.result().score(pixels, reduced)
+        score, exact = self._scorer.result().score(pixels, reduced, quick)
         if score.error is not None:
             raise score.error
         return replace(
@@ -203,7 +203,7 @@ class Pipeline:
     def _exact_rows(self, worker: DecodeWorker, item: Item, rows: list[Row]) -> list[Row]:
         """The rows again, of pixels decoded in full."""
         messages = [each for each in self._messages(worker, item, False) if each[0].pop("kind") == "picture"]
-        return [self._row(replace(row, score=None), *each) for row, each in zip(rows, messages)]
+        return [self._row(replace(row, score=None), *each, quick=False) for row, each in zip(rows, messages)]
 
     def _model(self) -> dict[str, Any]:
         engine = self._scorer.result().classifier.engine
@@ -280,16 +280,16 @@ class _Scorer:
             self._thread = threading.Thread(target=self._serve, name="scorer", daemon=True)
             self._thread.start()
 
-    def score(self, pixels: Pixels, reduced: bool) -> tuple[Score, bool | None]:
-        """The score of uint8 (256, 256, 3) and whether it is exact; None for that where an exact score is needed and
-        `reduced` pixels cannot give it."""
+    def score(self, pixels: Pixels, reduced: bool, quick: bool) -> tuple[Score, bool | None]:
+        """The score of uint8 (256, 256, 3), if `quick` by the quick model where that is enough, and whether it is exact;
+        None for that where an exact score is needed and `reduced` pixels cannot give it."""
         models = self._models
-        if models.quick is not None:
-            (quick,) = models.quick.score_pixels(pixels[None])
-            if not escalates(quick, models.thresholds, models.margins.of(reduced)):
-                return quick, False
+        if quick and models.quick is not None:
+            (score,) = models.quick.score_pixels(pixels[None])
+            if not escalates(score, models.thresholds, models.margins.of(reduced)):
+                return score, False
             if reduced:
-                return quick, None
+                return score, None
         return self._exact_score(pixels), self.classifier.engine.exact
 
     def _exact_score(self, pixels: Pixels) -> Score:
