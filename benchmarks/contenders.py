@@ -44,7 +44,7 @@ class Contender:
 
 def contenders() -> list[Contender]:
     """Everybody who can run here; says on stderr who cannot."""
-    found = [Contender(f"{peer.requirement}, its loop", peer_seconds(peer)) for peer in peers.PEERS]
+    found = [Contender(f"{peer.requirement}, its loop", peer_seconds(peer), 0.25) for peer in peers.PEERS]
     found += [
         Contender("classify_nsfw", ours()),
         Contender("classify_nsfw --fast", ours("--fast")),
@@ -60,7 +60,7 @@ def contenders() -> list[Contender]:
         absent("--engine openvino", "OpenVINO is not installed: pip install 'open-nsfw[openvino]'")
     caffe = caffe_python()
     if caffe is not None:
-        command = Contender("classify_nsfw --engine caffe (real pycaffe)", ours(engine="caffe", python=caffe), 0.05)
+        command = Contender("classify_nsfw --engine caffe (real pycaffe)", ours(engine="caffe", python=caffe), 0.03)
         found.append(command)
     if has_gpu():
         found.append(Contender("classify_nsfw --gpu", ours("--gpu")))
@@ -70,8 +70,8 @@ def contenders() -> list[Contender]:
 
 
 def absent(name: str, reason: str) -> None:
-    """Say who does not run."""
-    print(f"{name}: {reason}", file=sys.stderr)
+    """Say who does not run, among the results."""
+    print(f"{name}: {reason}")
 
 
 def command(listed: Path, *options: str, engine: str = "onnxruntime", python: str = sys.executable) -> list[str]:

@@ -24,26 +24,29 @@ def main() -> None:
     """The command line above."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 100_000])
+    parser.add_argument("--fast", action="store_true", help="in the fast mode, which holds two networks")
     options = parser.parse_args()
     print(machine.describe() + "\n")
     pictures = peers.FOLDER / "pictures"
-    memory_table(corpus.thumbnails(pictures, 200), corpus.photo_pictures(pictures, 8), options.counts)
+    memory_table(
+        corpus.thumbnails(pictures, 200), corpus.photo_pictures(pictures, 8), options.counts, ["--fast"] * options.fast
+    )
 
 
-def memory_table(thumbnails: list[Path], photos: list[Path], counts: list[int]) -> None:
+def memory_table(thumbnails: list[Path], photos: list[Path], counts: list[int], ways: list[str]) -> None:
     """Peak memory by number of pictures."""
     print("| pictures | kind | peak MiB, all processes |\n|---|---|---|")
     for count in counts:
-        print(f"| {count:,} | thumbnails | {peak_memory(thumbnails, count):.0f} |", flush=True)
-    print(f"| 200 | 12 megapixels | {peak_memory(photos, 200):.0f} |")
+        print(f"| {count:,} | thumbnails | {peak_memory(thumbnails, count, ways):.0f} |", flush=True)
+    print(f"| 200 | 12 megapixels | {peak_memory(photos, 200, ways):.0f} |")
 
 
-def peak_memory(paths: list[Path], count: int) -> float:
+def peak_memory(paths: list[Path], count: int, ways: list[str]) -> float:
     """MiB, the proportional share of all processes of one run over `count` pictures."""
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder, "list")
         listed.write_text("".join(f"{paths[index % len(paths)]}\n" for index in range(count)))
-        process = subprocess.Popen(contenders.command(listed, "--output", str(Path(folder, "rows"))))
+        process = subprocess.Popen(contenders.command(listed, *ways, "--output", str(Path(folder, "rows"))))
         peak = [0.0]
         watcher = threading.Thread(target=watch, args=(process, peak))
         watcher.start()

@@ -1,7 +1,7 @@
 """Pictures a second: this command in each of its ways and other packages for the same network, on the same files in the
 same run.
 
-    python benchmarks/throughput.py [--rounds 5] [--web 1000] [--photo 120]
+    python benchmarks/throughput.py [--rounds 5] [--web 2000] [--photo 320]
 
 One picture in twenty is near enough to a threshold that the fast mode scores it twice. This command is timed as a whole
 process, its start included; a peer only by its loop, with its model loaded and a first picture scored. Each round runs
@@ -32,8 +32,8 @@ def main() -> None:
     """The command line above."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--web", type=int, default=1000, help="web-sized pictures")
-    parser.add_argument("--photo", type=int, default=120, help="12-megapixel pictures")
+    parser.add_argument("--web", type=int, default=2000, help="web-sized pictures")
+    parser.add_argument("--photo", type=int, default=320, help="12-megapixel pictures")
     options = parser.parse_args()
     print(machine.describe() + f"; load {os.getloadavg()[0]:.1f}\n", flush=True)
     everybody = contenders.contenders()
