@@ -28,8 +28,8 @@ WORKER_MEMORY = {
     "PILLOW_BLOCKS_MAX": "8",
     # glibc hands buffers of over 128 KiB back to the kernel after each picture and has them cleared anew for the next,
     # which took a tenth of the time of a web-sized one. Other C libraries do not read these.
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
 }
 F_SETPIPE_SZ = 1031  # linux/fcntl.h; Python has a name for it from 3.10 on
 PIPE_BYTES = 1 << 20  # how far a worker may run ahead of the scoring: six pictures
