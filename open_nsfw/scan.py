@@ -82,7 +82,8 @@ class Tally:
 class Interruption:
     """SIGINT and SIGTERM as a request to finish what is under way; a second one ends at once.
 
-    Only a process's main thread can listen for signals; in another, they stay whose they were.
+    Only a process's main thread can listen for signals; in another, they stay whose they were. One that the process was
+    started to ignore, as a shell does with Ctrl-C for what it runs in the background, stays ignored.
     """
 
     def __init__(self, stop: Callable[[], None]) -> None:
@@ -90,8 +91,10 @@ class Interruption:
         self._stop = stop
 
     def __enter__(self) -> Interruption:
-        numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-        self._before = {number: signal.signal(number, self._handle) for number in numbers}
+        can_listen = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM) if can_listen else ()
+        heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

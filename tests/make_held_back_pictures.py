@@ -1,7 +1,7 @@
 """Choose a few of the held-back pictures for the tests: tests/data/held_back/.
 
     python benchmarks/harmless_pictures.py FOLDER       # makes them all, in some twenty minutes
-    python tests/make_held_back_pictures.py FOLDER
+    python -m tests.make_held_back_pictures FOLDER
 
 Takes, of what was made from each source picture, the smallest file of each kind: distorted and pushed, decoded in full
 and decoded at reduced size by the fast mode; none of more than 60 kB. The int8 ranges were made from none of these.
@@ -15,13 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from open_nsfw.quick import REDUCED_SIDE
+from tests.helpers import DATA
 
 LARGEST = 60_000  # bytes
-TARGET = ROOT / "tests" / "data" / "held_back"
+TARGET = DATA / "held_back"
 
 
 def main(folder: str) -> None:

@@ -189,6 +189,17 @@ def test_a_signal_ends_the_run_in_order_and_resume_goes_on(
     assert [row["path"] for row in after] == names
 
 
+def test_an_ignored_signal_stays_ignored(many: Path, tmp_path: Path) -> None:
+    """As of `classify_nsfw ... &` in a script, which Ctrl-C is not meant for."""
+    output = tmp_path / "rows.jsonl"
+    line = shlex.join(command("--quiet", "--format", "jsonl", "--output", output, many))
+    process = subprocess.Popen(["sh", "-c", f"trap '' INT; exec {line}"])
+    wait_until(lambda: output.exists() and output.read_text().count("\n") >= 10)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) == 0
+    assert output.read_text().count("\n") == len(list(many.iterdir()))
+
+
 EARLY = (0, 5, 10, 20, 40, 70, 100, 150, 250, 400, 600)  # milliseconds; a run takes 400
 
 
