@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ for _name in ("OPEN_NSFW_MODEL_DIR", "XDG_CACHE_HOME", "PYTHONWARNINGS"):
 
 _CACHE = tempfile.mkdtemp(prefix="open-nsfw-tests-")
 os.environ["OPEN_NSFW_CACHE"] = _CACHE  # inherited by every run of the command: the user's cache is not touched
+
+# A script that runs the tests in the background has Ctrl-C ignored, which every command started here would take over;
+# a handler is not taken over.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, so that no change is held up by what it did not do. `FUZZ=20 pytest` looks for new
 # ones, twenty times as many; `--hypothesis-profile default` for new ones.
