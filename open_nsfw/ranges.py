@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,13 +104,23 @@ def measure(files: ModelFiles, pictures: Sequence[Pixels]) -> Ranges:
 
 def _activations(graph: FloatGraph, pictures: Sequence[Pixels]) -> Iterator[dict[str, Float32]]:
     """The points' values for each picture: name -> float32 (C, ...)."""
-    session = int8_session(graph.with_outputs(graph.points), None)
-    model_input = session.get_inputs()[0]
-    height, width = model_input.shape[2:]
+    session = int8_session(graph.with_outputs(computed_points(graph)), None)
+    height, width = session.get_inputs()[0].shape[2:]
     for pixels in pictures:
-        blob = to_blob(crop(pixels, height, width)[np.newaxis])
-        outputs = session.run(None, {model_input.name: blob})
-        yield {name: output[0] for name, output in zip(graph.points, outputs)}
+        values = point_values(graph, session, to_blob(crop(pixels, height, width)[np.newaxis]))
+        yield {name: value[0] for name, value in values.items()}
+
+
+def computed_points(graph: FloatGraph) -> list[str]:
+    """The points but for the network's input: as an output, too, ONNX Runtime 1.19 gives memory that it has freed."""
+    return [name for name in graph.points if name != graph.input]
+
+
+def point_values(graph: FloatGraph, session: Any, blob: Float32) -> dict[str, Float32]:
+    """All points for float32 (N, C, H, W), on a session that gives `computed_points`."""
+    computed = session.run(None, {graph.input: blob})
+    values = {graph.input: blob, **dict(zip(computed_points(graph), computed))}
+    return {name: values[name] for name in graph.points}
 
 
 def _factors(graph: FloatGraph, pictures: Sequence[Pixels]) -> dict[str, tuple[float, ...]]:

@@ -135,11 +135,11 @@ def make_ranges(model: bytes, digest: str = "") -> Ranges:
     graph = FloatGraph(model)
     if not graph.points:  # a net without convolutions stays as it is
         return Ranges(digest, CONVERTER_VERSION, MARGIN, None, {}, {})
-    session = quick_engine.int8_session(graph.with_outputs(graph.points), 1)
+    session = quick_engine.int8_session(graph.with_outputs(ranges.computed_points(graph)), 1)
     shape = session.get_inputs()[0].shape[1:]
     blob = np.random.default_rng(0).normal(0, 1, (8, *shape)).astype(np.float32)
     tensors = {}
-    for name, values in zip(graph.points, session.run(None, {graph.input: blob})):
+    for name, values in ranges.point_values(graph, session, blob).items():
         mean = values.mean(axis=(0, *range(2, values.ndim)))
         tensors[name] = TensorRange(float(values.min()), float(values.max()), tuple(map(float, mean)))
     return Ranges(digest, CONVERTER_VERSION, MARGIN, None, tensors, {})
