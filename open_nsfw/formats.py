@@ -80,18 +80,25 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
         if os.path.isdir(path):
             raise InputError("is-a-directory", "this is a folder, not a picture")
         with open(path, "rb") as file:
-            return read_stream(file, limits)
+            return read_stream(file, limits, os.fstat(file.fileno()).st_size)
     except FileNotFoundError:
         raise InputError("not-found", "there is no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise InputError("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def read_stream(file: BinaryIO, limits: Limits = Limits()) -> bytes:
+def read_stream(file: BinaryIO, limits: Limits = Limits(), expected: int | None = None) -> bytes:
     """All that is left in a binary file. Raises InputError if it cannot be read, is empty, or more than
-    `limits.max_bytes`; TypeError if it gives text."""
+    `limits.max_bytes`; TypeError if it gives text.
+
+    `expected`: how many bytes that most likely are. To ask for as many as are allowed takes memory for all of them,
+    fresh from the system, page by page: 1.5 ms for a 12-megapixel JPEG.
+    """
+    most = limits.max_bytes + 1
     try:
-        data = file.read(limits.max_bytes + 1)
+        data = file.read(most if expected is None else min(expected + 1, most))
+        if expected is not None and expected < len(data) < most:  # it has grown, or is no file that has a size
+            data += file.read(most - len(data))
     except OSError as error:
         raise InputError("unreadable", f"cannot be read: {error.strerror or error}") from error
     if not isinstance(data, bytes):

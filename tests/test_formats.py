@@ -1,0 +1,52 @@
+"""How a file's bytes are read: all of them, and none beyond the limit."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from open_nsfw.errors import InputError
+from open_nsfw.formats import Limits, read_bytes, read_stream
+
+DATA = bytes(range(256)) * 1000
+LIMITS = Limits(max_bytes=len(DATA))
+
+
+def test_a_file_of_the_largest_size_and_one_above(tmp_path: Path) -> None:
+    """The limit itself is allowed."""
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+    assert read_bytes(path, LIMITS) == DATA
+    path.write_bytes(DATA + b"x")
+    with pytest.raises(InputError) as error:
+        read_bytes(path, LIMITS)
+    assert str(error.value) == "more than the limit of 256,000 bytes (--max-bytes)"
+
+
+@pytest.mark.parametrize("expected", [None, 0, 1, len(DATA) - 1, len(DATA), len(DATA) + 1, 10**12])
+def test_a_file_of_another_size_than_expected(expected: int | None) -> None:
+    """It grew, or shrank, between the look at its size and the reading."""
+    assert read_stream(io.BytesIO(DATA), LIMITS, expected) == DATA
+    with pytest.raises(InputError) as error:
+        read_stream(io.BytesIO(DATA + b"x"), LIMITS, expected)
+    assert error.value.code == "too-many-bytes"
+
+
+def test_a_pipe_has_no_size(tmp_path: Path) -> None:
+    """What comes through a named pipe is read to its end."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(DATA,))
+    writer.start()
+    assert read_bytes(path, LIMITS) == DATA
+    writer.join()
+    writer = threading.Thread(target=path.write_bytes, args=(b"",))
+    writer.start()
+    with pytest.raises(InputError) as error:
+        read_bytes(path, LIMITS)
+    assert error.value.code == "empty"
+    writer.join()
