@@ -15,8 +15,9 @@ from open_nsfw.classifier import Classifier
 from open_nsfw.cores import available_cores
 from open_nsfw.engines import OnnxRuntimeEngine
 from open_nsfw.model_files import find_model_files
-from open_nsfw.pipeline import Models, Pipeline, PipelineOptions
+from open_nsfw.pipeline import Pipeline, PipelineOptions
 from open_nsfw.quick_engine import Int8Engine
+from open_nsfw.scorer import Models
 from open_nsfw.sources import Item
 
 

@@ -68,8 +68,9 @@ class Classifier:
             except InputError as error:
                 yield Score(float("nan"), error)
 
-    def score_pixels(self, pixels: Pixels) -> list[Score]:
-        """Scores of uint8 (N, 256, 256, 3): pictures after the resize and JPEG round trip, not yet cropped.
+    def score_pixels(self, pixels: Iterable[Pixels]) -> list[Score]:
+        """Scores of pictures after the resize and JPEG round trip, not yet cropped: uint8 (256, 256, 3) each, or so much
+        of their middle that the network finds its input in it.
 
         One that is no number, from weights that hold such, has the error `not-finite`.
         """

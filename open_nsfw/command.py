@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from open_nsfw.actions import Sorter, Sorting
     from open_nsfw.model_files import ModelFiles
     from open_nsfw.outputs import OutputOptions, Row, Writer
-    from open_nsfw.pipeline import Models, PipelineOptions
+    from open_nsfw.pipeline import PipelineOptions
     from open_nsfw.policy import Policy
     from open_nsfw.resume import Finished
     from open_nsfw.scan import Reporter
+    from open_nsfw.scorer import Models
     from open_nsfw.sources import SourceOptions
 
 FAILED_INPUT, BAD_USAGE, ABOVE, INTERRUPTED = 1, 2, 3, 130  # exit statuses
@@ -137,12 +138,15 @@ def _policy(options: argparse.Namespace) -> Policy | None:
 
 
 def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy | None) -> PipelineOptions:
+    from open_nsfw.model_files import known_side
     from open_nsfw.pipeline import PipelineOptions
 
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
     extraction = Extraction(_limits(options), choice, options.hash, options.max_memory)
     jobs = 1 if single else options.jobs or available_cores()
-    common = PipelineOptions(jobs, extraction, options.max_seconds, options.fast)
+    common = PipelineOptions(
+        jobs, extraction, options.max_seconds, options.fast, quick_side=known_side(options.model_def)
+    )
     if policy is None:
         return common
     return replace(common, above=policy.thresholds[-1], verdict=policy.verdict)
@@ -214,7 +218,7 @@ def _sorter(sorting: Sorting | None, reporter: Reporter) -> Sorter | None:
 def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find: Callable[[], ModelFiles]) -> Models:
     from open_nsfw.classifier import Classifier
     from open_nsfw.engines import make_engine
-    from open_nsfw.pipeline import Models
+    from open_nsfw.scorer import Models
 
     files = find()
     threads = None if single else 1  # many pictures: one a core, side by side; one picture: all cores on it

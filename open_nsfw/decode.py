@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from open_nsfw.errors import InputError
 from open_nsfw.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff, too_many_bytes
 
+JPEG_CHUNK = 1 << 24  # bytes that the decoder gets at once; it is slower where one chunk ends and the next begins
 OUT_OF_MEMORY = "decoding takes more memory than it may (--max-memory)"
 
 
@@ -54,9 +55,12 @@ def _opened(data: bytes, kind: str) -> Image.Image:
     if accept is not None and accept(data[:16]) is not True:
         raise UnidentifiedImageError
     try:
-        return factory(file, "")
+        image = factory(file, "")
     except (SyntaxError, IndexError, TypeError, struct.error) as error:  # how plug-ins say that it is not theirs
         raise UnidentifiedImageError from error
+    if kind == "JPEG":
+        image.decodermaxblock = JPEG_CHUNK
+    return image
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:
@@ -92,16 +96,25 @@ def resize_to_jpeg(image: Image.Image) -> bytes:
     # first. Those that Yahoo's recipe ran on went across first; for tall pictures the order moves scores by up to
     # 0.001.
     across = image.resize((SIDE, image.height), resample=Image.Resampling.BILINEAR)
-    resized = across.resize((SIDE, SIDE), resample=Image.Resampling.BILINEAR)
+    return small_jpeg(across.resize((SIDE, SIDE), resample=Image.Resampling.BILINEAR))
+
+
+def small_jpeg(resized: Image.Image) -> bytes:
+    """A picture that was resized, as a JPEG file at Pillow's default quality, without its metadata."""
     resized.info.clear()
     buffer = io.BytesIO()
     resized.save(buffer, format="JPEG")
     return buffer.getvalue()
 
 
+def decoded_jpeg(data: bytes) -> Image.Image:
+    """The picture in a JPEG file that `small_jpeg` made."""
+    return Image.open(io.BytesIO(data), formats=["JPEG"])
+
+
 def round_trip(image: Image.Image) -> Image.Image:
     """An RGB picture after the resize and the JPEG round trip: RGB, 256 x 256."""
-    return Image.open(io.BytesIO(resize_to_jpeg(image)), formats=["JPEG"])
+    return decoded_jpeg(resize_to_jpeg(image))
 
 
 def _load_plugin(kind: str) -> None:

@@ -23,9 +23,11 @@ from open_nsfw.extraction import Extraction, receive, send
 from open_nsfw.formats import is_video, read_bytes, read_head
 from open_nsfw.frames import pictures
 
+_FIELDS = ("width", "height", "format", "frame", "seconds", "exact", "reduced")  # of Picture
+
 
 def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream: BinaryIO) -> None:
-    """Decode one file, the payload or the one at the request's `path`; by the quick decode if it says `quick`.
+    """Decode one file, the payload or the one at the request's `path`; by the quick decode if it has a `quick_side`.
 
     Sends `file` with its size and hash, a `picture` with its pixels for each, and in the end `end` or `error`.
     """
@@ -53,12 +55,11 @@ def _messages(request: dict[str, Any], payload: bytes, options: Extraction) -> I
         digest = _file_sha256(path) if options.hash else None
     else:
         data = payload if path is None else read_bytes(path, options.limits)
-        found, size = pictures(data, options, request["quick"]), len(data)
+        found, size = pictures(data, options, request["quick_side"]), len(data)
         digest = hashlib.sha256(data).hexdigest() if options.hash else None
     yield {"kind": "file", "bytes": size, "sha256": digest}, b""
     for picture in found:
-        fields = {name: getattr(picture, name) for name in ("width", "height", "format", "frame", "seconds", "reduced")}
-        yield {"kind": "picture", **fields}, picture.pixels
+        yield {"kind": "picture", **{name: getattr(picture, name) for name in _FIELDS}}, picture.pixels
 
 
 def _file_sha256(path: str) -> str:

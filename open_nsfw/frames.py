@@ -22,7 +22,7 @@ class Picture:
     """One picture of a file, ready for the network."""
 
     pixels: bytes
-    """uint8, 256 x 256 x RGB, row by row: what the recipe crops."""
+    """uint8, RGB, row by row, square: the recipe's 256 x 256, or as much of their middle as a quick score needs."""
     width: int
     """Of the picture as it was encoded, in pixels, like `height`."""
     height: int
@@ -31,12 +31,15 @@ class Picture:
     """Index in the file, from 0; None for a file with a single picture, or of which only the first is scored."""
     seconds: float | None = None
     """When the frame is shown, for videos and animations that say so."""
+    exact: bool = True
+    """Whether the pixels are the recipe's, rather than the quick decode's."""
     reduced: bool = False
-    """Decoded at reduced size, for a quick score."""
+    """Decoded at reduced size."""
 
 
-def pictures(data: bytes, options: Extraction, quick: bool = False) -> Iterator[Picture]:
-    """The pictures in an encoded file, in order, made ready one at a time; a single JPEG at reduced size if `quick`.
+def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Picture]:
+    """The pictures in an encoded file, in order, made ready one at a time. A single JPEG is decoded quickly, for a net of
+    `quick_side` x `quick_side` pixels, if that is given.
 
     Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
     """
@@ -48,7 +51,7 @@ def pictures(data: bytes, options: Extraction, quick: bool = False) -> Iterator[
     image = open_image(data, options.limits)
     total = getattr(image, "n_frames", 1) if options.frames.mode != "first" else 1
     if total == 1:
-        yield quick_picture(image) if quick else picture(image)
+        yield picture(image) if quick_side is None else quick_picture(image, quick_side)
         return
     yield from _animation(image, options, total)
 
@@ -59,13 +62,13 @@ def picture(image: Image.Image, frame: int | None = None, seconds: float | None 
     return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds)
 
 
-def quick_picture(image: Image.Image) -> Picture:
-    """The same by the quick decode."""
+def quick_picture(image: Image.Image, side: int) -> Picture:
+    """The same by the quick decode, for a net of `side` x `side` pixels."""
     from open_nsfw.quick import quick_picture as decode_quickly
 
     width, height, name = image.width, image.height, image.format or "unknown"
-    pixels = decode_quickly(image).tobytes()
-    return Picture(pixels, width, height, name, reduced=image.size != (width, height))
+    decoded = decode_quickly(image, side)
+    return Picture(decoded.image.tobytes(), width, height, name, exact=decoded.exact, reduced=decoded.reduced)
 
 
 def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Picture]:

@@ -95,7 +95,8 @@ def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes
     from open_nsfw import scan
     from open_nsfw.cores import available_cores
     from open_nsfw.extraction import Extraction
-    from open_nsfw.pipeline import Models, PipelineOptions
+    from open_nsfw.pipeline import PipelineOptions
+    from open_nsfw.scorer import Models
 
     def load() -> Models:
         from open_nsfw.classifier import Classifier

@@ -23,6 +23,7 @@ logger = logging.getLogger("open_nsfw")
 
 PROTOTXT = "deploy.prototxt"
 WEIGHTS = "resnet_50_1by2_nsfw.caffemodel"
+PACKAGED_SIDE = 224
 MODEL_DIR_VARIABLE = "OPEN_NSFW_MODEL_DIR"
 CACHE_VARIABLE = "OPEN_NSFW_CACHE"
 HASH_DIGITS = 12  # of the model's hash that rows and policies carry
@@ -61,6 +62,11 @@ def find_model_files(
         weights = packaged
     digest = hashlib.sha256(_sha256(prototxt).digest() + _sha256(weights).digest()).hexdigest()
     return ModelFiles(prototxt, weights, digest)
+
+
+def known_side(model_def: str | os.PathLike[str] | None) -> int | None:
+    """Pixels a side that the net reads, where that is known without reading its prototxt: of the packaged one."""
+    return PACKAGED_SIDE if model_def is None and not os.environ.get(MODEL_DIR_VARIABLE) else None
 
 
 def packaged_file(name: str) -> Path:

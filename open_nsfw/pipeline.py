@@ -2,34 +2,39 @@
 
 Each job is a thread with a decoding process of its own. The thread sends a file over, waits for the pixels, and
 computes the forward pass itself where the engine allows that: with one job a core, every core is either decoding or
-computing, and neither waits for the other. An engine that takes one caller, or batches, gets a thread of its own that
-all jobs feed.
+computing, and neither waits for the other. In the fast mode a job takes a few files in turn, has their quick scores
+computed together, and then goes back to those that must be scored exactly. An engine that takes one caller, or batches,
+gets a thread of its own that all jobs feed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError
-from open_nsfw.escalation import Margins, escalates
 from open_nsfw.extraction import Extraction
-from open_nsfw.formats import SIDE
 from open_nsfw.isolation import DecodeWorker, Watchdog
 from open_nsfw.outputs import Row
+from open_nsfw.scorer import Decoded, Models, Scorer
 from open_nsfw.sources import Item
 
 if TYPE_CHECKING:
-    from open_nsfw.classifier import Classifier, Score
-    from open_nsfw.preprocess import Pixels
+    from open_nsfw.classifier import Score
 
 WINDOW = 256  # files under way, finished ones that wait for a slower one before them included
+# Pictures that the int8 network computes at once: its weights, too large for a core's own cache, are then read once for
+# all. Four take 5 % less time than four times one, eight no less than that. The float32 network gains nothing. Also what a
+# job decodes before there is a model to score with.
+LARGEST_BATCH = 4
 WINDOW_BYTES = 128 * 1024 * 1024  # of archive members and the like that are held in memory at once
 READER_SECONDS = 1  # for the reader of the sources to notice that it is over
 
@@ -45,6 +50,8 @@ class PipelineOptions:
     """For decoding one picture."""
     quick: bool = False
     """Whether the fast mode's models are to be used."""
+    quick_side: int | None = None
+    """Pixels a side that a quick score needs; None: the model says, and decoding waits for it."""
     above: float = 0.8
     """The summary row of a video or animation counts the frames that score at least this."""
     verdict: Callable[[float], str] | None = None
@@ -64,7 +71,9 @@ class Pipeline:
         for worker in self._all_workers:
             self._workers.put(worker)
         self._executor = ThreadPoolExecutor(options.jobs, thread_name_prefix="job")
-        self._scorer: Future[_Scorer] = Future()
+        self._scorer: Future[Scorer] = Future()
+        self._batch = LARGEST_BATCH if options.quick else 1
+        self._waiting: deque[_Underway] = deque()
         self._underway: queue.Queue[_Underway | None] = queue.Queue(WINDOW)
         self._held = _Budget(WINDOW_BYTES)
         self._stopped = threading.Event()
@@ -97,7 +106,7 @@ class Pipeline:
 
     def use(self, models: Models) -> None:
         """Hand over what computes the scores. Files are read and decoded before it is there."""
-        self._scorer.set_result(_Scorer(models))
+        self._scorer.set_result(Scorer(models))
 
     def stop(self) -> None:
         """Take no further item; `rows` gives what is under way and ends. May be called from a signal handler."""
@@ -143,7 +152,10 @@ class Pipeline:
                 self._held.take(size)
                 if self._stopped.is_set():
                     break
-                self._underway.put(_Underway(self._executor.submit(self._rows, item), size))
+                underway = _Underway(item, size)
+                self._waiting.append(underway)
+                self._executor.submit(self._work)
+                self._underway.put(underway)
         except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
             self._reader_error = error
         finally:
@@ -157,53 +169,90 @@ class Pipeline:
                 if self._stopped.is_set():
                     return
 
-    def _rows(self, item: Item) -> list[Row]:
-        """All rows of one item. Raises CancelledError if the run is over before the item's turn."""
-        if self._stopped.is_set():
-            raise CancelledError
-        basis = _basis(item)
-        if item.error is not None:
-            return [replace(basis, **self._model(), error=_error_text(item.error))]
-        rows: list[Row] = []
+    def _work(self) -> None:
+        """A job's turn: give the next items their rows, if earlier turns have not done so already."""
+        taken: list[_Result] = []
+        try:
+            self._finish(taken)
+        except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
+            for each in taken:
+                if not each.underway.rows.done():
+                    each.underway.rows.set_exception(error)
+
+    def _finish(self, taken: list[_Result]) -> None:
+        quick, waiting = self._options.quick, list[_Waiting]()
         worker = self._workers.get()
         try:
-            for message, payload in self._messages(worker, item, self._options.quick):
-                if message.pop("kind") == "file":
-                    basis = replace(basis, **message)
-                else:
-                    rows.append(self._row(basis, message, payload, self._options.quick))
-            if any(row.exact is None for row in rows):
-                rows = self._exact_rows(worker, item, rows)
-        except InputError as error:
-            rows = [row for row in rows if row.exact is not None]
-            rows.append(replace(basis, **_next_frame(rows), error=_error_text(error)))
+            for underway in self._next_items():
+                taken.append(_Result(underway))
+                self._decode(worker, taken[-1], waiting, quick)
+            self._score(waiting, quick)
+            for result in taken:
+                if any(row.exact is None for row in result.rows):
+                    result.rows.clear()
+                    self._decode(worker, result, waiting, quick=False)
+                    self._score(waiting, quick=False)
+                result.underway.rows.set_result(self._rows(result))
         finally:
             self._workers.put(worker)
+
+    def _next_items(self) -> Iterator[_Underway]:
+        """This job's share of what waits, a batch at most; a batch also if there is no model yet to score with."""
+        share = -(-len(self._waiting) // self._options.jobs)
+        for index in range(LARGEST_BATCH):
+            if index >= min(share, self._batch) and self._scorer.done():
+                return
+            try:
+                underway = self._waiting.popleft()
+            except IndexError:
+                return
+            if self._stopped.is_set():
+                underway.rows.cancel()
+            else:
+                yield underway
+
+    def _decode(self, worker: DecodeWorker, result: _Result, waiting: list[_Waiting], quick: bool) -> None:
+        """Let an item's pictures wait, and score all that do whenever they make a batch."""
+        item = result.underway.item
+        if item.error is not None:
+            result.error = item.error
+            return
+        side = self._quick_side() if quick else None
+        try:
+            for message, payload in worker.messages(item.path if item.data is None else None, item.data, side):
+                if message.pop("kind") == "file":
+                    result.basis = replace(result.basis, **message)
+                    continue
+                waiting.append(_waiting(result, message, payload))
+                if len(waiting) >= (self._batch if self._scorer.done() else LARGEST_BATCH):
+                    self._score(waiting, quick)
+                if result.error is not None:
+                    return
+        except InputError as error:
+            self._score(waiting, quick)  # the frames that came before it
+            result.error = result.error or error
+
+    def _quick_side(self) -> int:
+        known = self._options.quick_side
+        return self._scorer.result().quick_side if known is None else known
+
+    def _score(self, waiting: list[_Waiting], quick: bool) -> None:
+        """Score what waits; that of a file whose frame before it had no score is dropped."""
+        if waiting:
+            scores = self._scorer.result().scores([each.picture for each in waiting], quick)
+            for each, (score, exact) in zip(waiting, scores):
+                each.result.add(each.fields, score, exact)
+            waiting.clear()
+
+    def _rows(self, result: _Result) -> list[Row]:
+        """All rows of one item."""
+        rows = result.rows
+        if result.error is not None:
+            rows = [*rows, replace(result.basis, **_next_frame(rows), error=_error_text(result.error))]
         rows = [replace(row, **self._model()) for row in rows]
         rows += self._summary(rows)
         verdict = self._options.verdict
         return rows if verdict is None else [_judged(row, verdict) for row in rows]
-
-    def _messages(self, worker: DecodeWorker, item: Item, quick: bool) -> Iterator[tuple[dict[str, Any], bytes]]:
-        return worker.messages(item.path if item.data is None else None, item.data, quick)
-
-    def _row(self, basis: Row, message: dict[str, Any], payload: bytes, quick: bool) -> Row:
-        """A picture's row; `exact` is None where its pixels do not suffice for the score that it needs."""
-        import numpy as np
-
-        reduced = message.pop("reduced")
-        pixels = np.frombuffer(payload, dtype=np.uint8).reshape(SIDE, SIDE, 3)
-        score, exact = self._scorer.result().score(pixels, reduced, quick)
-        if score.error is not None:
-            raise score.error
-        return replace(
-            basis, **message, kind="picture" if message["frame"] is None else "frame", score=score, exact=exact
-        )
-
-    def _exact_rows(self, worker: DecodeWorker, item: Item, rows: list[Row]) -> list[Row]:
-        """The rows again, of pixels decoded in full."""
-        messages = [each for each in self._messages(worker, item, False) if each[0].pop("kind") == "picture"]
-        return [self._row(replace(row, score=None), *each, quick=False) for row, each in zip(rows, messages)]
 
     def _model(self) -> dict[str, Any]:
         engine = self._scorer.result().classifier.engine
@@ -227,9 +276,48 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class _Underway:
-    rows: Future[list[Row]]
+    item: Item
     size: int
     """Bytes that the item holds in memory."""
+    rows: Future[list[Row]] = field(default_factory=Future)
+
+
+class _Result:
+    """What is known of one item so far."""
+
+    def __init__(self, underway: _Underway) -> None:
+        self.underway = underway
+        self.basis = _basis(underway.item)
+        self.rows: list[Row] = []
+        """Of its pictures; `exact` is None where the pixels did not suffice for the score that is needed."""
+        self.error: InputError | None = None
+        """What ended it."""
+
+    def add(self, fields: dict[str, Any], score: Score, exact: bool | None) -> None:
+        """A picture has its score, unless it is no number, which ends the file."""
+        if self.error is None and score.error is not None:
+            self.error = score.error
+        if self.error is None:
+            kind = "picture" if fields["frame"] is None else "frame"
+            self.rows.append(replace(self.basis, **fields, kind=kind, score=score, exact=exact))
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    result: _Result
+    fields: dict[str, Any]
+    """Of the picture's row."""
+    picture: Decoded
+
+
+def _waiting(result: _Result, message: dict[str, Any], payload: bytes) -> _Waiting:
+    """A worker's message about a picture."""
+    import numpy as np
+
+    exact, reduced = message.pop("exact"), message.pop("reduced")
+    side = math.isqrt(len(payload) // 3)
+    pixels = np.frombuffer(payload, dtype=np.uint8).reshape(side, side, 3)
+    return _Waiting(result, message, Decoded(pixels, exact, reduced))
 
 
 class _Budget:
@@ -254,79 +342,6 @@ class _Budget:
         with self._changed:
             self._is_open = True
             self._changed.notify_all()
-
-
-@dataclass(frozen=True)
-class Models:
-    """What computes the scores of a run."""
-
-    exact: Classifier
-    quick: Classifier | None = None
-    """Of the same model, for the fast mode: scores what is far from any threshold."""
-    thresholds: tuple[float, ...] = ()
-    margins: Margins = Margins()
-    """A picture whose quick score is this near to a threshold is scored exactly."""
-
-
-class _Scorer:
-    """Calls the classifiers from the jobs' threads: directly, or through one thread that collects batches."""
-
-    def __init__(self, models: Models) -> None:
-        self.classifier = models.exact
-        self._models = models
-        self._waiting: queue.Queue[tuple[Pixels, Future[Score]] | None] = queue.Queue()
-        self._thread: threading.Thread | None = None
-        if not self.classifier.engine.concurrent:
-            self._thread = threading.Thread(target=self._serve, name="scorer", daemon=True)
-            self._thread.start()
-
-    def score(self, pixels: Pixels, reduced: bool, quick: bool) -> tuple[Score, bool | None]:
-        """The score of uint8 (256, 256, 3), if `quick` by the quick model where that is enough, and whether it is exact;
-        None for that where an exact score is needed and `reduced` pixels cannot give it."""
-        models = self._models
-        if quick and models.quick is not None:
-            (score,) = models.quick.score_pixels(pixels[None])
-            if not escalates(score, models.thresholds, models.margins.of(reduced)):
-                return score, False
-            if reduced:
-                return score, None
-        return self._exact_score(pixels), self.classifier.engine.exact
-
-    def _exact_score(self, pixels: Pixels) -> Score:
-        if self._thread is None:
-            return self.classifier.score_pixels(pixels[None])[0]
-        future: Future[Score] = Future()
-        self._waiting.put((pixels, future))
-        return future.result()
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._thread is not None:
-            self._waiting.put(None)
-            self._thread.join()
-
-    def _serve(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while len(batch) < self.classifier.engine.batch_size and not self._waiting.empty():
-                following = self._waiting.get()
-                if following is None:
-                    self._waiting.put(None)
-                    break
-                batch.append(following)
-            self._score_batch(batch)
-
-    def _score_batch(self, batch: list[tuple[Pixels, Future[Score]]]) -> None:
-        import numpy as np
-
-        try:
-            scores = self.classifier.score_pixels(np.stack([pixels for pixels, _ in batch]))
-        except Exception as error:  # noqa: BLE001  it comes out where the score is waited for
-            for _, future in batch:
-                future.set_exception(error)
-            return
-        for (_, future), score in zip(batch, scores):
-            future.set_result(score)
 
 
 def _basis(item: Item) -> Row:

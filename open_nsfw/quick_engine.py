@@ -1,4 +1,4 @@
-"""The int8 network in ONNX Runtime, and the classifier that scores quickly first and exactly where it matters."""
+"""The int8 network in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from open_nsfw.classifier import NSFW, Classifier, Score
+from open_nsfw.classifier import NSFW
 from open_nsfw.cores import available_cores
 from open_nsfw.engines import CONVERTER_VERSION, Engine, Float32, converted_model, import_onnxruntime
 from open_nsfw.errors import EngineError, ModelError
-from open_nsfw.escalation import THRESHOLDS, Margins, escalates
-from open_nsfw.formats import Limits
 from open_nsfw.model_files import ModelFiles, cached
-from open_nsfw.quick import quick_round_trip
 from open_nsfw.ranges_file import Ranges, read_ranges
 
 # Part of the key of the cache: raise it whenever quantize.py makes another graph from the same files.
@@ -142,27 +139,3 @@ def logits(output: Float32) -> np.ndarray[Any, np.dtype[np.float64]]:
         np.maximum(probabilities[:, NSFW], SMALLEST_PROBABILITY) / np.maximum(others, SMALLEST_PROBABILITY)
     )
     return ratio
-
-
-class FastClassifier:
-    """Scores encoded pictures quickly, and again exactly where the quick score comes near a threshold."""
-
-    def __init__(
-        self, quick: Classifier, exact: Classifier, margins: Margins, thresholds: Sequence[float] = THRESHOLDS
-    ) -> None:
-        """`quick`: on an `Int8Engine`; `exact`: on any engine of the same model; `margins`: of the ranges file, for
-        these thresholds."""
-        self.quick, self.exact = quick, exact
-        self.margins, self.thresholds = margins, tuple(thresholds)
-
-    def score(self, data: bytes, limits: Limits = Limits()) -> tuple[Score, bool]:
-        """The score of an encoded picture, and whether it is exact. Raises InputError."""
-        score, reduced = self.quick_score(data, limits)
-        if escalates(score, self.thresholds, self.margins.of(reduced)):
-            return self.exact.score(data), True
-        return score, False
-
-    def quick_score(self, data: bytes, limits: Limits = Limits()) -> tuple[Score, bool]:
-        """The quick score alone, and whether the picture was decoded at reduced size."""
-        picture, reduced = quick_round_trip(data, limits)
-        return self.quick.score_pixels(np.asarray(picture)[np.newaxis])[0], reduced

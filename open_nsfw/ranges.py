@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from open_nsfw.classifier import Classifier
 from open_nsfw.engines import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
 from open_nsfw.errors import InputError, ModelError, OpenNsfwError, OutputError, UsageError
-from open_nsfw.formats import read_bytes
+from open_nsfw.formats import SIDE, read_bytes
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.options import OneLineParser
 from open_nsfw.preprocess import Pixels, crop, resized_pixels, to_blob
@@ -203,15 +203,15 @@ def differences(files: ModelFiles, ranges: Ranges, paths: Sequence[str]) -> list
     for path in paths:
         try:
             data = read_bytes(path)
-            picture, reduced = quick_round_trip(data)
-            pixels = [resized_pixels(data), np.asarray(picture)]
+            picture = quick_round_trip(data, max(height, width))
+            pixels = [resized_pixels(data), np.asarray(picture.image)]
         except InputError as error:
             _say(f"{path} is left out: {error}")
             continue
         blobs = [to_blob(crop(each, height, width)[np.newaxis]) for each in pixels]
         reference = logits(exact.forward(blobs[0]))[0]
         output = logits(quick.run(None, {name: blobs[1]})[0])[0]
-        found.append(Difference(path, float(reference), float(output), reduced))
+        found.append(Difference(path, float(reference), float(output), picture.reduced))
     return found
 
 
@@ -335,7 +335,7 @@ def _pictures(paths: Sequence[str]) -> list[Pixels]:
     found: list[Pixels] = []
     for path in paths:
         try:
-            found.append(np.asarray(quick_round_trip(read_bytes(path))[0]))
+            found.append(np.asarray(quick_round_trip(read_bytes(path), SIDE).image))
         except InputError as error:
             _say(f"{path} is left out: {error}")
     return found

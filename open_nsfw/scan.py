@@ -18,7 +18,7 @@ from open_nsfw.pipeline import Pipeline, PipelineOptions
 from open_nsfw.sources import Item, SourceOptions, Sources
 
 if TYPE_CHECKING:
-    from open_nsfw.pipeline import Models
+    from open_nsfw.scorer import Models
 
 SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
 

@@ -33,10 +33,11 @@ from open_nsfw.classifier import Classifier
 from open_nsfw.engines import Engine, OnnxRuntimeEngine, pycaffe_is_there
 from open_nsfw.errors import EngineError, InputError, OpenNsfwError, OutputError, UsageError
 from open_nsfw.escalation import THRESHOLDS, logit, parse_thresholds
+from open_nsfw.fast import FastClassifier
 from open_nsfw.formats import read_bytes
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.options import OneLineParser
-from open_nsfw.quick_engine import FastClassifier, Int8Engine
+from open_nsfw.quick_engine import Int8Engine
 from open_nsfw.sources import Item, Sources
 
 PROGRAM = "open-nsfw verify"

@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from open_nsfw import ranges as quantize_ranges
 from open_nsfw.formats import SIDE
-from tests.helpers import DATA, PICTURE, ROOT, small_net, write_model
+from tests.helpers import DATA, PICTURE, ROOT, caffemodel, small_net, write_model
 
-PUSHED = DATA / "pushed"
+PUSHED, HELD_BACK = DATA / "pushed", DATA / "held_back"
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -107,3 +109,47 @@ def test_another_net_needs_ranges(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "open-nsfw quantize-ranges FOLDER --output FILE" in done.stderr
+
+
+def test_a_bad_picture_costs_no_other_of_its_batch_its_score(photos: Path, tmp_path: Path) -> None:
+    """Several pictures go through the network at once: whatever stands beside them, their rows are the same."""
+    good = [*sorted(photos.iterdir())[::4], DATA / "pictures" / "rgb.png", DATA / "pictures" / "animated.gif"]
+    truncated, text = tmp_path / "truncated.jpg", tmp_path / "text.jpg"
+    truncated.write_bytes((photos / "0.500-rocket.jpg").read_bytes()[:5000])
+    text.write_text("no picture")
+    mixed = [each for path in good for each in (path, truncated, text)][: 3 * len(good) - 1]
+    options = ("--format", "jsonl", "--fast", "--jobs", "1", "--frames", "all")
+    seen = [
+        {
+            row["path"]: row
+            for row in map(json.loads, run(*options, *order).stdout.splitlines())
+            if row["kind"] != "frame"
+        }
+        for order in (mixed, mixed[::-1], good)
+    ]
+    assert seen[0] == seen[1]
+    assert {path: row for path, row in seen[0].items() if row["error"] is None} == seen[2]
+    assert len(seen[2]) == len(good)
+    assert seen[0][str(truncated)]["error"].startswith("truncated: ")
+    assert seen[0][str(text)]["error"].startswith("not-a-picture: ")
+
+
+@pytest.mark.parametrize("side", [64, 227, 256])
+def test_nets_of_other_sizes(photos: Path, tmp_path: Path, side: int) -> None:
+    """A quick score is of as many pixels as the net reads. Without a margin for JPEG at reduced size they are all
+    scored exactly."""
+    weights = np.random.default_rng(side).normal(0, 0.02, (2, 3, 1, 1)).astype(np.float32)
+    model = write_model(tmp_path, small_net(height=side, width=side), caffemodel({"c": [weights, np.zeros(2)]}))
+    ranges = tmp_path / "ranges.json"
+    options = ("--output", str(ranges), "--held-back", str(HELD_BACK), *model)
+    assert quantize_ranges.main([str(HELD_BACK), *options]) == 0
+    exact = rows(photos, *model)
+    middle = sorted(row["score"] for row in exact.values())[len(exact) // 2]
+    fast = rows(photos, *model, "--fast", "--ranges", ranges, "--thresholds", middle)
+    assert list(fast) == list(exact)
+    quick = [path for path, row in fast.items() if not row["exact"]]
+    assert len(quick) > 5
+    assert not any(Path(path).name.startswith("large-") for path in quick)
+    for path, row in fast.items():
+        difference = abs(row["score"] - exact[path]["score"])
+        assert 0 < difference < 0.02 if path in quick else difference == 0, path

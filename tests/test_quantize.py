@@ -18,10 +18,11 @@ from open_nsfw.classifier import Classifier
 from open_nsfw.engines import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
 from open_nsfw.errors import ModelError, UsageError
 from open_nsfw.escalation import THRESHOLDS, Margins, escalates
+from open_nsfw.fast import FastClassifier
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.preprocess import crop, resized_pixels, to_blob
 from open_nsfw.quantize import FloatGraph, quantize, scale_and_zero
-from open_nsfw.quick_engine import FastClassifier, Int8Engine, float_model, has_vnni, logits, quantized_model
+from open_nsfw.quick_engine import Int8Engine, float_model, has_vnni, logits, quantized_model
 from open_nsfw.ranges_file import Margin, Ranges, TensorRange, read_ranges
 from open_nsfw.rounding import rounded_each, weight_scales
 from tests.helpers import DATA, MODEL_DEF, NETS, ROOT, WEIGHTS
@@ -57,19 +58,21 @@ def blobs() -> np.ndarray:
 
 
 def test_logits_are_near_over_the_whole_range(exact: OnnxRuntimeEngine, int8: Int8Engine) -> None:
-    """Measured: 0.25 at worst. The margin has JPEG's reduced decode in it, too."""
+    """Measured: 0.18 in the median and 0.56 at worst; 99 % of the held-back pictures differ by less than 0.65."""
     blob = blobs()
     difference = np.abs(logits(int8.forward(blob)) - logits(exact.forward(blob)))
-    assert difference.max() < 0.45
-    assert np.median(difference) < 0.15
+    assert difference.max() < 0.65
+    assert np.median(difference) < 0.2
     assert difference.max() < int8.ranges.full.logits
 
 
 def test_batches_and_single_inputs_agree(int8: Int8Engine) -> None:
-    """Up to float32 rounding behind the last convolution."""
-    blob = blobs()[:3]
+    """To the last bit: which pictures happened to share a batch must not show in a score."""
+    blob = blobs()
     one_by_one = np.concatenate([int8.forward(each[np.newaxis]) for each in blob])
-    assert np.abs(int8.forward(blob) - one_by_one).max() < 1e-3
+    for size in (2, 3, 4, 18):
+        batches = [int8.forward(blob[start : start + size]) for start in range(0, len(blob), size)]
+        assert np.array_equal(np.concatenate(batches), one_by_one)
     assert int8.forward(blob[:0]).shape == (0, 2)
 
 
