@@ -1,6 +1,6 @@
 """Peak memory, all processes of a run together, against the number of pictures.
 
-python benchmarks/memory.py [--counts 1000 100000]
+python benchmarks/memory.py [--counts 1000 100000] [--fast]
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from open_nsfw.errors import UsageError
+from open_nsfw.options import OneLineParser
 
 # The stem does not follow `filters`: pynetbuilder's half-width nets ("1by2") keep all 64 filters of the paper's first layer.
 STEM_FILTERS = 64
@@ -260,15 +260,8 @@ def count(net: ResidualNet) -> Cost:
     return Cost(sum(layer.weights for layer in layers), sum(layer.weights * layer.repeats for layer in layers))
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; argparse itself puts its usage in front."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
         prog=PROGRAM,
         description="Write a residual network as Caffe prototxt and print what it costs.",
         epilog=EXAMPLE,

@@ -34,6 +34,13 @@ in FILE"""
 
 _UNKNOWN, _CHOICE = "unrecognized arguments: ", "invalid choice: "  # how messages of argparse begin
 
+_WORDS = (  # argparse's and ours
+    ("ignored explicit argument", "it takes no value, not"),
+    ("with argument", "with"),
+    ("invalid int value:", "a whole number is needed, not"),
+    ("invalid float value:", "a number is needed, not"),
+)
+
 
 class OneLineParser(argparse.ArgumentParser):
     """Says in one line what is wrong and what to do; argparse itself puts its usage in front, and is short of the rest."""
@@ -54,7 +61,7 @@ class OneLineParser(argparse.ArgumentParser):
         if problem.startswith(_CHOICE):
             given = problem[len(_CHOICE) :].partition(" (choose from ")[0]
             return f"{name}: there is no {given}; choose from {', '.join(action.choices or ())}"
-        for theirs, ours in (("ignored explicit argument", "it takes no value, not"), ("with argument", "with")):
+        for theirs, ours in _WORDS:
             problem = problem.replace(theirs, ours)
         return f"{name}: {problem}"
 

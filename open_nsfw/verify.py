@@ -30,7 +30,7 @@ from typing import Any, Callable
 import numpy as np
 
 from open_nsfw.classifier import Classifier
-from open_nsfw.engines import Engine, OnnxRuntimeEngine, pycaffe_is_there
+from open_nsfw.engines import Engine, make_engine
 from open_nsfw.errors import EngineError, InputError, OpenNsfwError, OutputError, UsageError
 from open_nsfw.escalation import THRESHOLDS, logit, parse_thresholds
 from open_nsfw.fast import FastClassifier
@@ -154,11 +154,7 @@ def load_engine(files: ModelFiles, engine: str, precision: str, ranges: str | No
 
         return OpenVinoEngine(files, precision, ranges=ranges)
     if precision == "float32":
-        if engine == "caffe" or (engine == "auto" and pycaffe_is_there()):
-            from open_nsfw.caffe_engine import CaffeEngine
-
-            return CaffeEngine(files)
-        return OnnxRuntimeEngine(files)
+        return make_engine(files, engine)
     if precision == "int8" and engine in ("auto", "onnxruntime"):
         return Int8Engine(files, ranges=ranges)
     raise UsageError(f"--precision {precision}: the engine {engine} has none; --engine openvino does")

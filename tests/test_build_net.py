@@ -140,9 +140,9 @@ def test_normal_net_begins_with_an_identity_only_where_the_width_stays() -> None
         ("--head conv_1", "the net would have two layers named conv_1; give the head another name"),
         ("--size 11586", "conv_1 needs a blob of 2147766336 numbers, Caffe holds at most 2147483647"),
         ("--classes 2097152", "fc_wide needs a blob of 2147483648 numbers, Caffe holds at most 2147483647"),
-        ("-n x", "argument -n/--filters: invalid int value: 'x'"),
-        ("-b", "argument -b/--blocks: expected at least one argument"),
-        ("--class 2", "unrecognized arguments: --class 2"),
+        ("-n x", "-n/--filters: a whole number is needed, not 'x'"),
+        ("-b", "-b/--blocks: a value is missing; write -b N"),
+        ("--class 2", "there is no option --class; did you mean --classes?"),
     ],
 )
 def test_bad_arguments_are_one_line_and_status_2(arguments: str, message: str) -> None:
