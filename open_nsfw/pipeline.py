@@ -14,9 +14,8 @@ import math
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,17 +63,14 @@ class Pipeline:
     def __init__(self, options: PipelineOptions) -> None:
         self._options = options
         self._watchdog = Watchdog()
-        self._workers: queue.SimpleQueue[DecodeWorker] = queue.SimpleQueue()
-        self._all_workers = [
+        self._workers = [
             DecodeWorker(options.extraction, options.max_seconds, self._watchdog) for _ in range(options.jobs)
         ]
-        for worker in self._all_workers:
-            self._workers.put(worker)
-        self._executor = ThreadPoolExecutor(options.jobs, thread_name_prefix="job")
+        self._jobs = [threading.Thread(target=self._job, args=(worker,), daemon=True) for worker in self._workers]
         self._scorer: Future[Scorer] = Future()
         self._batch = LARGEST_BATCH if options.quick else 1
-        self._waiting: deque[_Underway] = deque()
         self._underway: queue.Queue[_Underway | None] = queue.Queue(WINDOW)
+        self._waiting: queue.SimpleQueue[_Underway | None] = queue.SimpleQueue()  # those that no job has begun with
         self._held = _Budget(WINDOW_BYTES)
         self._stopped = threading.Event()
         self._reader: threading.Thread | None = None
@@ -85,12 +81,14 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._waiting.put(None)  # the reader may never come to say so
         self._scorer.cancel()  # if no model came, jobs that wait for it must not
-        for worker in self._all_workers:
+        for worker in self._workers:
             worker.kill()  # ends what a job may still wait for
-        self._executor.shutdown(wait=True)
-        for worker in self._all_workers:
+        for job in self._jobs:
+            if job.ident is not None:
+                job.join()
+        for worker in self._workers:
             worker.close()
         if not self._scorer.cancelled():
             self._scorer.result().close()
@@ -121,6 +119,8 @@ class Pipeline:
         """Begin to read and decode `items`, in the background."""
         self._reader = threading.Thread(target=self._read, args=(items,), name="reader", daemon=True)
         self._reader.start()
+        for job in self._jobs:
+            job.start()
 
     def rows(self) -> Iterator[list[Row]]:
         """The rows of each item, in the items' order: one for a picture, more for an animation or a video.
@@ -153,12 +153,12 @@ class Pipeline:
                 if self._stopped.is_set():
                     break
                 underway = _Underway(item, size)
-                self._waiting.append(underway)
-                self._executor.submit(self._work)
+                self._waiting.put(underway)
                 self._underway.put(underway)
         except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
             self._reader_error = error
         finally:
+            self._waiting.put(None)
             self._put_end()
 
     def _put_end(self) -> None:
@@ -169,47 +169,50 @@ class Pipeline:
                 if self._stopped.is_set():
                     return
 
-    def _work(self) -> None:
-        """A job's turn: give the next items their rows, if earlier turns have not done so already."""
-        taken: list[_Result] = []
-        try:
-            self._finish(taken)
-        except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
-            for each in taken:
-                if not each.underway.rows.done():
-                    each.underway.rows.set_exception(error)
-
-    def _finish(self, taken: list[_Result]) -> None:
-        quick, waiting = self._options.quick, list[_Waiting]()
-        worker = self._workers.get()
-        try:
-            for underway in self._next_items():
-                taken.append(_Result(underway))
-                self._decode(worker, taken[-1], waiting, quick)
-            self._score(waiting, quick)
-            for result in taken:
-                if any(row.exact is None for row in result.rows):
-                    result.rows.clear()
-                    self._decode(worker, result, waiting, quick=False)
-                    self._score(waiting, quick=False)
-                result.underway.rows.set_result(self._rows(result))
-        finally:
-            self._workers.put(worker)
-
-    def _next_items(self) -> Iterator[_Underway]:
-        """This job's share of what waits, a batch at most; a batch also if there is no model yet to score with."""
-        share = -(-len(self._waiting) // self._options.jobs)
-        for index in range(LARGEST_BATCH):
-            if index >= min(share, self._batch) and self._scorer.done():
-                return
+    def _job(self, worker: DecodeWorker) -> None:
+        """A job's thread: take turns until there are no more items."""
+        while (first := self._waiting.get()) is not None:
+            taken: list[_Result] = []
             try:
-                underway = self._waiting.popleft()
-            except IndexError:
-                return
+                self._turn(worker, first, taken)
+            except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
+                for each in taken:
+                    if not each.underway.rows.done():
+                        each.underway.rows.set_exception(error)
+        self._waiting.put(None)  # for the next job
+
+    def _turn(self, worker: DecodeWorker, first: _Underway, taken: list[_Result]) -> None:
+        """Give some items their rows."""
+        quick, waiting = self._options.quick, list[_Waiting]()
+        for underway in self._next_items(first):
+            taken.append(_Result(underway))
+            self._decode(worker, taken[-1], waiting, quick)
+        self._score(waiting, quick)
+        for result in taken:
+            if any(row.exact is None for row in result.rows):
+                result.rows.clear()
+                self._decode(worker, result, waiting, quick=False)
+                self._score(waiting, quick=False)
+            result.underway.rows.set_result(self._rows(result))
+
+    def _next_items(self, first: _Underway) -> Iterator[_Underway]:
+        """A job's share of what waits, a batch at most; a batch also if there is no model yet to score with."""
+        share = -(-(1 + self._waiting.qsize()) // self._options.jobs)
+        underway: _Underway | None = first
+        taken = 0
+        while underway is not None:
             if self._stopped.is_set():
                 underway.rows.cancel()
             else:
                 yield underway
+            taken += 1
+            if taken >= (min(share, self._batch) if self._scorer.done() else LARGEST_BATCH):
+                return
+            try:
+                underway = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+        self._waiting.put(None)  # the end, which every job must see
 
     def _decode(self, worker: DecodeWorker, result: _Result, waiting: list[_Waiting], quick: bool) -> None:
         """Let an item's pictures wait, and score all that do whenever they make a batch."""
