@@ -49,7 +49,7 @@ def contenders() -> list[Contender]:
         Contender("classify_nsfw", ours()),
         Contender("classify_nsfw --fast", ours("--fast")),
         Contender("the quick score alone", ours("--fast", "--thresholds", QUICK_ALONE)),
-        Contender("int8 alone, pictures decoded in full", ingredient("int8")),
+        Contender("int8 alone, decoded in full, one at a time", ingredient("int8")),
         Contender("JPEG at reduced size alone, network in float32", ingredient("reduced")),
     ]
     if importlib.util.find_spec("openvino"):

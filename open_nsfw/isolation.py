@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -89,14 +90,18 @@ class DecodeWorker:
         self._options, self._seconds, self._watchdog = options, seconds, watchdog
         self._process: Process | None = None
         self._ready = False
+        self._ended = False
 
     def start(self) -> None:
-        """Start the process, without waiting for it to be ready."""
+        """Start the process, without waiting for it to be ready. Raises CancelledError after `kill`."""
         if self._process is not None and self._process.poll() is not None:
             self.close()  # it died with nothing to do; the next picture is not to blame
-        if self._process is None:
+        if self._process is None and not self._ended:
             self._process = _start_process(self._options)
             self._ready = False
+        if self._ended:  # perhaps only since
+            self.close()
+            raise CancelledError
 
     def messages(
         self, path: str | None, data: bytes | None, quick_side: int | None = None
@@ -169,7 +174,8 @@ class DecodeWorker:
         return InputError("decoder-crashed", f"the decoder crashed on it ({_exit_text(status)})")
 
     def kill(self) -> None:
-        """End what the process is doing, from another thread; `messages` then raises there."""
+        """End what the process is doing, from another thread, for good; `messages` then raises there."""
+        self._ended = True
         process = self._process
         if process is not None:
             process.kill()

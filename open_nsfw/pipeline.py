@@ -2,18 +2,16 @@
 
 Each job is a thread with a decoding process of its own. The thread sends a file over, waits for the pixels, and
 computes the forward pass itself where the engine allows that: with one job a core, every core is either decoding or
-computing, and neither waits for the other. In the fast mode a job takes a few files in turn, has their quick scores
+computing, and neither waits for the other. In the fast mode a job takes a few JPEG in turn, has their quick scores
 computed together, and then goes back to those that must be scored exactly. An engine that takes one caller, or batches,
 gets a thread of its own that all jobs feed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError
 from open_nsfw.extraction import Extraction
+from open_nsfw.formats import sniff
 from open_nsfw.isolation import DecodeWorker, Watchdog
 from open_nsfw.outputs import Row
 from open_nsfw.scorer import Decoded, Models, Scorer
@@ -35,6 +34,8 @@ WINDOW = 256  # files under way, finished ones that wait for a slower one before
 # job decodes before there is a model to score with.
 LARGEST_BATCH = 4
 WINDOW_BYTES = 128 * 1024 * 1024  # of archive members and the like that are held in memory at once
+JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
+STOP_SECONDS = 0.1  # between two looks at whether the run is over
 READER_SECONDS = 1  # for the reader of the sources to notice that it is over
 
 
@@ -69,8 +70,9 @@ class Pipeline:
         self._jobs = [threading.Thread(target=self._job, args=(worker,), daemon=True) for worker in self._workers]
         self._scorer: Future[Scorer] = Future()
         self._batch = LARGEST_BATCH if options.quick else 1
-        self._underway: queue.Queue[_Underway | None] = queue.Queue(WINDOW)
-        self._waiting: queue.SimpleQueue[_Underway | None] = queue.SimpleQueue()  # those that no job has begun with
+        self._underway: queue.SimpleQueue[_Underway | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(WINDOW)
+        self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()  # what no job has begun with
         self._held = _Budget(WINDOW_BYTES)
         self._stopped = threading.Event()
         self._reader: threading.Thread | None = None
@@ -97,10 +99,8 @@ class Pipeline:
 
     def _join_reader(self) -> None:
         """Wait for the reader, unless its source keeps it: a read from a terminal or pipe cannot be called off."""
-        deadline = time.monotonic() + READER_SECONDS
-        while self._reader is not None and self._reader.is_alive() and time.monotonic() < deadline:
-            with contextlib.suppress(queue.Empty):
-                self._underway.get(timeout=0.05)  # it may wait for room
+        if self._reader is not None:
+            self._reader.join(READER_SECONDS)
 
     def use(self, models: Models) -> None:
         """Hand over what computes the scores. Files are read and decoded before it is there."""
@@ -110,10 +110,9 @@ class Pipeline:
         """Take no further item; `rows` gives what is under way and ends. May be called from a signal handler."""
         self._stopped.set()
         self._held.open()
-        try:
-            self._underway.put_nowait(None)  # wakes `rows` where the source has nothing to give for long
-        except queue.Full:
-            pass  # then `rows` has something to wake it
+        # Wakes `rows` where the source has nothing to give for long. A handler may come while `rows` is in that queue: of
+        # Python's, only SimpleQueue stands that.
+        self._underway.put(None)
 
     def start(self, items: Iterable[Item]) -> None:
         """Begin to read and decode `items`, in the background."""
@@ -142,6 +141,7 @@ class Pipeline:
                 continue
             finally:
                 self._held.give_back(underway.size)
+                self._room.release()
         if self._reader_error is not None:
             raise self._reader_error
 
@@ -150,73 +150,89 @@ class Pipeline:
             for item in items:
                 size = len(item.data or b"")
                 self._held.take(size)
-                if self._stopped.is_set():
+                if not self._has_room():
                     break
-                underway = _Underway(item, size)
-                self._waiting.put(underway)
-                self._underway.put(underway)
+                task = _Task(item)
+                self._waiting.put(task)
+                self._underway.put(_Underway(task.rows, size))
         except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
             self._reader_error = error
         finally:
             self._waiting.put(None)
-            self._put_end()
+            self._underway.put(None)
 
-    def _put_end(self) -> None:
-        while True:
-            try:
-                return self._underway.put(None, timeout=1)
-            except queue.Full:
-                if self._stopped.is_set():
-                    return
+    def _has_room(self) -> bool:
+        """Wait until one more file may be under way; False if the run is over."""
+        while not self._room.acquire(timeout=STOP_SECONDS):
+            if self._stopped.is_set():
+                return False
+        return not self._stopped.is_set()
 
     def _job(self, worker: DecodeWorker) -> None:
-        """A job's thread: take turns until there are no more items."""
-        while (first := self._waiting.get()) is not None:
-            taken: list[_Result] = []
-            try:
-                self._turn(worker, first, taken)
-            except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
-                for each in taken:
-                    if not each.underway.rows.done():
-                        each.underway.rows.set_exception(error)
+        """A job's thread."""
+        left: list[_Task] = []  # taken, and to be begun with in the next turn
+        while self._take_turn(worker, left):
+            pass  # between two turns, which may be long, the items of the last one are not held
         self._waiting.put(None)  # for the next job
 
-    def _turn(self, worker: DecodeWorker, first: _Underway, taken: list[_Result]) -> None:
-        """Give some items their rows."""
+    def _take_turn(self, worker: DecodeWorker, left: list[_Task]) -> bool:
+        """Give some items their rows. False if there are no more."""
+        first = left.pop() if left else self._waiting.get()
+        if first is None:
+            return False
+        results: list[_Result] = []
+        try:
+            self._finish(worker, self._next_items(first, left), results)
+        except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
+            for result in results:
+                if not result.task.rows.done():
+                    result.task.rows.set_exception(error)
+        return True
+
+    def _finish(self, worker: DecodeWorker, tasks: Iterable[_Task], results: list[_Result]) -> None:
         quick, waiting = self._options.quick, list[_Waiting]()
-        for underway in self._next_items(first):
-            taken.append(_Result(underway))
-            self._decode(worker, taken[-1], waiting, quick)
+        for task in tasks:
+            results.append(_Result(task))
+            self._decode(worker, results[-1], waiting, quick)
         self._score(waiting, quick)
-        for result in taken:
+        for result in results:
             if any(row.exact is None for row in result.rows):
                 result.rows.clear()
                 self._decode(worker, result, waiting, quick=False)
                 self._score(waiting, quick=False)
-            result.underway.rows.set_result(self._rows(result))
+            result.task.rows.set_result(self._rows(result))
 
-    def _next_items(self, first: _Underway) -> Iterator[_Underway]:
-        """A job's share of what waits, a batch at most; a batch also if there is no model yet to score with."""
+    def _next_items(self, first: _Task, left: list[_Task]) -> Iterator[_Task]:
+        """A job's share of what waits, a batch at most; a batch also if there is no model yet to score with.
+
+        Only JPEG, which take little time, share a turn: the rows of one come when all are decoded, and anything else may
+        be a film.
+        """
         share = -(-(1 + self._waiting.qsize()) // self._options.jobs)
-        underway: _Underway | None = first
-        taken = 0
-        while underway is not None:
+        task, taken = first, 0
+        while True:
             if self._stopped.is_set():
-                underway.rows.cancel()
+                task.rows.cancel()
             else:
-                yield underway
+                yield task
             taken += 1
-            if taken >= (min(share, self._batch) if self._scorer.done() else LARGEST_BATCH):
+            if taken >= (min(share, self._batch) if self._scorer.done() else LARGEST_BATCH) or not _is_jpeg(task.item):
                 return
             try:
-                underway = self._waiting.get_nowait()
+                following = self._waiting.get_nowait()
             except queue.Empty:
                 return
-        self._waiting.put(None)  # the end, which every job must see
+            if following is None:
+                self._waiting.put(None)  # the end, which every job must see
+                return
+            if not _is_jpeg(following.item):
+                left.append(following)
+                return
+            task = following
 
     def _decode(self, worker: DecodeWorker, result: _Result, waiting: list[_Waiting], quick: bool) -> None:
         """Let an item's pictures wait, and score all that do whenever they make a batch."""
-        item = result.underway.item
+        item = result.task.item
         if item.error is not None:
             result.error = item.error
             return
@@ -278,27 +294,37 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
-class _Underway:
+class _Task:
+    """What a job has to do."""
+
     item: Item
-    size: int
-    """Bytes that the item holds in memory."""
     rows: Future[list[Row]] = field(default_factory=Future)
+
+
+@dataclass(frozen=True)
+class _Underway:
+    """What `rows` waits for. The item itself, which may hold a whole file, ends with its job."""
+
+    rows: Future[list[Row]]
+    size: int
+    """Bytes that the item takes of the budget."""
 
 
 class _Result:
     """What is known of one item so far."""
 
-    def __init__(self, underway: _Underway) -> None:
-        self.underway = underway
-        self.basis = _basis(underway.item)
+    def __init__(self, task: _Task) -> None:
+        self.task = task
+        self.basis = _basis(task.item)
         self.rows: list[Row] = []
         """Of its pictures; `exact` is None where the pixels did not suffice for the score that is needed."""
         self.error: InputError | None = None
         """What ended it."""
 
     def add(self, fields: dict[str, Any], score: Score, exact: bool | None) -> None:
-        """A picture has its score, unless it is no number, which ends the file."""
-        if self.error is None and score.error is not None:
+        """A picture has its score, unless that is no number, which ends the file; an exact one is still to come where
+        `exact` is None."""
+        if self.error is None and exact is not None:
             self.error = score.error
         if self.error is None:
             kind = "picture" if fields["frame"] is None else "frame"
@@ -345,6 +371,13 @@ class _Budget:
         with self._changed:
             self._is_open = True
             self._changed.notify_all()
+
+
+def _is_jpeg(item: Item) -> bool:
+    """Most likely: by its first bytes where they are at hand, otherwise by its name."""
+    if item.data is not None:
+        return sniff(item.data) == "JPEG"
+    return item.path.lower().endswith(JPEG_ENDINGS)
 
 
 def _basis(item: Item) -> Row:

@@ -20,7 +20,9 @@ from open_nsfw.formats import SIDE, Limits
 # the logit's difference at 99 % and at worst: 360 px 0.77 and 1.08, 384 px 0.73 and 0.86, 512 px 0.49 and 0.85. An eighth
 # of a photo takes four fifths of the time of a quarter, and a third of the time to resize it.
 REDUCED_SIDE = 360
-MCU = 16  # pixels a side of what JPEG compresses together: cut there, the middle comes out as it does from the whole
+# Pixels a side of what JPEG compresses together: cut there, the middle comes out as it does from the whole, but for the
+# colour of its outermost pixels.
+MCU = 16
 
 
 @dataclass(frozen=True)

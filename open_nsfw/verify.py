@@ -4,7 +4,7 @@ One way is the reference, pycaffe or ONNX Runtime in float32; the other is any e
 comes out on stdout, one line each, `scored twice` with --fast only:
 
     reference        onnxruntime, model 0123456789ab
-    compared         onnxruntime-int8 and onnxruntime, margin 1.14 logits, 2.37 for JPEG decoded at reduced size
+    compared         onnxruntime-int8 and onnxruntime, margin 1.13 logits, 2.09 for JPEG decoded at reduced size
     pictures         18 compared, 0 unreadable
     score difference worst 0.0214 (PATH), 99th percentile 0.0213
     logit difference worst 0.312 (PATH), 99th percentile 0.31

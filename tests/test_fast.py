@@ -31,7 +31,9 @@ def rows(*arguments: object) -> dict[str, dict[str, Any]]:
     """Rows by path."""
     done = run("--format", "jsonl", *arguments)
     assert done.returncode == 0, done.stderr
-    return {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
+    found = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert len(found) == len(done.stdout.splitlines()), "a picture has two rows"
+    return found
 
 
 @pytest.fixture(scope="module", name="photos")
@@ -114,24 +116,23 @@ def test_another_net_needs_ranges(tmp_path: Path) -> None:
 def test_a_bad_picture_costs_no_other_of_its_batch_its_score(photos: Path, tmp_path: Path) -> None:
     """Several pictures go through the network at once: whatever stands beside them, their rows are the same."""
     good = [*sorted(photos.iterdir())[::4], DATA / "pictures" / "rgb.png", DATA / "pictures" / "animated.gif"]
-    truncated, text = tmp_path / "truncated.jpg", tmp_path / "text.jpg"
-    truncated.write_bytes((photos / "0.500-rocket.jpg").read_bytes()[:5000])
-    text.write_text("no picture")
-    mixed = [each for path in good for each in (path, truncated, text)][: 3 * len(good) - 1]
+    mixed = []
+    for index, path in enumerate(good):
+        truncated, text = tmp_path / f"truncated-{index}.jpg", tmp_path / f"text-{index}.jpg"
+        truncated.write_bytes((photos / "0.500-rocket.jpg").read_bytes()[:5000])
+        text.write_text("no picture")
+        mixed += [path, truncated, text]
     options = ("--format", "jsonl", "--fast", "--jobs", "1", "--frames", "all")
-    seen = [
-        {
-            row["path"]: row
-            for row in map(json.loads, run(*options, *order).stdout.splitlines())
-            if row["kind"] != "frame"
-        }
-        for order in (mixed, mixed[::-1], good)
-    ]
-    assert seen[0] == seen[1]
-    assert {path: row for path, row in seen[0].items() if row["error"] is None} == seen[2]
-    assert len(seen[2]) == len(good)
-    assert seen[0][str(truncated)]["error"].startswith("truncated: ")
-    assert seen[0][str(text)]["error"].startswith("not-a-picture: ")
+    forward, backward, alone = (
+        [json.loads(line) for line in run(*options, *order).stdout.splitlines()] for order in (mixed, mixed[::-1], good)
+    )
+    assert list(dict.fromkeys(row["path"] for row in forward)) == list(map(str, mixed))
+    assert len(forward) == len(backward) == len(alone) + 2 * len(good)
+    assert [row for row in forward if row["error"] is None] == alone
+    assert sorted(map(json.dumps, forward)) == sorted(map(json.dumps, backward))
+    for name, code in (("truncated", "truncated: "), ("text", "not-a-picture: ")):
+        errors = [row["error"] for row in forward if Path(row["path"]).name.startswith(name)]
+        assert len(errors) == len(good) and all(error.startswith(code) for error in errors)
 
 
 @pytest.mark.parametrize("side", [64, 227, 256])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
+import weakref
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +17,8 @@ import pytest
 
 from open_nsfw.classifier import Score
 from open_nsfw.errors import InputError
+from open_nsfw.extraction import Extraction
+from open_nsfw.isolation import DecodeWorker, Watchdog
 from open_nsfw.pipeline import LARGEST_BATCH, Pipeline, PipelineOptions
 from open_nsfw.scorer import Models
 from open_nsfw.sources import Item
@@ -39,12 +44,12 @@ class Brightness:
 
 
 def items(count: int) -> Iterator[Item]:
-    """Small pictures in memory, one in eleven of them broken, one in thirteen with an error from its source."""
+    """Small pictures in memory, mostly JPEG, one in eleven of them broken, one in thirteen with an error from its source."""
     for index in range(count):
         if index % 13 == 7:
             yield Item(str(index), error=InputError("unreadable", "cannot be read"))
         else:
-            yield Item(str(index), data=BROKEN if index % 11 == 5 else SMALL[index % len(SMALL)])
+            yield Item(str(index), data=BROKEN if index % 11 == 5 else SMALL[index % 17 if index % 17 < 3 else 0])
 
 
 def models(quick: bool, thresholds: tuple[float, ...] = ()) -> Models:
@@ -127,3 +132,80 @@ def test_an_engine_that_fails_ends_the_run() -> None:
         pipeline.use(used)
         with pytest.raises(RuntimeError, match="no more memory"):
             list(pipeline.rows())
+
+
+def test_a_film_keeps_no_row_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of a batch get their rows together; what may take long is not one of them."""
+    seen, decoded = Event(), DecodeWorker.messages
+
+    def messages(self: DecodeWorker, path: Any, data: Any, side: Any = None) -> Any:
+        assert data != SMALL[2] or seen.wait(60), "its rows wait for the film's"
+        yield from decoded(self, path, data, side)
+
+    monkeypatch.setattr(DecodeWorker, "messages", messages)
+    with Pipeline(PipelineOptions(1, quick=True)) as pipeline:
+        pipeline.start(Item(str(index), data=SMALL[0 if index < 2 else 2]) for index in range(3))
+        pipeline.use(models(True))
+        rows = pipeline.rows()
+        assert [next(rows)[0].error, next(rows)[0].error] == [None, None]
+        seen.set()
+        assert [row[0].error for row in rows] == [None]
+
+
+def test_a_file_is_let_go_with_its_row() -> None:
+    """Items may hold whole files; only the last one may still be in the hands of the reader."""
+    alive: list[weakref.ref[Item]] = []
+    done = Event()
+
+    def source() -> Iterator[Item]:
+        for index in range(12):
+            item = Item(str(index), data=SMALL[0])
+            alive.append(weakref.ref(item))
+            yield item
+        done.wait(60)
+
+    with Pipeline(PipelineOptions(3, quick=True)) as pipeline:
+        pipeline.start(source())
+        pipeline.use(models(True))
+        rows = pipeline.rows()
+        for _ in range(12):
+            next(rows)
+        for job in pipeline._jobs:
+            job.join(0.2)  # time to come back for more
+        assert sum(item() is not None for item in alive) <= 1
+        done.set()
+
+
+def test_a_quick_score_that_is_no_number_asks_for_the_exact_one() -> None:
+    """Also where the pixels are only good for a quick one; an exact one that is no number is the file's error."""
+
+    def no_number(pixels: Any) -> list[Score]:
+        return [Score(math.nan, InputError("not-finite", "no probability"))] * len(pixels)
+
+    pair = [Item("jpeg", data=SMALL[0]), Item("png", data=SMALL[1])]
+    for engine, errors in (("quick", [None, None]), ("exact", ["not-finite: no probability"] * 2)):
+        used = models(True, (0.5,))
+        used.quick.score_pixels = no_number  # type: ignore[union-attr,method-assign]
+        if engine == "exact":
+            used.exact.score_pixels = no_number  # type: ignore[method-assign]
+        with Pipeline(PipelineOptions(1, quick=True)) as pipeline:
+            pipeline.start(pair)
+            pipeline.use(used)
+            rows = [row for each in pipeline.rows() for row in each]
+        assert [row.error for row in rows] == errors
+        assert [row.exact for row in rows] == ([True, True] if engine == "quick" else [None, None])
+
+
+def test_a_worker_that_was_ended_stays_so() -> None:
+    """A job that has more to decode when the run is left must not begin with it."""
+    watchdog = Watchdog()
+    worker = DecodeWorker(Extraction(), 60, watchdog)
+    try:
+        assert len(list(worker.messages(None, SMALL[0]))) == 2
+        worker.kill()
+        with pytest.raises(CancelledError):
+            list(worker.messages(None, SMALL[0]))
+        assert worker._process is None
+    finally:
+        worker.close()
+        watchdog.close()

@@ -19,7 +19,7 @@ from open_nsfw.engines import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxr
 from open_nsfw.errors import ModelError, UsageError
 from open_nsfw.escalation import THRESHOLDS, Margins, escalates
 from open_nsfw.fast import FastClassifier
-from open_nsfw.model_files import ModelFiles, find_model_files
+from open_nsfw.model_files import PACKAGED_SIDE, ModelFiles, find_model_files, known_side
 from open_nsfw.preprocess import crop, resized_pixels, to_blob
 from open_nsfw.quantize import FloatGraph, quantize, scale_and_zero
 from open_nsfw.quick_engine import Int8Engine, float_model, has_vnni, logits, quantized_model
@@ -361,6 +361,13 @@ def test_ranges_that_cannot_be_measured(
 
 
 # ----------------------------------------------------------------------------------------------------- fast classifier
+
+
+def test_the_side_that_is_known_beforehand(int8: Int8Engine) -> None:
+    """Decoding begins before the packaged model is loaded."""
+    assert int8.input_shape[1:] == (PACKAGED_SIDE, PACKAGED_SIDE)
+    assert known_side(None) == PACKAGED_SIDE
+    assert known_side(MODEL_DEF) is None
 
 
 def test_decisions_are_the_exact_ones(exact: OnnxRuntimeEngine, int8: Int8Engine) -> None:
