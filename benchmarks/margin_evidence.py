@@ -26,7 +26,9 @@ import peers
 
 from open_nsfw import ranges
 from open_nsfw.escalation import THRESHOLDS, Margins, escalates, logit
+from open_nsfw.margins import Difference, describe, differences, with_margins
 from open_nsfw.model_files import find_model_files
+from open_nsfw.progress import Progress
 from open_nsfw.ranges_file import FILE_NAME, NEAR, read_ranges
 
 
@@ -43,15 +45,17 @@ def main() -> int:
         return ranges.main([folder, "--held-back", str(held_back), "--output", str(stored)])
     files = find_model_files()
     known, _ = read_ranges(files, stored)
-    found = ranges.differences(files, known, sorted(map(str, held_back.iterdir())))
-    print("stored\n" + ranges.describe(known))
-    print("measured\n" + ranges.describe(ranges.with_margins(known, found)) + "\n")
+    paths = sorted(map(str, held_back.iterdir()))
+    with Progress(len(paths)) as progress:
+        found = differences(files, known, paths, progress)
+    print("stored\n" + describe(known))
+    print("measured\n" + describe(with_margins(known, found)) + "\n")
     margins = known.margins_for(THRESHOLDS)
     print_table(found, margins)
     return int(any(each.reach > margins.of(each.reduced) for each in found))
 
 
-def print_table(found: Sequence[ranges.Difference], margins: Margins) -> None:
+def print_table(found: Sequence[Difference], margins: Margins) -> None:
     """The differences by kind of picture, and what the margin makes of them."""
     kinds = {
         "all": found,
@@ -74,7 +78,7 @@ def print_table(found: Sequence[ranges.Difference], margins: Margins) -> None:
         print(f"| {name} | {len(chosen)} | {quantiles} | {reach:.3f} | {sum(twice)} | {wrong} |")
 
 
-def wrong_side(each: ranges.Difference) -> bool:
+def wrong_side(each: Difference) -> bool:
     """Whether the quick score alone would decide otherwise than the exact one."""
     return any((each.exact >= logit(threshold)) != (each.quick >= logit(threshold)) for threshold in THRESHOLDS)
 

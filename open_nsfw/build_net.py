@@ -8,15 +8,15 @@ connected head, a softmax. Deploy form only; nothing here needs Caffe or any oth
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from open_nsfw.errors import UsageError
 from open_nsfw.options import OneLineParser
+from open_nsfw.verbs import guarded, print_text
+from open_nsfw.whole_file import write_whole
 
 # The stem does not follow `filters`: pynetbuilder's half-width nets ("1by2") keep all 64 filters of the paper's first layer.
 STEM_FILTERS = 64
@@ -281,57 +281,21 @@ def _parser() -> OneLineParser:
     return parser
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a whole file or none: under a temporary name beside it, then renamed. Devices and pipes are written to."""
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="ascii")
-        return
-    target = path.resolve()  # a link stays a link
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="ascii")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _print(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError:
-        # The interpreter flushes once more as it ends, and would complain in its own words.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
-
-
-def _write(output: str, text: str) -> None:
-    try:
-        _print(text) if output == "-" else _replace(Path(output), text)
-    except OSError as error:
-        place = "standard output" if output == "-" else output
-        raise UsageError(f"cannot write {place}: {error.strerror}; choose another --output") from error
-
-
-def _run(argv: Sequence[str]) -> None:
+def _run(argv: Sequence[str]) -> int:
     options = vars(_parser().parse_args(argv))
     output = options.pop("output")
     net = ResidualNet(**{**options, "blocks": tuple(options["blocks"])})
     cost = count(net)
-    _write(output, prototxt(net))
+    print_text(prototxt(net)) if output == "-" else write_whole(output, prototxt(net))
     print(
         f"{cost.parameters / 1e6} million parameters, {cost.multiply_adds / 1e6} million multiply-adds", file=sys.stderr
     )
+    return 0
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw build-net` with these arguments; gives the exit status, 0 or 2."""
-    try:
-        _run(argv)
-    except UsageError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return guarded(PROGRAM, lambda: _run(argv))
 
 
 if __name__ == "__main__":

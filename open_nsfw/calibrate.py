@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.calibrate_options import PROGRAM, parser
-from open_nsfw.errors import OpenNsfwError, OutputError, SetupError, UsageError
+from open_nsfw.errors import OutputError, SetupError, UsageError
+from open_nsfw.verbs import guarded, print_text
 
 if TYPE_CHECKING:
     from open_nsfw.label_scores import Scored
@@ -33,18 +34,6 @@ POLICY_DIGITS = 6  # of the rates in a policy, for people to read; numbers.json 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw calibrate` with these arguments; gives the exit status."""
     return guarded(PROGRAM, lambda: _run(parser().parse_args(argv)), "--debug" in argv)
-
-
-def guarded(program: str, run: Any, debug: bool) -> int:
-    """The exit status of `run()`: 2, with one line on stderr, for an error made on purpose."""
-    try:
-        status: int = run()
-        return status
-    except OpenNsfwError as error:
-        if debug:
-            raise
-        print(f"{program}: error: {error}", file=sys.stderr)
-        return 2
 
 
 def check_installed() -> None:
@@ -78,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet:
         from open_nsfw.findings import summary
 
-        print(summary(result, folder), end="")
+        print_text(summary(result, folder))
     return 0
 
 
@@ -264,7 +253,7 @@ def plain(value: Any, digits: int | None = None) -> Any:
 
 def _write(result: Calibration, folder: str, options: argparse.Namespace) -> None:
     from open_nsfw import findings, plots, report
-    from open_nsfw.policy import write_whole
+    from open_nsfw.whole_file import write_whole
 
     make_folder(os.path.join(folder, "plots"))
     drawing = findings.drawing(result)

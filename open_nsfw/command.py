@@ -263,7 +263,7 @@ def _count_ahead(
     """How many items will come, for the bar; None where standard input has a say in it."""
     from open_nsfw.scan import count_ahead
 
-    if "-" in options.inputs or (options.from_list is not None and not os.path.isfile(options.from_list)):
+    if options.from_list is not None and not os.path.isfile(options.from_list):
         return None
     return count_ahead(list(_arguments(options)), settings, is_done)
 

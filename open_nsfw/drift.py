@@ -23,11 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from open_nsfw.calibrate import check_installed, guarded, plain
+from open_nsfw.calibrate import check_installed, plain
 from open_nsfw.errors import UsageError
 from open_nsfw.labels import read_scores
 from open_nsfw.options import OneLineParser
 from open_nsfw.policy import Policy
+from open_nsfw.verbs import guarded, print_text
 
 PROGRAM = "open-nsfw policy"
 BINS = 10
@@ -304,7 +305,7 @@ def _run(options: argparse.Namespace) -> int:
             policy.check_model(model)
     check_installed()
     drift = compare(policy, found.scores, found.without)
-    print(_json(drift) if options.json else text(policy, drift), end="")
+    print_text(_json(drift) if options.json else text(policy, drift))
     return 0 if drift.holds else NO_GROUND
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError, UsageError
 from open_nsfw.labels import Example, LabelledSet, Labels, identity_of
 from open_nsfw.outputs import OutputOptions, Row, Writer, label, open_writer, printable
+from open_nsfw.progress import Progress
 
 if TYPE_CHECKING:
     from open_nsfw.model_files import ModelFiles
@@ -70,6 +71,7 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
     Raises UsageError, OutputError and SetupError as the command that scores does.
     """
     from open_nsfw.model_files import find_model_files
+    from open_nsfw.scan import count_ahead
     from open_nsfw.sources import SourceOptions, Sources
 
     files = find_model_files(options.model_def, options.pretrained_model)
@@ -83,7 +85,7 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
         model=files.short_hash,
     )
     with open_writer(output) as writer:
-        notes = _Notes(writer, None if labels.folders else len(arguments), options.quiet)
+        notes = _Notes(writer, partial(count_ahead, arguments), options.quiet)
         sources = Sources(arguments, SourceOptions(), notes.skip)
         ended_by = _run(sources, options, files, notes)
     rows = _rows_of(options.scores_file, notes.seen)
@@ -114,12 +116,10 @@ def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes
 class _Notes:
     """Writes rows, shows a bar, and remembers which pictures belong to this run: the file may have others."""
 
-    def __init__(self, writer: Writer, total: int | None, quiet: bool) -> None:
-        from tqdm import tqdm
-
+    def __init__(self, writer: Writer, total: Callable[[], int | None], quiet: bool) -> None:
         self.seen: set[bytes] = set()
         self._writer = writer
-        self._bar = tqdm(total=total, unit=" pictures", disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True)
+        self._progress = Progress(total, shown=not quiet)
 
     def skip(self, path: str, member: str | None) -> bool:
         """Whether the file has this picture."""
@@ -139,11 +139,11 @@ class _Notes:
         from open_nsfw.resume import key_of
 
         self.seen.add(key_of(path, member))
-        self._bar.update()
+        self._progress.advance()
 
     def close(self) -> None:
-        """Remove the bar."""
-        self._bar.close()
+        """End the bar."""
+        self._progress.close()
 
 
 def _rows_of(scores_file: str, seen: set[bytes]) -> dict[str, list[Row]]:

@@ -24,7 +24,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, fields
 from typing import Any, Union
 
-from open_nsfw.errors import OutputError, UsageError
+from open_nsfw.errors import UsageError
+from open_nsfw.whole_file import write_whole
 
 VERSION = 1
 VERSION_KEY = "open_nsfw_policy"
@@ -186,18 +187,3 @@ def _compact(value: Any, indent: str = "  ") -> str:
         parts = [f"{deeper}{json.dumps(name)}: {_compact(each, deeper)}" for name, each in value.items()]
         return "{\n" + ",\n".join(parts) + f"\n{indent}" + "}"
     return "[\n" + ",\n".join(deeper + _compact(each, deeper) for each in value) + f"\n{indent}]"
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that nobody ever sees half of it. Raises OutputError."""
-    path = os.path.realpath(path)  # a link stays a link
-    temporary = f"{path}.{os.getpid()}.part"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)

@@ -7,32 +7,34 @@ differences between quick and exact logits, and so the margin within which a pic
 from __future__ import annotations
 
 import argparse
-import math
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.classifier import Classifier
-from open_nsfw.engines import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
-from open_nsfw.errors import InputError, ModelError, OpenNsfwError, OutputError, UsageError
+from open_nsfw.engines import CONVERTER_VERSION, Float32
+from open_nsfw.errors import InputError, ModelError, UsageError
 from open_nsfw.formats import SIDE, read_bytes
+from open_nsfw.margins import LEAST_PICTURES, describe, differences, leave_out, with_margins
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.options import OneLineParser
-from open_nsfw.preprocess import Pixels, crop, resized_pixels, to_blob
-from open_nsfw.quantize import ChannelGroup, FloatGraph, quantize, scale_and_zero
+from open_nsfw.outputs import printable
+from open_nsfw.preprocess import Pixels, crop, to_blob
+from open_nsfw.progress import Progress
+from open_nsfw.quantize import ChannelGroup, FloatGraph, scale_and_zero
 from open_nsfw.quick import quick_round_trip
-from open_nsfw.quick_engine import float_model, int8_session, logits
-from open_nsfw.ranges_file import HEADROOM, NEAR, Margin, Ranges, TensorRange
+from open_nsfw.quick_engine import float_model, int8_session
+from open_nsfw.ranges_file import PROGRAM, Margin, Ranges, TensorRange, rounded
 from open_nsfw.sources import Sources
+from open_nsfw.verbs import guarded, print_text
+from open_nsfw.whole_file import check_writable, write_whole
 
-PROGRAM = "open-nsfw quantize-ranges"
-LEAST_PICTURES = 20  # of each part; fewer give neither ranges nor a worst case that mean anything
 MOST_CALIBRATION = 600  # more change nothing and take memory
+PASSES = 2  # over the calibration pictures
 SAMPLES = 1_200_000  # values of a tensor that its range is chosen by, over all pictures
 SAMPLING_SEED = 2016
 SHRINKS = np.linspace(0.3, 1.0, 36)  # of the values' full span; the one with the least squared error is the range
@@ -41,7 +43,6 @@ SHRINKS = np.linspace(0.3, 1.0, 36)  # of the values' full span; the one with th
 RANGE_POWER, WEIGHT_POWER = -0.5, 0.5
 REACH_QUANTILE = 0.9  # over the pictures, of a channel's largest value: one picture's outlier decides nothing
 LARGEST_FACTOR = 8.0
-DIGITS = 3  # of every stored number: a thousandth of a range is a quarter of a level
 
 EXAMPLE = f"""\
 example:
@@ -54,35 +55,10 @@ NO_MARGIN = Margin(0.0, 0, 0.0, 0.0, 0.0, 0.0, "", 0, 0.0)  # before it is measu
 Float64 = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One held-back picture's logits."""
-
-    path: str
-    exact: float
-    quick: float
-    reduced: bool
-    """Whether the quick one is of a JPEG decoded at reduced size."""
-
-    @property
-    def size(self) -> float:
-        """How far the quick logit is off."""
-        return abs(self.quick - self.exact)
-
-    @property
-    def reach(self) -> float:
-        """How far the quick logit is from the farthest threshold between it and the exact one, of thresholds with
-        scores of 0.02 to 0.98; 0 if none is between them."""
-        low, high = sorted((self.exact, self.quick))
-        if high < -NEAR or low > NEAR:
-            return 0.0
-        return abs(self.quick - min(max(self.exact, -NEAR), NEAR))
-
-
 # ------------------------------------------------------------------------------------------------------------- ranges
 
 
-def measure(files: ModelFiles, pictures: Sequence[Pixels]) -> Ranges:
+def measure(files: ModelFiles, pictures: Sequence[Pixels], progress: Progress | None = None) -> Ranges:
     """Ranges, channel means and factors over uint8 (256, 256, 3) pictures; the margins are still open.
 
     Raises ModelError for a model that cannot be converted or has nothing to quantize.
@@ -90,25 +66,27 @@ def measure(files: ModelFiles, pictures: Sequence[Pixels]) -> Ranges:
     graph = FloatGraph(float_model(files))
     if not graph.points:
         raise ModelError(f"{files.model_def}: the net has no convolution, and so nothing to quantize")
-    factors = _factors(graph, pictures)
+    progress = progress or Progress(shown=False)
+    factors = _factors(graph, _activations(graph, pictures, progress))
     balanced = graph.balanced(factors)
-    samples, means = _samples(balanced, pictures)
+    samples, means = _samples(balanced, _activations(balanced, pictures, progress), len(pictures))
     multiplied = {node.input[0] for node in balanced.nodes_of("Conv")}  # where the means are of use
     tensors = {}
     for name, values in samples.items():
         low, high = best_range(values)
-        mean = tuple(map(_rounded, means[name])) if name in multiplied else ()
-        tensors[name] = TensorRange(_rounded(low), _rounded(high), mean)
+        mean = tuple(map(rounded, means[name])) if name in multiplied else ()
+        tensors[name] = TensorRange(rounded(low), rounded(high), mean)
     return Ranges(files.digest, CONVERTER_VERSION, NO_MARGIN, None, tensors, factors)
 
 
-def _activations(graph: FloatGraph, pictures: Sequence[Pixels]) -> Iterator[dict[str, Float32]]:
+def _activations(graph: FloatGraph, pictures: Sequence[Pixels], progress: Progress) -> Iterator[dict[str, Float32]]:
     """The points' values for each picture: name -> float32 (C, ...)."""
     session = int8_session(graph.with_outputs(computed_points(graph)), None)
     height, width = session.get_inputs()[0].shape[2:]
     for pixels in pictures:
         values = point_values(graph, session, to_blob(crop(pixels, height, width)[np.newaxis]))
         yield {name: value[0] for name, value in values.items()}
+        progress.advance()
 
 
 def computed_points(graph: FloatGraph) -> list[str]:
@@ -123,11 +101,11 @@ def point_values(graph: FloatGraph, session: Any, blob: Float32) -> dict[str, Fl
     return {name: values[name] for name in graph.points}
 
 
-def _factors(graph: FloatGraph, pictures: Sequence[Pixels]) -> dict[str, tuple[float, ...]]:
+def _factors(graph: FloatGraph, activations: Iterable[dict[str, Float32]]) -> dict[str, tuple[float, ...]]:
     """Each group's factors, as the ranges file has them."""
     groups = graph.groups()
     largest: dict[str, list[Float32]] = {point: [] for group in groups for point in group.points}
-    for values in _activations(graph, pictures):
+    for values in activations:
         for point, rows in largest.items():
             rows.append(np.abs(values[point]).reshape(len(values[point]), -1).max(axis=1))
     reach = {point: np.quantile(np.array(rows, np.float64), REACH_QUANTILE, axis=0) for point, rows in largest.items()}
@@ -139,7 +117,7 @@ def _group_factors(graph: FloatGraph, group: ChannelGroup, reach: dict[str, Floa
     weights = _floored(np.max([_column_reach(graph.values[node.input[1]]) for node in group.consumers], axis=0))
     factors = values**RANGE_POWER * weights**WEIGHT_POWER
     factors /= np.exp(np.log(factors).mean())
-    return tuple(map(_rounded, np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)))
+    return tuple(map(rounded, np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)))
 
 
 def _floored(reach: Float64) -> Float64:
@@ -155,13 +133,15 @@ def _column_reach(weights: Float32) -> Float64:
     return reach
 
 
-def _samples(graph: FloatGraph, pictures: Sequence[Pixels]) -> tuple[dict[str, Float32], dict[str, Float64]]:
-    """(some of each point's values, the mean of each of its channels)."""
+def _samples(
+    graph: FloatGraph, activations: Iterable[dict[str, Float32]], pictures: int
+) -> tuple[dict[str, Float32], dict[str, Float64]]:
+    """(some of each point's values, the mean of each of its channels), over so many pictures."""
     random = np.random.default_rng(SAMPLING_SEED)
-    each = max(SAMPLES // len(pictures), 1)
+    each = max(SAMPLES // pictures, 1)
     samples: dict[str, list[Float32]] = {point: [] for point in graph.points}
     sums: dict[str, Float64] = {}
-    for values in _activations(graph, pictures):
+    for values in activations:
         for point, value in values.items():
             flat = value.reshape(-1)
             step = max(flat.size // each, 1)
@@ -170,7 +150,7 @@ def _samples(graph: FloatGraph, pictures: Sequence[Pixels]) -> tuple[dict[str, F
             sums[point] = sums[point] + means if point in sums else means
     return (
         {point: np.concatenate(rows) for point, rows in samples.items()},
-        {point: total / len(pictures) for point, total in sums.items()},
+        {point: total / pictures for point, total in sums.items()},
     )
 
 
@@ -187,77 +167,12 @@ def _squared_error(values: Float32, low: float, high: float) -> float:
     return float(((restored - values) ** 2).mean())
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
-
-
-# ------------------------------------------------------------------------------------------------------------- margin
-
-
-def differences(files: ModelFiles, ranges: Ranges, paths: Sequence[str]) -> list[Difference]:
-    """Quick and exact logits of picture files; those that cannot be decoded are left out."""
-    exact = Classifier(OnnxRuntimeEngine(files)).engine
-    quick = int8_session(quantize(float_model(files), ranges), None)
-    name, (height, width) = quick.get_inputs()[0].name, exact.input_shape[1:]
-    found = []
-    for path in paths:
-        try:
-            data = read_bytes(path)
-            picture = quick_round_trip(data, max(height, width))
-            pixels = [resized_pixels(data), np.asarray(picture.image)]
-        except InputError as error:
-            _say(f"{path} is left out: {error}")
-            continue
-        blobs = [to_blob(crop(each, height, width)[np.newaxis]) for each in pixels]
-        reference = logits(exact.forward(blobs[0]))[0]
-        output = logits(quick.run(None, {name: blobs[1]})[0])[0]
-        found.append(Difference(path, float(reference), float(output), picture.reduced))
-    return found
-
-
-def with_margins(ranges: Ranges, found: Sequence[Difference]) -> Ranges:
-    """The ranges with the margins that these differences call for, and what speaks for them. Raises UsageError if there
-    are too few."""
-    full = [each for each in found if not each.reduced]
-    reduced = [each for each in found if each.reduced]
-    if len(full) < LEAST_PICTURES:
-        raise UsageError(
-            f"{len(full)} pictures to measure the margin on that are not large JPEG; at least {LEAST_PICTURES} are needed"
-        )
-    return replace(ranges, full=margin(full), reduced=margin(reduced) if len(reduced) >= LEAST_PICTURES else None)
-
-
-def margin(found: Sequence[Difference]) -> Margin:
-    """What one kind of pictures calls for."""
-    sizes = np.array([each.size for each in found])
-    worst = max(found, key=lambda each: each.size)
-    median, p99, p99_9 = (_rounded(float(np.quantile(sizes, share))) for share in (0.5, 0.99, 0.999))
-    near = sum(abs(each.exact) < NEAR for each in found)
-    reach = max(each.reach for each in found)
-    return Margin(
-        logits=math.ceil(reach * HEADROOM * 100) / 100,
-        pictures=len(found),
-        median=median,
-        p99=p99,
-        p99_9=p99_9,
-        worst=_rounded(worst.size),
-        worst_picture=Path(worst.path).name,
-        near=near,
-        reach=_rounded(reach),
-    )
-
-
 # ------------------------------------------------------------------------------------------------------------ command
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw quantize-ranges` with these arguments; gives the exit status, 0 or 2."""
-    try:
-        _run(_parser().parse_args(argv))
-    except OpenNsfwError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return guarded(PROGRAM, lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -283,40 +198,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
+    check_writable(options.output)
     files = find_model_files(options.model_def, options.pretrained_model)
     paths = _paths(options.folder)
+    _check_count(len(paths), options.folder, LEAST_PICTURES if options.held_back else 2 * LEAST_PICTURES)
     calibration = paths if options.held_back else paths[::2]
     held_back = _paths(options.held_back) if options.held_back else paths[1::2]
-    pictures = _pictures(_spread(calibration, MOST_CALIBRATION))
+    _check_count(len(held_back), options.held_back or options.folder)
+    _check_apart(calibration, held_back)
+    calibration = _spread(calibration, MOST_CALIBRATION)
+    with Progress(len(calibration)) as progress:
+        pictures = _pictures(calibration, progress)
     _check_count(len(pictures), options.folder)
     _say(f"measuring ranges on {len(pictures)} pictures")
-    ranges = measure(files, pictures)
+    with Progress(PASSES * len(pictures)) as progress:
+        ranges = measure(files, pictures, progress)
     _say(f"measuring the margin on {len(held_back)} other pictures")
-    found = differences(files, ranges, held_back)
+    with Progress(len(held_back)) as progress:
+        found = differences(files, ranges, held_back, progress)
     _check_count(len(found), options.held_back or options.folder)
     ranges = with_margins(ranges, found)
-    try:
-        Path(options.output).write_text(ranges.to_json(), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{options.output}: cannot be written: {error.strerror or error}") from error
-    print(describe(ranges))
-
-
-def describe(ranges: Ranges) -> str:
-    """The margins and their evidence, a line each."""
-    lines = ["decoded in full: " + _described(ranges.full), "JPEG decoded at reduced size: "]
-    if ranges.reduced is not None:
-        return "\n".join(lines) + _described(ranges.reduced)
-    return "\n".join(lines) + f"no margin, for want of {LEAST_PICTURES} such pictures; all are scored exactly"
-
-
-def _described(seen: Margin) -> str:
-    return (
-        f"margin {seen.logits:g} logits; over {seen.pictures:,} held-back pictures ({seen.near:,} with scores of 0.02 to "
-        f"0.98) quick and exact logits differ by {seen.median:g} in the median, {seen.p99:g} at 99 %, {seen.p99_9:g} at "
-        f"99.9 %, {seen.worst:g} at worst, and by {seen.reach:g} across a threshold of 0.02 to 0.98"
-    )
+    write_whole(options.output, ranges.to_json())
+    print_text(describe(ranges) + "\n")
+    return 0
 
 
 def _paths(folder: str) -> list[str]:
@@ -331,19 +236,28 @@ def _spread(paths: list[str], most: int) -> list[str]:
     return [paths[index * len(paths) // most] for index in range(most)] if len(paths) > most else paths
 
 
-def _pictures(paths: Sequence[str]) -> list[Pixels]:
+def _pictures(paths: Sequence[str], progress: Progress) -> list[Pixels]:
     found: list[Pixels] = []
     for path in paths:
         try:
             found.append(np.asarray(quick_round_trip(read_bytes(path), SIDE).image))
         except InputError as error:
-            _say(f"{path} is left out: {error}")
+            leave_out(path, error, progress)
+        else:
+            progress.advance()
     return found
 
 
-def _check_count(count: int, folder: str) -> None:
-    if count < LEAST_PICTURES:
-        raise UsageError(f"{folder}: {count} pictures; at least {LEAST_PICTURES} are needed to measure on")
+def _check_count(count: int, folder: str, least: int = LEAST_PICTURES) -> None:
+    if count < least:
+        raise UsageError(f"{folder}: too few pictures to measure on ({count}); at least {least} are needed")
+
+
+def _check_apart(calibration: Sequence[str], held_back: Sequence[str]) -> None:
+    """A margin measured on the pictures that the ranges fit would be too small."""
+    both = set(map(os.path.realpath, calibration)).intersection(map(os.path.realpath, held_back))
+    if both:
+        raise UsageError(f"{printable(min(both))} is in both folders; --held-back needs other pictures")
 
 
 def _say(line: str) -> None:

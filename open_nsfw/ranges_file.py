@@ -26,7 +26,9 @@ NEAR = math.log((1 - NEAR_SCORE) / NEAR_SCORE)
 # Of a margin over the worst seen. New kinds of pictures twice went beyond what 440 and 836 others had shown at worst, by
 # 1.3 and 1.4 times in an earlier state of the ranges.
 HEADROOM = 1.25
-REMEDY = "make ranges for this model: open-nsfw quantize-ranges FOLDER --output FILE"
+PROGRAM = "open-nsfw quantize-ranges"  # makes the file
+REMEDY = f"make ranges for this model: {PROGRAM} FOLDER --output FILE"
+DIGITS = 3  # of every number: a thousandth of a range is a quarter of a level
 
 
 @dataclass(frozen=True)
@@ -160,3 +162,8 @@ def _margin(content: Any) -> Margin:
     if not all(math.isfinite(each) and each >= 0 for each in (margin.logits, margin.worst)):
         raise ValueError("a margin is not a number")
     return margin
+
+
+def rounded(value: float) -> float:
+    """As the file has a number."""
+    return float(f"{value:.{DIGITS}g}")

@@ -35,7 +35,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 def cannot_write(name: str, error: OSError) -> OutputError:
     """The one line about a full disk, a closed pipe, a folder that is not there."""
     if error.errno == errno.EPIPE:
-        return OutputError(f"{name}: the program that was reading the rows has gone; stopped there")
+        return OutputError(f"{name}: the program that was reading it has gone; stopped there")
     return OutputError(f"{name}: cannot be written: {error.strerror or error}")
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from open_nsfw.options import COMMAND
 from open_nsfw.outputs import Row, label
 from open_nsfw.pipeline import Pipeline, PipelineOptions
-from open_nsfw.sources import Item, SourceOptions, Sources
+from open_nsfw.progress import Progress
+from open_nsfw.sources import STDIN, Item, SourceOptions, Sources
 
 if TYPE_CHECKING:
     from open_nsfw.scorer import Models
@@ -126,9 +127,15 @@ def run(
     return interruption.signal
 
 
-def count_ahead(arguments: list[str], options: SourceOptions, skip: Callable[[str, str | None], bool]) -> int | None:
+def count_ahead(
+    arguments: list[str],
+    options: SourceOptions = SourceOptions(),
+    skip: Callable[[str, str | None], bool] = lambda path, member: False,
+) -> int | None:
     """How many items `arguments` will give beside those that `skip` knows; None where an archive is among them, whose
-    members cannot be counted without unpacking it."""
+    members cannot be counted without unpacking it, or standard input."""
+    if STDIN in arguments:
+        return None  # to be read once
     total = 0
 
     def note(path: str, member: str | None) -> bool:
@@ -160,15 +167,7 @@ class Reporter:
         thread, and only if somebody watches."""
         self.tally = Tally(bands, fast)
         self._quiet, self._single = quiet, single
-        self._bar = None if quiet or single or not sys.stderr.isatty() else _progress_bar()
-        if self._bar is not None:
-            threading.Thread(target=self._expect, args=(count,), name="counter", daemon=True).start()
-
-    def _expect(self, count: Callable[[], int | None]) -> None:
-        """Give the bar its end, from which it reckons the time left."""
-        total = count()
-        if self._bar is not None:
-            self._bar.total = total
+        self._progress = Progress(count, shown=not (quiet or single))
 
     def add(self, rows: list[Row]) -> None:
         """Take note of an item's rows."""
@@ -176,9 +175,7 @@ class Reporter:
             self.tally.add(row)
             if row.error is not None and not self._quiet:
                 self.say(f"{COMMAND}: {label(row)}: {row.error.split(': ', 1)[1]}")
-        if self._bar is not None:
-            self._bar.update()
-            self._bar.set_postfix_str(f"{self.tally.failed} failed", refresh=False)
+        self._progress.advance(f"{self.tally.failed} failed")
 
     def tell(self, line: str) -> None:
         """What was done about a file, as a line of the command's."""
@@ -187,20 +184,10 @@ class Reporter:
 
     def say(self, line: str) -> None:
         """A line on stderr that leaves the bar whole."""
-        if self._bar is None:
-            print(line, file=sys.stderr)
-        else:
-            self._bar.write(line, file=sys.stderr)
+        self._progress.say(line)
 
     def close(self, passed_over: int) -> None:
-        """Remove the bar and sum up."""
-        if self._bar is not None:
-            self._bar.close()
+        """End the bar and sum up."""
+        self._progress.close()
         if not self._quiet and not self._single:
             print(f"{COMMAND}: {self.tally.summary(passed_over)}", file=sys.stderr)
-
-
-def _progress_bar() -> Any:
-    from tqdm import tqdm
-
-    return tqdm(unit=" pictures", smoothing=0.1, dynamic_ncols=True)

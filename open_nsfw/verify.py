@@ -24,6 +24,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -31,14 +32,19 @@ import numpy as np
 
 from open_nsfw.classifier import Classifier
 from open_nsfw.engines import Engine, make_engine
-from open_nsfw.errors import EngineError, InputError, OpenNsfwError, OutputError, UsageError
+from open_nsfw.errors import EngineError, InputError, OutputError, UsageError
 from open_nsfw.escalation import THRESHOLDS, logit, parse_thresholds
 from open_nsfw.fast import FastClassifier
 from open_nsfw.formats import read_bytes
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.options import OneLineParser
+from open_nsfw.outputs import printable
+from open_nsfw.progress import Progress
 from open_nsfw.quick_engine import Int8Engine
+from open_nsfw.scan import count_ahead
 from open_nsfw.sources import Item, Sources
+from open_nsfw.verbs import guarded, print_text
+from open_nsfw.whole_file import check_writable
 
 PROGRAM = "open-nsfw verify"
 EXACT = 1e-5  # what exact engines promise, and the default tolerance for them; the others have none but the sides
@@ -104,18 +110,13 @@ class Comparison:
         return None
 
 
-def compare(items: Iterable[Item], reference: Way, compared: Way) -> Comparison:
-    """Score each item's picture both ways."""
+def compare(items: Iterable[Item], reference: Way, compared: Way, progress: Progress | None = None) -> Comparison:
+    """Score each item's picture both ways. Failures are told on stderr."""
+    progress = Progress(shown=False) if progress is None else progress
     pairs, unreadable, one_sided = [], 0, []
     for item in items:
         path = item.path if item.member is None else f"{item.path}!{item.member}"
-        try:
-            data = _data(item)
-        except InputError as error:
-            _say(f"{path}: {error}")
-            unreadable += 1
-            continue
-        scores = [_score(way, data) for way in (reference, compared)]
+        scores = _scores(item, (reference, compared))
         errors = [each for each in scores if isinstance(each, InputError)]
         if len(errors) == 1:
             one_sided.append(path)
@@ -124,8 +125,18 @@ def compare(items: Iterable[Item], reference: Way, compared: Way) -> Comparison:
         else:
             pairs.append(Pair(path, scores[0][0], *scores[1]))  # type: ignore[index,misc]
         if errors:
-            _say(f"{path}: {errors[0]}")
+            progress.say(f"{PROGRAM}: {printable(path)}: {errors[0]}")
+        progress.advance()
     return Comparison(tuple(pairs), unreadable, tuple(one_sided))
+
+
+def _scores(item: Item, ways: Sequence[Way]) -> list[tuple[float, bool] | InputError]:
+    """Of each way, or why it has none."""
+    try:
+        data = _data(item)
+    except InputError as error:
+        return [error for _ in ways]
+    return [_score(way, data) for way in ways]
 
 
 def _data(item: Item) -> bytes:
@@ -194,12 +205,12 @@ def report(comparison: Comparison, thresholds: Sequence[float], fast: bool) -> l
 def _spread(pairs: Sequence[Pair], size: Callable[[Pair], float]) -> str:
     worst = max(pairs, key=size)
     percentile = float(np.quantile([size(pair) for pair in pairs], 0.99))
-    return f"worst {size(worst):.3g} ({_printable(worst.path)}), 99th percentile {percentile:.3g}"
+    return f"worst {size(worst):.3g} ({printable(worst.path)}), 99th percentile {percentile:.3g}"
 
 
 def _sides(pairs: Sequence[Pair], threshold: float) -> str:
     moved = [pair for pair in pairs if pair.changes_sides(threshold)]
-    named = ", ".join(f"{_printable(pair.path)} {pair.reference:.6g} -> {pair.compared:.6g}" for pair in moved)
+    named = ", ".join(f"{printable(pair.path)} {pair.reference:.6g} -> {pair.compared:.6g}" for pair in moved)
     text = f"{_count(len(moved), 'picture changes', 'pictures change')} sides"
     return f"{text}: {named}" if moved else text
 
@@ -208,19 +219,25 @@ def _count(number: int, one: str, more: str) -> str:
     return f"{number:,} {one if number == 1 else more}"
 
 
-def _printable(path: str) -> str:
-    """A name on one line, whatever is in it."""
-    return path.encode("utf-8", "backslashreplace").decode().translate({**dict.fromkeys(range(32), "?"), 127: "?"})
+def check_plot(path: str) -> None:
+    """Whether `plot` can write this file, before the pictures are compared for it. Raises EngineError without
+    matplotlib, UsageError for a suffix that names no format, OutputError where the file cannot be written."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+    except ImportError:
+        raise EngineError("--plot needs matplotlib: pip install 'open-nsfw[policy]'") from None
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in ("", *formats):
+        raise UsageError(f"--plot {path}: the name must end as one of these formats: {', '.join(sorted(formats))}")
+    check_writable(path)
 
 
 def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None:
-    """The difference in logits over the reference's logit, a dot a picture. Raises EngineError without matplotlib,
-    OutputError where the file cannot be written."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise EngineError("--plot needs matplotlib: pip install 'open-nsfw[policy]'") from None
+    """The difference in logits over the reference's logit, a dot a picture, into a file that `check_plot` has let
+    pass. Raises OutputError where it cannot be written."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     references = np.array([logit(pair.reference) for pair in comparison.pairs])
     compared = np.array([logit(pair.compared) for pair in comparison.pairs])
     twice = np.array([pair.twice for pair in comparison.pairs])
@@ -239,8 +256,8 @@ def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None
     axes.legend(loc="best")
     try:
         figure.savefig(path)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that names no format
-        raise OutputError(f"--plot {path}: cannot be written: {error}") from error
+    except OSError as error:
+        raise OutputError(f"--plot {path}: cannot be written: {error.strerror or error}") from error
 
 
 # ------------------------------------------------------------------------------------------------------------ command
@@ -249,11 +266,7 @@ def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw verify` with these arguments; gives the exit status, 0, 1 or 2."""
     warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # remarks on odd palettes and metadata
-    try:
-        return _run(_parser().parse_args(argv))
-    except OpenNsfwError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    return guarded(PROGRAM, lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -287,18 +300,23 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     thresholds = parse_thresholds(options.thresholds)
     tolerance = _tolerance(options)
+    if options.plot:
+        check_plot(options.plot)
     files = find_model_files(options.model_def, options.pretrained_model)
     reference = load_engine(files, options.against or "auto", "float32")
     compared, described = _compared(options, files, thresholds)
-    comparison = compare(Sources(options.inputs), exact_way(reference), compared)
+    with Progress(partial(count_ahead, options.inputs)) as progress:
+        comparison = compare(Sources(options.inputs), exact_way(reference), compared, progress)
     if not comparison.pairs:
         raise UsageError("no picture could be compared")
     failure = comparison.failure(tolerance, thresholds)
-    _print("reference", f"{reference.name}, model {reference.model_hash}")
-    _print("compared", described)
-    for name, text in report(comparison, thresholds, options.fast):
-        _print(name, text)
-    _print("verdict", f"failed: {failure}" if failure else "passed")
+    lines = [
+        ("reference", f"{reference.name}, model {reference.model_hash}"),
+        ("compared", described),
+        *report(comparison, thresholds, options.fast),
+        ("verdict", f"failed: {failure}" if failure else "passed"),
+    ]
+    print_text("".join(f"{name:<16} {text}\n" for name, text in lines))
     if options.plot:
         plot(comparison, thresholds, options.plot)
     return 1 if failure else 0
@@ -321,14 +339,6 @@ def _compared(options: argparse.Namespace, files: ModelFiles, thresholds: Sequen
     if options.fast:
         return fast_way(files, engine, options.ranges, thresholds)
     return exact_way(engine), engine.name
-
-
-def _print(name: str, text: str) -> None:
-    print(f"{name:<16} {text}")
-
-
-def _say(line: str) -> None:
-    print(f"{PROGRAM}: {_printable(line)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test_nets_of_other_sizes(photos: Path, tmp_path: Path, side: int) -> None:
     weights = np.random.default_rng(side).normal(0, 0.02, (2, 3, 1, 1)).astype(np.float32)
     model = write_model(tmp_path, small_net(height=side, width=side), caffemodel({"c": [weights, np.zeros(2)]}))
     ranges = tmp_path / "ranges.json"
-    options = ("--output", str(ranges), "--held-back", str(HELD_BACK), *model)
+    options = ("--output", str(ranges), *model)
     assert quantize_ranges.main([str(HELD_BACK), *options]) == 0
     exact = rows(photos, *model)
     middle = sorted(row["score"] for row in exact.values())[len(exact) // 2]

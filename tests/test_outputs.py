@@ -573,7 +573,7 @@ def test_a_closed_pipe_is_one_line_and_no_traceback(form: str) -> None:
     err = writer.stderr.read()
     assert writer.wait(timeout=60) == 2
     writer.stderr.close()
-    assert err == b"stdout: the program that was reading the rows has gone; stopped there\n"
+    assert err == b"stdout: the program that was reading it has gone; stopped there\n"
     first = {"text": b"NSFW score: 0.5 0.jpg\n", "csv": outputs.csv_header()}
     assert head.stdout == first.get(form, outputs.json_line(Row("0.jpg", score=0.5)))
 

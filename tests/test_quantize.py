@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
-from open_nsfw import quick_engine, ranges, ranges_file
+from open_nsfw import margins, quick_engine, ranges, ranges_file
 from open_nsfw.classifier import Classifier
 from open_nsfw.engines import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
 from open_nsfw.errors import ModelError, UsageError
@@ -302,21 +302,21 @@ def test_margins_hold_where_they_were_measured(files: ModelFiles) -> None:
 )
 def test_what_can_be_decided_wrongly(exact: float, quick: float, reach: float) -> None:
     """By hand."""
-    assert ranges.Difference("", exact, quick, False).reach == pytest.approx(reach)
+    assert margins.Difference("", exact, quick, False).reach == pytest.approx(reach)
 
 
 def test_margins_by_kind(files: ModelFiles) -> None:
     """JPEG decoded at reduced size have a margin of their own; too few of them give none, too few others an error."""
     known = make_ranges(float_model(files))
-    full = [ranges.Difference(f"{index}.jpg", 0.0, index / 100, False) for index in range(20)]
-    reduced = [ranges.Difference(f"{index}.jpg", 0.0, -index / 10, True) for index in range(20)]
-    both = ranges.with_margins(known, full + reduced)
+    full = [margins.Difference(f"{index}.jpg", 0.0, index / 100, False) for index in range(20)]
+    reduced = [margins.Difference(f"{index}.jpg", 0.0, -index / 10, True) for index in range(20)]
+    both = margins.with_margins(known, full + reduced)
     assert both.reduced is not None
     assert (both.full.reach, both.full.logits, both.full.worst_picture) == (0.19, 0.24, "19.jpg")
     assert (both.reduced.reach, both.reduced.logits, both.reduced.pictures) == (1.9, 2.38, 20)
-    assert ranges.with_margins(known, full + reduced[:19]).reduced is None
+    assert margins.with_margins(known, full + reduced[:19]).reduced is None
     with pytest.raises(UsageError) as error:
-        ranges.with_margins(known, full[:19] + reduced)
+        margins.with_margins(known, full[:19] + reduced)
     assert str(error.value) == ("19 pictures to measure the margin on that are not large JPEG; at least 20 are needed")
 
 
@@ -330,7 +330,7 @@ def test_ranges_of_a_folder(files: ModelFiles, tmp_path: Path, capsys: pytest.Ca
     assert ranges.main([str(folder), "--output", str(output)]) == 0
     out, err = capsys.readouterr()
     known, _ = read_ranges(files, output)
-    assert out == ranges.describe(known) + "\n"
+    assert out == margins.describe(known) + "\n"
     assert out.startswith(f"decoded in full: margin {known.full.logits:g} logits; over 21 held-back pictures (")
     assert out.splitlines()[1] == (
         "JPEG decoded at reduced size: no margin, for want of 20 such pictures; all are scored exactly"
@@ -346,7 +346,12 @@ def test_ranges_of_a_folder(files: ModelFiles, tmp_path: Path, capsys: pytest.Ca
     [
         (["FOLDER"], "the following arguments are required: --output"),
         (["FOLDER/none", "--output", "x"], "FOLDER/none: a folder of pictures is needed"),
-        (["FOLDER", "--output", "x"], "FOLDER: 1 pictures; at least 20 are needed to measure on"),
+        (["FOLDER", "--output", "x"], "FOLDER: too few pictures to measure on (1); at least 40 are needed"),
+        (
+            ["FOLDER", "--held-back", "FOLDER", "--output", "x"],
+            "FOLDER: too few pictures to measure on (1); at least 20 are needed",
+        ),
+        (["FOLDER", "--output", "FOLDER/no/x"], "FOLDER/no/x: cannot be written: No such file or directory"),
     ],
 )
 def test_ranges_that_cannot_be_measured(
@@ -358,6 +363,22 @@ def test_ranges_that_cannot_be_measured(
     assert status == 2
     expected = f"open-nsfw quantize-ranges: error: {message}".replace("FOLDER", str(tmp_path))
     assert capsys.readouterr().err.splitlines()[-1] == expected
+
+
+def test_held_back_pictures_are_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where a link leads to the same folder."""
+    (tmp_path / "pictures").mkdir()
+    for index in range(20):
+        (tmp_path / "pictures" / f"{index:02}.jpg").write_bytes(PUSHED[0].read_bytes())
+    (tmp_path / "others").symlink_to("pictures")
+    output = tmp_path / "x"
+    arguments = [str(tmp_path / "pictures"), "--held-back", str(tmp_path / "others"), "--output", str(output)]
+    assert ranges.main(arguments) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"open-nsfw quantize-ranges: error: {tmp_path / 'pictures' / '00.jpg'} is in both folders; "
+        "--held-back needs other pictures"
+    )
+    assert not output.exists()
 
 
 # ----------------------------------------------------------------------------------------------------- fast classifier

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,9 +17,20 @@ from open_nsfw.model_files import find_model_files
 from open_nsfw.ranges_file import read_ranges
 from open_nsfw.sources import Item
 from open_nsfw.verify import Comparison, Pair, compare
-from tests.helpers import DATA, MODEL_DEF, NETS, WEIGHTS
+from tests.helpers import DATA, MODEL_DEF, NETS, PICTURE, WEIGHTS
 
 PUSHED = str(DATA / "pushed")
+VERIFY = [
+    sys.executable,
+    "-m",
+    "open_nsfw",
+    "verify",
+    "--against",
+    "onnxruntime",
+    "--engine",
+    "onnxruntime",
+    str(PICTURE),
+]
 NUMBER = r"[\d.e+-]+"
 
 
@@ -126,13 +139,19 @@ def test_a_model_without_ranges(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_plot(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A PNG; another suffix that matplotlib does not know is an error."""
+    """A PNG; what cannot be drawn or written is told at once."""
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("matplotlib is not installed in this interpreter")
     path = tmp_path / "plot.png"
     assert run(capsys, PUSHED, "--fast", "--engine", "onnxruntime", "--plot", str(path))[0] == 0
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert run(capsys, PUSHED, "--engine", "onnxruntime", "--plot", str(tmp_path / "plot.nothing"))[0] == 2
+    for name, reason in (
+        ("plot.nothing", "the name must end as one of these formats: "),
+        ("no/plot.svg", "No such file"),
+    ):
+        status, lines, err = run(capsys, PUSHED, "--engine", "onnxruntime", "--plot", str(tmp_path / name))
+        assert (status, lines) == (2, {}), "before the pictures are compared"
+        assert f"{tmp_path / name}: " in err and reason in err
 
 
 def test_plot_without_matplotlib(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +164,25 @@ def test_plot_without_matplotlib(capsys: pytest.CaptureFixture[str], monkeypatch
         2,
         "open-nsfw verify: error: --plot needs matplotlib: pip install 'open-nsfw[policy]'",
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_stdout() -> None:
+    """One line and exit status 2, as of the command that scores."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(VERIFY, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "open-nsfw verify: error: stdout: cannot be written: No space left on device\n"
+
+
+def test_a_name_that_stdout_has_no_letters_for(tmp_path: Path) -> None:
+    """It is escaped; the comparison is not lost."""
+    (tmp_path / "m\u00e9.jpg").write_bytes(PICTURE.read_bytes())
+    command = [*VERIFY[:-1], str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, encoding="ascii", check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert rf"worst 0 ({tmp_path}/m\xe9.jpg)" in done.stdout
 
 
 def test_pairs_by_hand() -> None:
@@ -168,6 +206,6 @@ def test_what_only_one_way_can_score(capsys: pytest.CaptureFixture[str]) -> None
     assert comparison == Comparison((), 0, ("a.jpg", "b\n.jpg!m\u00e9"))
     assert capsys.readouterr().err.splitlines() == [
         "open-nsfw verify: a.jpg: the network gives no number for it",
-        "open-nsfw verify: b?.jpg!m\u00e9: the network gives no number for it",
+        "open-nsfw verify: $'b\\x0a.jpg!m\u00e9': the network gives no number for it",
     ]
     assert compare(items, refuses, refuses) == Comparison((), 2, ())

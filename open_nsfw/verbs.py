@@ -1,0 +1,28 @@
+"""What all verbs of `open-nsfw` share: how they end, and what they print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from open_nsfw.errors import OpenNsfwError
+from open_nsfw.row_files import Stdout
+
+BAD_USAGE = 2  # exit status
+
+
+def guarded(program: str, run: Callable[[], int], debug: bool = False) -> int:
+    """The exit status of `run()`: 2, with one line on stderr, for an error made on purpose, unless `debug`."""
+    try:
+        return run()
+    except OpenNsfwError as error:
+        if debug:
+            raise
+        print(f"{program}: error: {error}", file=sys.stderr)
+        return BAD_USAGE
+
+
+def print_text(text: str) -> None:
+    """Text on stdout; what its encoding does not have is escaped. Raises OutputError for a closed pipe or a full disk."""
+    stdout = Stdout()
+    stdout.put([text.encode(sys.stdout.encoding or "utf-8", "backslashreplace")])

@@ -1,0 +1,73 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from open_nsfw.errors import OutputError
+from open_nsfw.whole_file import check_writable, write_whole
+
+
+def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
+    """Nothing else is left in the folder."""
+    (tmp_path / "file").write_text("before")
+    (tmp_path / "link").symlink_to("file")
+    check_writable(tmp_path / "link")
+    assert (tmp_path / "file").read_text() == "before"
+    write_whole(tmp_path / "link", "after")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "after"
+    assert sorted(os.listdir(tmp_path)) == ["file", "link"]
+
+
+def test_trying_leaves_nothing(tmp_path: Path) -> None:
+    """Not even an empty file."""
+    check_writable(tmp_path / "new")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_no_plain_file_is_written_and_not_replaced(tmp_path: Path) -> None:
+    """A pipe, as /dev/stdout or /dev/null may be."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    check_writable(pipe)
+    write_whole(pipe, b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+    assert pipe.is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("none/file", "No such file or directory"), ("", "Is a directory"), ("file/x", "Not a directory")],
+)
+def test_what_cannot_be_written(tmp_path: Path, name: str, reason: str) -> None:
+    """Trying says so before the work is done, in the words that writing would use."""
+    (tmp_path / "file").touch()
+    path = str(tmp_path / name) if name else str(tmp_path)
+    with pytest.raises(OutputError) as error:
+        check_writable(path)
+    assert str(error.value) == f"{path}: cannot be written: {reason}"
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_whole(path, "x")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "file").write_text("older")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError) as error:
+        write_whole(tmp_path / "file", "newer")
+    assert str(error.value) == f"{tmp_path / 'file'}: cannot be written: No space left on device"
+    assert (tmp_path / "file").read_text() == "older"
+    assert os.listdir(tmp_path) == ["file"]
