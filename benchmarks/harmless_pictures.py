@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageEnhance, ImageFile, ImageFilter, ImageOps
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
@@ -34,8 +34,10 @@ from open_nsfw.model_files import find_model_files
 from open_nsfw.onnx_graph import convert
 from open_nsfw.preprocess import crop, resized_pixels, to_blob
 
+ImageFile.MAXBLOCK = 1 << 26  # bytes; Pillow's guess is too few for a progressive JPEG of dots
 SEED = 2016
 DISTORTED, PUSHED = 14, 8  # files made from each source picture
+PRINTED = 8  # more from each that is held back, one of each pushed file: a printer's dots, which no range was made for
 SIDES = (240, 3000)  # shorter side of a distorted picture, pixels, even in the logarithm
 LARGE_SHARE = 0.15  # of the files are larger than LARGE_SIDE; making and decoding those takes most of the time
 LARGE_SIDE = 1300
@@ -229,6 +231,44 @@ def _jpeg(image: Image.Image, random: np.random.Generator) -> bytes:
     return buffer.getvalue()
 
 
+# ------------------------------------------------------------------------------------------------------------ printing
+
+DOTS = {"ordered": 4, "clustered": 6}  # pixels a side of a cell
+
+
+def printed(data: bytes, random: np.random.Generator) -> bytes:
+    """An encoded picture as a JPEG of dots of full ink, as from a scanned newspaper, a comic or an old screen: black
+    ones, or one kind for each colour."""
+    with Image.open(io.BytesIO(data)) as picture:
+        image = _resize(picture.convert("RGB"), random)
+    planes = image.split() if random.random() < 0.5 else (image.convert("L"),)
+    way = str(random.choice(["diffused", *DOTS]))
+    dots = [_dots(plane, way) for plane in planes]
+    return _jpeg(Image.merge("RGB", dots) if len(dots) == 3 else dots[0], random)
+
+
+def _dots(plane: Image.Image, way: str) -> Image.Image:
+    if way == "diffused":  # Floyd and Steinberg's
+        return plane.convert("1").convert("L")
+    levels = np.asarray(plane)
+    cell = _cell(way)
+    repeated = np.tile(cell, (-(-levels.shape[0] // len(cell)), -(-levels.shape[1] // len(cell))))
+    return Image.fromarray(((levels > repeated[: levels.shape[0], : levels.shape[1]]) * 255).astype(np.uint8))
+
+
+def _cell(way: str) -> np.ndarray:
+    """The grey levels from which on each pixel of a cell is white: Bayer's order, or a dot that grows from the middle."""
+    side = DOTS[way]
+    if way == "ordered":
+        order = np.zeros((1, 1))
+        while len(order) < side:
+            order = np.block([[4 * order, 4 * order + 2], [4 * order + 3, 4 * order + 1]])
+    else:
+        away = np.abs(np.arange(side) - (side - 1) / 2.1)
+        order = np.argsort(np.argsort(-np.add.outer(away**2, away**2), axis=None)).reshape(side, side)
+    return (order + 0.5) / order.size * 255
+
+
 # ------------------------------------------------------------------------------------------------------------- pushing
 
 
@@ -314,7 +354,16 @@ def write_pictures(folder: Path) -> None:
         for (name, index), seed in zip(files, seeds):
             if not (target / name).exists():
                 (target / name).write_bytes(_file(source.image, index, climber, np.random.default_rng(seed)))
-        print(f"{source.name}: {len(files)} pictures in {target}", flush=True)
+        if source.folder == SPLITS["h"]:
+            _print_all(target, source.name, np.random.default_rng([SEED, number, 1]))
+        print(f"{source.name}: {len(list(target.glob(f'{source.name}-*')))} pictures in {target}", flush=True)
+
+
+def _print_all(folder: Path, name: str, random: np.random.Generator) -> None:
+    for index, seed in enumerate(random.integers(1 << 30, size=PRINTED)):
+        pushed_file, target = (folder / f"{name}-{kind}-{index}.jpg" for kind in ("pushed", "printed"))
+        if not target.exists():
+            target.write_bytes(printed(pushed_file.read_bytes(), np.random.default_rng(seed)))
 
 
 def _file(image: Image.Image, pushed_index: int | None, climber: Climber, random: np.random.Generator) -> bytes:

@@ -63,6 +63,7 @@ def print_table(found: Sequence[Difference], margins: Margins) -> None:
         "at reduced size": [each for each in found if each.reduced],
         "distorted": [each for each in found if "-distorted-" in each.path],
         "pushed": [each for each in found if "-pushed-" in each.path],
+        "printed": [each for each in found if "-printed-" in each.path],
         "score 0.02 to 0.98": [each for each in found if abs(each.exact) < NEAR],
     }
     print(

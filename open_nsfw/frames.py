@@ -51,7 +51,7 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
     image = open_image(data, options.limits)
     total = getattr(image, "n_frames", 1) if options.frames.mode != "first" else 1
     if total == 1:
-        yield picture(image) if quick_side is None else quick_picture(image, quick_side)
+        yield picture(image) if quick_side is None else quick_picture(image, len(data), quick_side)
         return
     yield from _animation(image, options, total)
 
@@ -62,12 +62,12 @@ def picture(image: Image.Image, frame: int | None = None, seconds: float | None 
     return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds)
 
 
-def quick_picture(image: Image.Image, side: int) -> Picture:
-    """The same by the quick decode, for a net of `side` x `side` pixels."""
+def quick_picture(image: Image.Image, encoded: int, side: int) -> Picture:
+    """The same by the quick decode, of a file of `encoded` bytes, for a net of `side` x `side` pixels."""
     from open_nsfw.quick import quick_picture as decode_quickly
 
     width, height, name = image.width, image.height, image.format or "unknown"
-    decoded = decode_quickly(image, side)
+    decoded = decode_quickly(image, encoded, side)
     return Picture(decoded.image.tobytes(), width, height, name, exact=decoded.exact, reduced=decoded.reduced)
 
 

@@ -152,13 +152,37 @@ def test_large_jpegs_of_other_modes_are_reduced() -> None:
 
 def test_the_decoder_does_reduce() -> None:
     """The point of it: the pixels that come out of the decoder are fewer, and both sides stay large enough."""
-    with Image.open(io.BytesIO(photo(2000, 1600))) as image:
-        assert quick_picture(image, 224).reduced
+    data = photo(2000, 1600)
+    with Image.open(io.BytesIO(data)) as image:
+        assert quick_picture(image, len(data), 224).reduced
         assert image.size == (500, 400)
         assert min(image.size) >= quick.REDUCED_SIDE
-    with Image.open(io.BytesIO(photo(4000, 3000))) as image:
-        assert quick_picture(image, 224).reduced
+    data = photo(4000, 3000)
+    with Image.open(io.BytesIO(data)) as image:
+        assert quick_picture(image, len(data), 224).reduced
         assert image.size == (500, 375)  # an eighth
+
+
+def test_pictures_made_of_dots_are_not_reduced() -> None:
+    """Their high frequencies carry the picture; what tells them is how many bits a pixel takes, which stands in no way of
+    a photo with as many pixels."""
+    with Image.open(io.BytesIO(photo(960, 720))) as image:
+        buffer = io.BytesIO()
+        image.convert("1").convert("L").save(buffer, "JPEG", quality=85)
+    data = buffer.getvalue()
+    bits = 8 * len(data) / (960 * 720)
+    assert bits > 1.5 * quick.REDUCED_BITS
+    assert not quick_round_trip(data, 224).reduced
+    assert not differences(data, edge=1).any()
+    assert quick_round_trip(photo(960, 720), 224).reduced
+
+
+def test_the_limit_of_bits_itself() -> None:
+    """Just as many are reduced, one byte more is not."""
+    data = photo(960, 720)
+    most = int(quick.REDUCED_BITS * 960 * 720 / 8)
+    assert quick_round_trip(data + bytes(most - len(data)), 224).reduced
+    assert not quick_round_trip(data + bytes(most + 1 - len(data)), 224).reduced
 
 
 def test_broken_pictures_are_told_as_ever() -> None:
