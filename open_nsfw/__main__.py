@@ -62,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command() -> int:
     """The process: `main`, and Ctrl-C ends it without a word, as in classify_nsfw.py."""
+    if sys.stderr is None:  # closed, as by `2>&-`
+        import os
+
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it was started to ignore Ctrl-C
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     return main()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import OpenNsfwError, UsageError
+from open_nsfw.escalation import parse_thresholds
 from open_nsfw.extraction import Extraction, FrameChoice
 from open_nsfw.formats import Limits, is_video, read_head, sniff
 from open_nsfw.options import COMMAND, POLICY, parse, share
@@ -68,7 +69,7 @@ def _scan(options: argparse.Namespace) -> int:
     single, policy, sorting = _is_single_picture(options), _policy(options), _sorting(options)
     files = cache(partial(_model_files, options))  # read and hashed once, when first asked for
     pipeline, settings = _pipeline_options(options, single, policy), _source_options(options)
-    with open_writer(_output_options(options, single, files)) as writer:
+    with open_writer(_output_options(options, single, policy, files)) as writer:
         reporter = _reporter(options, single, policy, partial(_count_ahead, options, settings, writer.is_done))
         sorter = _sorter(sorting, reporter)
         if writer.finished is not None:
@@ -82,6 +83,8 @@ def _scan(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Raises UsageError for options that make no sense together."""
+    if options.thresholds is not None:
+        options.thresholds = parse_thresholds(options.thresholds)
     if options.fast and options.precision != "float32":
         raise UsageError("--fast has a quick score of its own: leave --precision out")
     for option, given, other, is_there in (
@@ -148,7 +151,7 @@ def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy 
         jobs, extraction, options.max_seconds, options.fast, quick_side=known_side(options.model_def)
     )
     if policy is None:
-        return common
+        return common if options.thresholds is None else replace(common, above=options.thresholds[-1])
     return replace(common, above=policy.thresholds[-1], verdict=policy.verdict)
 
 
@@ -162,13 +165,34 @@ def _limits(options: argparse.Namespace) -> Limits:
     return Limits(options.max_bytes, options.max_pixels)
 
 
-def _output_options(options: argparse.Namespace, single: bool, files: Callable[[], ModelFiles]) -> OutputOptions:
+def _output_options(
+    options: argparse.Namespace, single: bool, policy: Policy | None, files: Callable[[], ModelFiles]
+) -> OutputOptions:
     from open_nsfw.outputs import OutputOptions
 
-    model = files().short_hash if options.resume else None  # scores of two models in one file would be worth nothing
-    return OutputOptions(
-        options.format, options.output, single, options.resume, options.overwrite, options.retry_failed, model
+    common = OutputOptions(
+        options.format, options.output, single, options.resume, options.overwrite, options.retry_failed
     )
+    if not options.resume:
+        return common
+    # Scores of two models in one file would be worth nothing.
+    return replace(common, model=files().short_hash, keeps_inexact=_keeps_inexact(options, policy, files))
+
+
+def _keeps_inexact(
+    options: argparse.Namespace, policy: Policy | None, files: Callable[[], ModelFiles]
+) -> Callable[[float, str], bool]:
+    """Whether a score of an earlier run that is not exact will do for this one: in the fast mode one that is far from
+    all thresholds of now, and otherwise one that this run would compute in the same way."""
+    if not options.fast:
+        return lambda score, engine: options.precision != "float32" and engine == f"openvino-{options.precision}"
+    from open_nsfw.escalation import escalates
+    from open_nsfw.ranges_file import read_ranges
+
+    thresholds = _thresholds(options, policy)
+    margins = read_ranges(files(), options.ranges)[0].margins_for(thresholds)
+    largest = max(margins.full, margins.reduced)  # which of them the row was under, it does not say
+    return lambda score, engine: not escalates(score, thresholds, largest)
 
 
 def _reporter(
@@ -176,7 +200,10 @@ def _reporter(
 ) -> Reporter:
     from open_nsfw.scan import Bands, Reporter
 
-    bands = Bands() if policy is None else Bands(policy.thresholds, policy.bands)
+    if policy is not None:
+        bands = Bands(policy.thresholds, policy.bands)
+    else:
+        bands = Bands() if options.thresholds is None else Bands.between(options.thresholds)
     return Reporter(options.quiet, single, count, bands, options.fast)
 
 
@@ -235,13 +262,12 @@ def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find
 
 
 def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[float, ...]:
-    """The scores that something hangs on: those asked for, or the policy's or the bands', and what files are sorted by."""
-    from open_nsfw.escalation import THRESHOLDS, parse_thresholds
+    """The scores that something hangs on: those asked for and the policy's, or the bands', and what files are sorted
+    by."""
+    from open_nsfw.escalation import THRESHOLDS
 
-    if options.thresholds is not None:
-        chosen = parse_thresholds(options.thresholds)
-    else:
-        chosen = THRESHOLDS if policy is None else policy.thresholds
+    asked = (*(options.thresholds or ()), *(policy.thresholds if policy is not None else ()))
+    chosen = asked or THRESHOLDS
     sorting = options.move_above or options.copy_above
     acted_on = [float(sorting[0])] if sorting else []
     if options.fail_above is not None:

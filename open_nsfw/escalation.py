@@ -60,9 +60,10 @@ def escalating(
 
 
 def parse_thresholds(text: str) -> tuple[float, ...]:
-    """Thresholds as `--thresholds` takes them: scores from 0 to 1, comma-separated. Raises UsageError."""
+    """Thresholds as `--thresholds` takes them: scores from 0 to 1, comma-separated; ascending, each once. Raises
+    UsageError."""
     try:
-        values = tuple(sorted(float(each) for each in text.split(",")))
+        values = tuple(sorted({float(each) for each in text.split(",")}))
     except ValueError:
         values = ()
     if not values or not all(0 <= value <= 1 for value in values):

@@ -11,7 +11,6 @@ import numpy as np
 
 from open_nsfw.classifier import Classifier, Score
 from open_nsfw.escalation import THRESHOLDS, Margins, escalates
-from open_nsfw.formats import Limits
 from open_nsfw.quick import quick_round_trip
 
 
@@ -26,14 +25,14 @@ class FastClassifier:
         self.quick, self.exact = quick, exact
         self.margins, self.thresholds = margins, tuple(thresholds)
 
-    def score(self, data: bytes, limits: Limits = Limits()) -> tuple[Score, bool]:
+    def score(self, data: bytes) -> tuple[Score, bool]:
         """The score of an encoded picture, and whether it is exact. Raises InputError."""
-        score, reduced = self.quick_score(data, limits)
+        score, reduced = self.quick_score(data)
         if escalates(score, self.thresholds, self.margins.of(reduced)):
             return self.exact.score(data), True
         return score, False
 
-    def quick_score(self, data: bytes, limits: Limits = Limits()) -> tuple[Score, bool]:
+    def quick_score(self, data: bytes) -> tuple[Score, bool]:
         """The quick score alone, and whether the picture was decoded at reduced size."""
-        picture = quick_round_trip(data, max(self.quick.engine.input_shape[1:]), limits)
+        picture = quick_round_trip(data, max(self.quick.engine.input_shape[1:]), self.exact.limits)
         return self.quick.score_pixels([np.asarray(picture.image)])[0], picture.reduced

@@ -116,9 +116,9 @@ def too_many_bytes(limits: Limits) -> InputError:
 
 
 def read_head(path: str | os.PathLike[str], count: int = 512) -> bytes:
-    """The first `count` bytes of a file, which tell what it is; nothing if they cannot be read."""
+    """The first `count` bytes of a file, which tell what it is; nothing if they cannot be read, or only once."""
     try:
-        if os.path.isdir(path):
+        if not os.path.isfile(path):
             return b""
         with open(path, "rb") as file:
             return file.read(count)

@@ -90,6 +90,7 @@ class DecodeWorker:
         self._options, self._seconds, self._watchdog = options, seconds, watchdog
         self._process: Process | None = None
         self._ready = False
+        self._used = False  # whether it has answered for a file
         self._ended = False
 
     def start(self) -> None:
@@ -98,7 +99,7 @@ class DecodeWorker:
             self.close()  # it died with nothing to do; the next picture is not to blame
         if self._process is None and not self._ended:
             self._process = _start_process(self._options)
-            self._ready = False
+            self._ready = self._used = False
         if self._ended:  # perhaps only since
             self.close()
             raise CancelledError
@@ -113,6 +114,21 @@ class DecodeWorker:
         starts.
         """
         self.start()
+        used, begun = self._used, False
+        try:
+            for each in self._messages(path, data, quick_side):
+                begun = True
+                yield each
+        except InputError as error:
+            if error.code != "decoder-crashed" or begun or not used:
+                raise
+            # It may have been dying of an earlier file; a fresh process tells.
+            yield from self._messages(path, data, quick_side)
+
+    def _messages(
+        self, path: str | None, data: bytes | None, quick_side: int | None
+    ) -> Iterator[tuple[dict[str, Any], bytes]]:
+        self.start()
         process = self._process
         assert process is not None
         answered = False
@@ -121,6 +137,7 @@ class DecodeWorker:
                 answered = message["kind"] in ("end", "error")
                 if not answered:
                     yield message, payload
+            self._used = True
         finally:
             self._watchdog.relax(process)
             if not answered:  # it died, or the caller lost interest half way
@@ -197,14 +214,19 @@ def _start_process(options: Extraction) -> Process:
         f"import sys; sys.path[:] = {paths!r}; from open_nsfw import decode_worker; "
         "sys.exit(decode_worker.main(sys.argv[1:]))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-S", "-c", start, options.to_json()],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # libtiff and others print there what the row says anyway
-        env={**os.environ, **WORKER_MEMORY},
-        start_new_session=True,  # what a terminal or `timeout` signals is the parent's group; the parent decides
-    )
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-S", "-c", start, options.to_json()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # libtiff and others print there what the row says anyway
+            env={**os.environ, **WORKER_MEMORY},
+            start_new_session=True,  # what a terminal or `timeout` signals is the parent's group; the parent decides
+        )
+    except OSError as error:
+        raise SetupError(
+            f"a decoding process cannot be started: {error.strerror or error}; try fewer --jobs"
+        ) from error
     _widen_pipe(process)
     return process
 

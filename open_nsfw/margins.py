@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,17 +52,22 @@ class Difference:
 
 
 def differences(
-    files: ModelFiles, ranges: Ranges, paths: Sequence[str], progress: Progress | None = None
+    files: ModelFiles,
+    ranges: Ranges,
+    paths: Sequence[str],
+    progress: Progress | None = None,
+    seen: set[bytes] | None = None,
 ) -> list[Difference]:
-    """Quick and exact logits of picture files; those that cannot be decoded are left out, and named on stderr."""
-    progress = progress or Progress(shown=False)
+    """Quick and exact logits of picture files. Left out, and named on stderr, are those that cannot be decoded, or have
+    the content of another or of one in `seen` (SHA-256)."""
+    progress, seen = progress or Progress(shown=False), set() if seen is None else seen
     exact = Classifier(OnnxRuntimeEngine(files)).engine
     quick = int8_session(quantize(float_model(files), ranges), None)
     name, (height, width) = quick.get_inputs()[0].name, exact.input_shape[1:]
     found = []
     for path in paths:
         try:
-            data = read_bytes(path)
+            data = new_bytes(path, seen)
             picture = quick_round_trip(data, max(height, width))
             pixels = [resized_pixels(data), np.asarray(picture.image)]
         except InputError as error:
@@ -93,7 +99,8 @@ def margin(found: Sequence[Difference]) -> Margin:
     worst = max(found, key=lambda each: each.size)
     median, p99, p99_9 = (rounded(float(np.quantile(sizes, share))) for share in (0.5, 0.99, 0.999))
     near = sum(abs(each.exact) < NEAR for each in found)
-    reach = max(each.reach for each in found)
+    # Where hardly a picture comes near a threshold, none on its wrong side says nothing.
+    reach = max(each.reach if near >= LEAST_PICTURES else each.size for each in found)
     return Margin(
         logits=math.ceil(reach * HEADROOM * 100) / 100,
         pictures=len(found),
@@ -121,6 +128,16 @@ def _described(seen: Margin) -> str:
         f"0.98) quick and exact logits differ by {seen.median:g} in the median, {seen.p99:g} at 99 %, {seen.p99_9:g} at "
         f"99.9 %, {seen.worst:g} at worst, and by {seen.reach:g} across a threshold of 0.02 to 0.98"
     )
+
+
+def new_bytes(path: str, seen: set[bytes]) -> bytes:
+    """The bytes of a picture file. Raises InputError if it cannot be read or its content was there already."""
+    data = read_bytes(path)
+    digest = hashlib.sha256(data).digest()
+    if digest in seen:
+        raise InputError("same-content", "another picture has the same content")
+    seen.add(digest)
+    return data
 
 
 def leave_out(path: str, error: InputError, progress: Progress) -> None:

@@ -56,7 +56,7 @@ def find_model_files(
     """
     prototxt = Path(model_def) if model_def is not None else packaged_file(PROTOTXT)
     weights = Path(pretrained_model) if pretrained_model is not None else packaged_file(WEIGHTS)
-    if not weights.exists() and weights.name == WEIGHTS:
+    if not os.path.exists(weights) and weights.name == WEIGHTS:
         packaged = packaged_file(WEIGHTS)
         logger.warning("%s does not exist; the packaged weights are used (%s)", weights, packaged)
         weights = packaged
@@ -118,7 +118,10 @@ def cached(key: str, suffix: str, make: Callable[[], bytes]) -> Path | bytes:
     has a warning that says so, since each run pays for the making.
     """
     folder = cache_dir()
-    found = _find_whole(folder, key, suffix)
+    try:
+        found = _find_whole(folder, key, suffix)
+    except OSError:  # a name that is too long, a folder that is none: keeping says what it is
+        found = None
     if found is not None:
         return found
     data = make()

@@ -83,6 +83,8 @@ class OpenVinoEngine(Engine):
         make them."""
         blob = probes(self.input_shape)
         outputs = self._compute(blob), OnnxRuntimeEngine(files).forward(blob)
+        if not np.isfinite(outputs[1]).all():
+            return  # such weights have no scores to be right or wrong about, which each picture's row says
         if outputs[1].shape[1] <= NSFW:  # no scores: nothing to have logits of
             worst = float(np.abs(outputs[0].reshape(outputs[1].shape) - outputs[1]).max())
         else:

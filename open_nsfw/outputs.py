@@ -67,7 +67,8 @@ class Row:
         default=None, metadata=_means("the probability of NSFW, 0 to 1; the highest of a summary; null if it failed")
     )
     exact: bool | None = field(
-        default=None, metadata=_means("whether the score is the exact one; false only with `--fast`")
+        default=None,
+        metadata=_means("whether the score is the exact one; false with `--fast`, `--precision bfloat16` and `int8`"),
     )
     verdict: str | None = field(default=None, metadata=_means("the score's band in the policy, with `--policy`"))
     error: str | None = field(
@@ -137,6 +138,8 @@ class OutputOptions:
     """With `resume`: rows with an error are dropped and their pictures scored again."""
     model: str | None = None
     """With `resume`: the model's hash; a file with another model's scores is refused."""
+    keeps_inexact: Callable[[float, str], bool] = lambda score, engine: False
+    """With `resume`: whether a score that is not exact, of this engine, may stay; its picture is scored again if not."""
 
 
 # --- a row as values, and as bytes ---
@@ -232,20 +235,46 @@ def _summary(row: Row) -> str:
 
 
 class Writer:
-    """Takes rows; a context manager. `finished` is what an earlier run left in the file, None unless resumed."""
+    """Takes rows; a context manager. `finished` is what an earlier run left in the file, None unless resumed.
+
+    Until there are rows, or an end without any, the file stays as it was: what is wrong with the model is found only
+    then, and must not cost the rows that `anew` is to replace.
+    """
 
     def __init__(
-        self, encode: Callable[[Row], bytes], sink: Stdout | RowFile, finished: Finished | None = None
+        self,
+        encode: Callable[[Row], bytes],
+        sink: Stdout | RowFile,
+        finished: Finished | None = None,
+        head: bytes = b"",
+        anew: bool = False,
     ) -> None:
+        """`head` comes before the rows of an empty file; `anew`: nothing of the file's content is to stay."""
         self._encode = encode
         self._sink = sink
         self.finished = finished
+        self._head = head
+        self._anew = anew
+        self._begun = False
 
     def write(self, rows: Iterable[Row]) -> None:
         """Hands the rows to the system, whole. Raises OutputError when the disk is full or the pipe closed."""
+        self._begin()
         lines = [line for line in map(self._encode, rows) if line]
         if lines:
             self._sink.put(lines)
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        if isinstance(self._sink, RowFile):
+            if self._anew:
+                self._sink.cut(0)
+            if self._sink.size():
+                return
+        if self._head:
+            self._sink.put([self._head])
 
     def is_done(self, path: str, member: str | None = None) -> bool:
         """Whether the file has this picture's rows from an earlier run: fit to be the `skip` of `sources.Sources`."""
@@ -253,10 +282,15 @@ class Writer:
 
     def close(self) -> None:
         """Ends the file. May be called twice. Raises OutputError if the last rows did not reach the disk."""
-        self._sink.close()
+        try:
+            self._begin()
+        finally:
+            self._sink.close()
 
     def abandon(self) -> None:
         """Ends after an error: what was written stays, nothing more is made of it."""
+        if not self._begun and isinstance(self._sink, RowFile):
+            self._sink.remove_if_new()
         self._sink.close()
 
     def __enter__(self) -> Self:
@@ -277,8 +311,8 @@ class Writer:
 class _ParquetWriter(Writer):
     """Parquet has its index at the end, so rows wait in a journal that a kill cannot hurt."""
 
-    def __init__(self, sink: RowFile, path: str, finished: Finished | None) -> None:
-        super().__init__(json_line, sink, finished)
+    def __init__(self, sink: RowFile, path: str, finished: Finished | None, anew: bool) -> None:
+        super().__init__(json_line, sink, finished, anew=anew)
         self._path = path
         self._open = True
 
@@ -288,6 +322,7 @@ class _ParquetWriter(Writer):
             return
         self._open = False
         try:
+            self._begin()
             self._journal_to_parquet()
         finally:
             self._sink.close()
@@ -306,7 +341,7 @@ class _ParquetWriter(Writer):
 
     def abandon(self) -> None:
         self._open = False
-        self._sink.close()
+        super().abandon()
 
 
 # --- opening ---
@@ -323,7 +358,7 @@ def open_writer(options: OutputOptions) -> Writer:
         return _begin(options, Stdout(), None)
     path = os.path.realpath(options.path or "")
     if options.format == "parquet":
-        return _ParquetWriter(*_open_journal(path, options))
+        return _ParquetWriter(*_open_journal(path, options), anew=options.overwrite)
     return _begin(options, *_open_file(path, options))
 
 
@@ -347,14 +382,8 @@ def _check(options: OutputOptions) -> None:
 def _begin(options: OutputOptions, sink: Stdout | RowFile, finished: Finished | None) -> Writer:
     encoders = {"jsonl": json_line, "csv": csv_line}
     encode = encoders.get(options.format, lambda row: text_line(row, options.single))
-    writer = Writer(encode, sink, finished)
-    if options.format == "csv" and not (isinstance(sink, RowFile) and sink.size()):
-        try:
-            sink.put([csv_header()])
-        except BaseException:
-            sink.close()
-            raise
-    return writer
+    head = csv_header() if options.format == "csv" else b""
+    return Writer(encode, sink, finished, head, anew=options.overwrite and isinstance(sink, RowFile) and sink.regular)
 
 
 def _open_file(path: str, options: OutputOptions) -> tuple[RowFile, Finished | None]:
@@ -363,8 +392,7 @@ def _open_file(path: str, options: OutputOptions) -> tuple[RowFile, Finished | N
     try:
         return file, _prepare(file, options)
     except BaseException:
-        if file.created and not file.size():
-            os.unlink(path)
+        file.remove_if_new()
         file.close()
         raise
 
@@ -373,13 +401,11 @@ def _prepare(file: RowFile, options: OutputOptions) -> Finished | None:
     if not file.regular:
         if options.resume:
             raise _no_plain_file(file.name)
-    elif options.overwrite:
-        file.cut(0)
     elif options.resume:
         from open_nsfw.resume import take_up
 
         return take_up(file, options.format, options)
-    elif file.size():
+    elif file.size() and not options.overwrite:
         raise _exists(file.name)
     return None
 

@@ -268,13 +268,13 @@ class Pipeline:
         rows = result.rows
         if result.error is not None:
             rows = [*rows, replace(result.basis, **_next_frame(rows), error=_error_text(result.error))]
-        rows = [replace(row, **self._model()) for row in rows]
+        rows = [replace(row, **self._model(row.exact)) for row in rows]
         rows += self._summary(rows)
         verdict = self._options.verdict
         return rows if verdict is None else [_judged(row, verdict) for row in rows]
 
-    def _model(self) -> dict[str, Any]:
-        engine = self._scorer.result().classifier.engine
+    def _model(self, exact: bool | None) -> dict[str, Any]:
+        engine = self._scorer.result().engine(exact)
         return {"engine": engine.name, "model": engine.model_hash}
 
     def _summary(self, rows: list[Row]) -> list[Row]:
@@ -284,7 +284,9 @@ class Pipeline:
         scores = [row.score for row in rows if row.score is not None]
         above = sum(score >= self._options.above for score in scores)
         exact = all(row.exact for row in rows if row.score is not None)
-        basis = replace(rows[0], kind="summary", frame=None, seconds=None, error=None, exact=exact)
+        basis = replace(
+            rows[0], kind="summary", frame=None, seconds=None, error=None, exact=exact, **self._model(exact)
+        )
         if not scores:
             return [
                 replace(basis, score=None, frames=0, above=0, error="no-pictures: none of its frames could be scored")

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
+from open_nsfw.errors import OpenNsfwError
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -60,4 +62,7 @@ def _bar() -> tqdm[NoReturn]:
 
 def _count(bar: tqdm[NoReturn], count: Callable[[], int | None]) -> None:
     """Give the bar its end, from which it reckons the time left."""
-    bar.total = count()
+    try:
+        bar.total = count()
+    except OpenNsfwError:
+        pass  # who reads what is counted here tells it

@@ -30,6 +30,7 @@ class Int8Engine(Engine):
 
     name = "onnxruntime-int8"
     concurrent = True
+    exact = False
 
     def __init__(
         self, files: ModelFiles, threads: int | None = None, ranges: str | os.PathLike[str] | None = None
@@ -83,7 +84,7 @@ def quantized_model(files: ModelFiles, ranges: Ranges, content: bytes) -> Path |
     """
     of_ranges = hashlib.sha256(content).hexdigest()[:16]
     key = f"{files.digest[:32]}-v{CONVERTER_VERSION}-int8-v{QUANTIZER_VERSION}-{of_ranges}"
-    return cached(key, ".onnx", lambda: _quantized(files, ranges))
+    return cached(key, ".onnx", lambda: quantized(files, ranges))
 
 
 def float_model(files: ModelFiles) -> bytes:
@@ -92,21 +93,26 @@ def float_model(files: ModelFiles) -> bytes:
     return model.read_bytes() if isinstance(model, Path) else model
 
 
-def _quantized(files: ModelFiles, ranges: Ranges) -> bytes:
+def quantized(files: ModelFiles, ranges: Ranges) -> bytes:
+    """The int8 model, made and checked now. Raises ModelError as `quantized_model` does."""
     from open_nsfw.quantize import quantize  # with the onnx package, which a cached model makes unnecessary
 
     if ranges.converter != CONVERTER_VERSION:
         raise ModelError(
-            f"the ranges are of version {ranges.converter} of the converter, this is version {CONVERTER_VERSION}; "
-            "make them again: open-nsfw quantize-ranges FOLDER --output FILE"
+            f"{ranges.source}: the ranges are of version {ranges.converter} of the converter, this is version "
+            f"{CONVERTER_VERSION}; make them again: open-nsfw quantize-ranges FOLDER --output FILE"
         )
     exact = float_model(files)
-    quick = quantize(exact, ranges)
+    try:
+        quick = quantize(exact, ranges)
+    except ModelError as error:
+        raise ModelError(f"{ranges.source}: {error}") from error
     worst = _worst_difference(exact, quick)
     if not worst <= LARGEST_PROBE_DIFFERENCE:
         raise ModelError(
-            f"{files.pretrained_model}: the int8 net is off by {worst:.2g} logits on this machine; make the ranges again "
-            "(open-nsfw quantize-ranges) or do without --fast"
+            f"{files.pretrained_model}: the int8 net that the ranges{f' in {ranges.source}' if ranges.source else ''} make "
+            f"of it is off by {worst:.2g} logits; do without --fast, or make ranges of other pictures "
+            "(open-nsfw quantize-ranges)"
         )
     return quick
 

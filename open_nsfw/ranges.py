@@ -10,16 +10,16 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.engines import CONVERTER_VERSION, Float32
+from open_nsfw.classifier import Classifier
+from open_nsfw.engines import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
 from open_nsfw.errors import InputError, ModelError, UsageError
-from open_nsfw.formats import SIDE, read_bytes
-from open_nsfw.margins import LEAST_PICTURES, describe, differences, leave_out, with_margins
+from open_nsfw.formats import SIDE
+from open_nsfw.margins import LEAST_PICTURES, describe, differences, leave_out, new_bytes, with_margins
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.options import OneLineParser
 from open_nsfw.outputs import printable
@@ -27,8 +27,8 @@ from open_nsfw.preprocess import Pixels, crop, to_blob
 from open_nsfw.progress import Progress
 from open_nsfw.quantize import ChannelGroup, FloatGraph, scale_and_zero
 from open_nsfw.quick import quick_round_trip
-from open_nsfw.quick_engine import float_model, int8_session
-from open_nsfw.ranges_file import PROGRAM, Margin, Ranges, TensorRange, rounded
+from open_nsfw.quick_engine import float_model, int8_session, quantized
+from open_nsfw.ranges_file import NEAR_SCORE, PROGRAM, Margin, Ranges, TensorRange, rounded
 from open_nsfw.sources import Sources
 from open_nsfw.verbs import guarded, print_text
 from open_nsfw.whole_file import check_writable, write_whole
@@ -67,9 +67,9 @@ def measure(files: ModelFiles, pictures: Sequence[Pixels], progress: Progress | 
     if not graph.points:
         raise ModelError(f"{files.model_def}: the net has no convolution, and so nothing to quantize")
     progress = progress or Progress(shown=False)
-    factors = _factors(graph, _activations(graph, pictures, progress))
+    factors = _factors(graph, _finite(files, _activations(graph, pictures, progress)))
     balanced = graph.balanced(factors)
-    samples, means = _samples(balanced, _activations(balanced, pictures, progress), len(pictures))
+    samples, means = _samples(balanced, _finite(files, _activations(balanced, pictures, progress)), len(pictures))
     multiplied = {node.input[0] for node in balanced.nodes_of("Conv")}  # where the means are of use
     tensors = {}
     for name, values in samples.items():
@@ -87,6 +87,15 @@ def _activations(graph: FloatGraph, pictures: Sequence[Pixels], progress: Progre
         values = point_values(graph, session, to_blob(crop(pixels, height, width)[np.newaxis]))
         yield {name: value[0] for name, value in values.items()}
         progress.advance()
+
+
+def _finite(files: ModelFiles, activations: Iterable[dict[str, Float32]]) -> Iterator[dict[str, Float32]]:
+    """The same. Raises ModelError where a value is none."""
+    for values in activations:
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise ModelError(f"{files.pretrained_model}: the net's tensor {name} has values that are not finite")
+        yield values
 
 
 def computed_points(graph: FloatGraph) -> list[str]:
@@ -201,24 +210,29 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     check_writable(options.output)
     files = find_model_files(options.model_def, options.pretrained_model)
+    Classifier(OnnxRuntimeEngine(files))  # raises ModelError for a net that cannot score pictures
     paths = _paths(options.folder)
     _check_count(len(paths), options.folder, LEAST_PICTURES if options.held_back else 2 * LEAST_PICTURES)
     calibration = paths if options.held_back else paths[::2]
     held_back = _paths(options.held_back) if options.held_back else paths[1::2]
     _check_count(len(held_back), options.held_back or options.folder)
-    _check_apart(calibration, held_back)
+    if options.held_back:
+        _check_apart(calibration, held_back)
     calibration = _spread(calibration, MOST_CALIBRATION)
+    seen: set[bytes] = set()  # SHA-256 of contents
     with Progress(len(calibration)) as progress:
-        pictures = _pictures(calibration, progress)
+        pictures = _pictures(calibration, progress, seen)
     _check_count(len(pictures), options.folder)
     _say(f"measuring ranges on {len(pictures)} pictures")
     with Progress(PASSES * len(pictures)) as progress:
         ranges = measure(files, pictures, progress)
     _say(f"measuring the margin on {len(held_back)} other pictures")
     with Progress(len(held_back)) as progress:
-        found = differences(files, ranges, held_back, progress)
+        found = differences(files, ranges, held_back, progress, seen)
     _check_count(len(found), options.held_back or options.folder)
     ranges = with_margins(ranges, found)
+    quantized(files, ranges)  # raises ModelError where the fast mode would
+    _warn(ranges)
     write_whole(options.output, ranges.to_json())
     print_text(describe(ranges) + "\n")
     return 0
@@ -226,7 +240,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _paths(folder: str) -> list[str]:
     """The picture files in a folder, sorted."""
-    if not Path(folder).is_dir():
+    if not os.path.isdir(folder):
         raise UsageError(f"{folder}: a folder of pictures is needed")
     return [item.path for item in Sources([folder]) if item.member is None and item.error is None]
 
@@ -236,11 +250,20 @@ def _spread(paths: list[str], most: int) -> list[str]:
     return [paths[index * len(paths) // most] for index in range(most)] if len(paths) > most else paths
 
 
-def _pictures(paths: Sequence[str], progress: Progress) -> list[Pixels]:
+def _warn(ranges: Ranges) -> None:
+    near = ranges.full.near + (ranges.reduced.near if ranges.reduced is not None else 0)
+    if near < LEAST_PICTURES:
+        _say(
+            f"only {near} of the held-back pictures have scores of {NEAR_SCORE} to {1 - NEAR_SCORE}; the margin is what the "
+            "others call for, and may be too small: add pictures that score near your thresholds"
+        )
+
+
+def _pictures(paths: Sequence[str], progress: Progress, seen: set[bytes]) -> list[Pixels]:
     found: list[Pixels] = []
     for path in paths:
         try:
-            found.append(np.asarray(quick_round_trip(read_bytes(path), SIDE).image))
+            found.append(np.asarray(quick_round_trip(new_bytes(path, seen), SIDE).image))
         except InputError as error:
             leave_out(path, error, progress)
         else:

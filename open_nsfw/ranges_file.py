@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ NEAR = math.log((1 - NEAR_SCORE) / NEAR_SCORE)
 HEADROOM = 1.25
 PROGRAM = "open-nsfw quantize-ranges"  # makes the file
 REMEDY = f"make ranges for this model: {PROGRAM} FOLDER --output FILE"
+LARGEST = 1e9  # of what is in the file
+LARGEST_FACTOR = 1e3
 DIGITS = 3  # of every number: a thousandth of a range is a quarter of a level
 
 
@@ -48,7 +50,8 @@ class Margin:
     """Pictures among them whose exact score lies between 0.02 and 0.98, where decisions fall."""
     reach: float
     """The farthest, in logits, that a quick score was from a threshold of 0.02 to 0.98 that the exact score is on the
-    other side of: with any smaller margin a picture among these could have been decided wrongly."""
+    other side of: with any smaller margin a picture among these could have been decided wrongly. With few pictures
+    near, their worst difference anywhere."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Ranges:
     tensors: dict[str, TensorRange] = field(repr=False, default_factory=dict)
     factors: dict[str, tuple[float, ...]] = field(repr=False, default_factory=dict)
     """What each channel of a tensor, and of all that are tied to it by sums, is multiplied with before rounding."""
+    source: str = field(compare=False, default="")
+    """The file they were read from, for messages."""
 
     def margins_for(self, thresholds: Sequence[float]) -> Margins:
         """The margins for these thresholds (scores 0..1): larger ones, from the worst differences of all, as soon as one
@@ -123,8 +128,8 @@ def read_ranges(files: ModelFiles, path: str | Path | None = None) -> tuple[Rang
     except OSError as error:
         raise ModelError(f"{source}: cannot be read: {error.strerror or error}; {REMEDY}") from error
     try:
-        ranges = _parse(json.loads(content))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        ranges = replace(_parse(json.loads(content)), source=str(source))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{source}: not a ranges file ({_reason(error)}); {REMEDY}") from error
     if ranges.model != files.digest:
         raise ModelError(
@@ -135,32 +140,46 @@ def read_ranges(files: ModelFiles, path: str | Path | None = None) -> tuple[Rang
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
     return f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
 
 
 def _parse(content: Any) -> Ranges:
     if content["format"] != FORMAT:
         raise ValueError(f"format {content['format']}; this release reads {FORMAT}")
+    model, converter = content["model"], content["converter"]
+    if not isinstance(model, str) or not isinstance(converter, int):
+        raise TypeError("model or converter is not what it should be")
     tensors = {
-        name: TensorRange(float(each["low"]), float(each["high"]), tuple(map(float, each["mean"])))
+        name: TensorRange(_number(each["low"]), _number(each["high"]), tuple(map(_number, each["mean"])))
         for name, each in content["tensors"].items()
     }
-    factors = {name: tuple(map(float, each)) for name, each in content["factors"].items()}
+    factors = {
+        name: tuple(_number(each, 1 / LARGEST_FACTOR) for each in row) for name, row in content["factors"].items()
+    }
     full, reduced = (None if content[name] is None else _margin(content[name]) for name in ("full", "reduced"))
     if full is None:
         raise ValueError("no margin")
-    bounds = [bound for each in tensors.values() for bound in (each.low, each.high)]
-    if not all(map(math.isfinite, bounds)):
-        raise ValueError("a range is not a number")
-    if any(factor <= 0 or not math.isfinite(factor) for each in factors.values() for factor in each):
-        raise ValueError("a factor is not a number above 0")
-    return Ranges(content["model"], int(content["converter"]), full, reduced, tensors, factors)
+    return Ranges(model, converter, full, reduced, tensors, factors)
+
+
+def _number(value: Any, least: float = -LARGEST) -> float:
+    """A number that the file may have; any net's values are far from the ends."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{json.dumps(value)[:40]} is not a number")
+    if isinstance(value, int) and abs(value) > LARGEST:  # maybe more than a float can be
+        raise ValueError("a number is too large")
+    if not least <= value <= LARGEST:  # also of a NaN
+        raise ValueError(f"{value:.6g} is no possible value")
+    return float(value)
 
 
 def _margin(content: Any) -> Margin:
     margin = Margin(**content)
-    if not all(math.isfinite(each) and each >= 0 for each in (margin.logits, margin.worst)):
-        raise ValueError("a margin is not a number")
+    for each in fields(Margin):
+        if each.name != "worst_picture":
+            _number(getattr(margin, each.name), 0.0)
     return margin
 
 

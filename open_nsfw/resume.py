@@ -6,6 +6,7 @@ Dropped are
 - the last row, if it is torn (a kill can tear only that one);
 - all rows of a file (for an archive: of all its members) whose size or time of change is another now;
 - `not-found` where there is a file now, `no-match`, and a picture from stdin, which nobody can compare;
+- scores that are not exact, unless this run would leave them so, too;
 - frames without the summary that ends them: that video or animation was not finished;
 - rows with an error, when asked to try those again.
 
@@ -126,6 +127,8 @@ class _Judge:
         now = self._stat(row["path"])
         if now is None:  # gone since: its rows are the last word about it
             return False
+        if row["exact"] is False and not self._options.keeps_inexact(row["score"] or 0.0, row["engine"]):
+            return True
         size = row["bytes"] if row["member"] is None else None
         return code == "not-found" or size not in (None, now.st_size) or row["modified"] not in (None, now.st_mtime)
 

@@ -111,6 +111,12 @@ class RowFile:
         """Leaves the first `size` bytes."""
         os.ftruncate(self._descriptor, size)
 
+    def remove_if_new(self) -> None:
+        """Leaves no file where there was none, if nothing is in it."""
+        if self.created and self.regular and not self.size():
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+
     def replace(self, rows: Iterable[bytes]) -> None:
         """Gives the file a new content in one step: whoever looks sees all of the old or all of the new one."""
         partial = self.path + PARTIAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 import threading
@@ -31,6 +32,15 @@ class Bands:
     thresholds: tuple[float, ...] = (0.2, 0.8)
     """The bands that the network's authors suggest, unless a policy has others."""
     names: tuple[str, ...] = ("below 0.2", "in the middle", "at 0.8 or above")
+
+    @classmethod
+    def between(cls, thresholds: tuple[float, ...]) -> Bands:
+        """Those of other thresholds, ascending."""
+        if len(thresholds) == 2:
+            middle = ["in the middle"]
+        else:
+            middle = [f"from {low:g} to {high:g}" for low, high in zip(thresholds, thresholds[1:])]
+        return cls(thresholds, (f"below {thresholds[0]:g}", *middle, f"at {thresholds[-1]:g} or above"))
 
 
 class Tally:
@@ -134,7 +144,7 @@ def count_ahead(
 ) -> int | None:
     """How many items `arguments` will give beside those that `skip` knows; None where an archive is among them, whose
     members cannot be counted without unpacking it, or standard input."""
-    if STDIN in arguments:
+    if STDIN in arguments or any(os.path.exists(each) and not _is_plain(each) for each in arguments):
         return None  # to be read once
     total = 0
 
@@ -151,6 +161,10 @@ def count_ahead(
     except _Uncountable:
         return None
     return total
+
+
+def _is_plain(path: str) -> bool:
+    return os.path.isfile(path) or os.path.isdir(path)
 
 
 class _Uncountable(Exception):

@@ -13,6 +13,7 @@ from open_nsfw.escalation import Margins, escalates
 
 if TYPE_CHECKING:
     from open_nsfw.classifier import Classifier, Score
+    from open_nsfw.engines import Engine
     from open_nsfw.preprocess import Pixels
 
 
@@ -61,6 +62,10 @@ class Scorer:
         """Pixels a side that a quick score needs."""
         assert self._models.quick is not None
         return max(self._models.quick.engine.input_shape[1:])
+
+    def engine(self, exact: bool | None) -> Engine:
+        """What computed a score that is `exact`; of a failure, what would have."""
+        return self.classifier.engine if exact is not False or self._models.quick is None else self._models.quick.engine
 
     def scores(self, pictures: Sequence[Decoded], quick: bool) -> list[Scored]:
         """The scores of some pictures, if `quick` by the quick model where that is enough."""

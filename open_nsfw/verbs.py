@@ -23,6 +23,11 @@ def guarded(program: str, run: Callable[[], int], debug: bool = False) -> int:
 
 
 def print_text(text: str) -> None:
-    """Text on stdout; what its encoding does not have is escaped. Raises OutputError for a closed pipe or a full disk."""
-    stdout = Stdout()
-    stdout.put([text.encode(sys.stdout.encoding or "utf-8", "backslashreplace")])
+    """Text on stdout, if that is not closed; what its encoding does not have is escaped. Raises OutputError for a pipe
+    that nobody reads or a full disk."""
+    if sys.stdout is None:
+        return  # as by `>&-`: the exit status is what is wanted
+    if not hasattr(sys.stdout, "buffer"):  # a StringIO in its place
+        sys.stdout.write(text)
+        return
+    Stdout().put([text.encode(sys.stdout.encoding or "utf-8", "backslashreplace")])

@@ -11,7 +11,7 @@ comes out on stdout, one line each, `scored twice` with --fast only:
     scored twice     11
     threshold 0.2    0 pictures change sides
     threshold 0.8    1 picture changes sides: PATH 0.79 -> 0.81
-    verdict          passed | failed: REASON
+    verdict          passed | passed; N pictures could not be compared | failed: REASON
 
 Exit status: 0 passed, 1 failed (a difference beyond the tolerance, a picture on another side of a threshold, or one
 that only one way can score), 2 usage, model and engine errors, or nothing to compare.
@@ -20,6 +20,8 @@ that only one way can score), 2 usage, model and engine errors, or nothing to co
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -32,7 +34,7 @@ import numpy as np
 
 from open_nsfw.classifier import Classifier
 from open_nsfw.engines import Engine, make_engine
-from open_nsfw.errors import EngineError, InputError, OutputError, UsageError
+from open_nsfw.errors import EngineError, InputError, UsageError
 from open_nsfw.escalation import THRESHOLDS, logit, parse_thresholds
 from open_nsfw.fast import FastClassifier
 from open_nsfw.formats import read_bytes
@@ -44,10 +46,11 @@ from open_nsfw.quick_engine import Int8Engine
 from open_nsfw.scan import count_ahead
 from open_nsfw.sources import Item, Sources
 from open_nsfw.verbs import guarded, print_text
-from open_nsfw.whole_file import check_writable
+from open_nsfw.whole_file import check_writable, write_whole
 
 PROGRAM = "open-nsfw verify"
 EXACT = 1e-5  # what exact engines promise, and the default tolerance for them; the others have none but the sides
+PLOT_ENDINGS = (".png", ".svg", ".pdf")
 PRECISIONS = ("float32", "bfloat16", "int8")
 
 EXAMPLE = f"""\
@@ -223,12 +226,11 @@ def check_plot(path: str) -> None:
     """Whether `plot` can write this file, before the pictures are compared for it. Raises EngineError without
     matplotlib, UsageError for a suffix that names no format, OutputError where the file cannot be written."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        import matplotlib  # noqa: F401
     except ImportError:
         raise EngineError("--plot needs matplotlib: pip install 'open-nsfw[policy]'") from None
-    formats = FigureCanvasAgg.get_supported_filetypes()
-    if Path(path).suffix[1:].lower() not in ("", *formats):
-        raise UsageError(f"--plot {path}: the name must end as one of these formats: {', '.join(sorted(formats))}")
+    if Path(path).suffix.lower() not in PLOT_ENDINGS:
+        raise UsageError(f"--plot {path}: the name must end in {', '.join(PLOT_ENDINGS[:-1])} or {PLOT_ENDINGS[-1]}")
     check_writable(path)
 
 
@@ -254,10 +256,9 @@ def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None
     axes.axhline(0, color="0.4", linewidth=0.8)
     axes.set(xlabel="logit of the reference", ylabel="difference of the compared logit")
     axes.legend(loc="best")
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise OutputError(f"--plot {path}: cannot be written: {error.strerror or error}") from error
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=Path(path).suffix[1:].lower())
+    write_whole(path, drawn.getvalue())
 
 
 # ------------------------------------------------------------------------------------------------------------ command
@@ -300,7 +301,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     thresholds = parse_thresholds(options.thresholds)
     tolerance = _tolerance(options)
-    if options.plot:
+    if options.plot is not None:
         check_plot(options.plot)
     files = find_model_files(options.model_def, options.pretrained_model)
     reference = load_engine(files, options.against or "auto", "float32")
@@ -314,12 +315,16 @@ def _run(options: argparse.Namespace) -> int:
         ("reference", f"{reference.name}, model {reference.model_hash}"),
         ("compared", described),
         *report(comparison, thresholds, options.fast),
-        ("verdict", f"failed: {failure}" if failure else "passed"),
+        ("verdict", f"failed: {failure}" if failure else "passed" + _but(comparison.unreadable)),
     ]
-    print_text("".join(f"{name:<16} {text}\n" for name, text in lines))
-    if options.plot:
+    if options.plot is not None:
         plot(comparison, thresholds, options.plot)
+    print_text("".join(f"{name:<16} {text}\n" for name, text in lines))
     return 1 if failure else 0
+
+
+def _but(unreadable: int) -> str:
+    return f"; {_count(unreadable, 'picture', 'pictures')} could not be compared" if unreadable else ""
 
 
 def _tolerance(options: argparse.Namespace) -> float:
@@ -333,7 +338,9 @@ def _tolerance(options: argparse.Namespace) -> float:
 def _compared(options: argparse.Namespace, files: ModelFiles, thresholds: Sequence[float]) -> tuple[Way, str]:
     if options.fast and options.precision != "float32":
         raise UsageError("--fast and --precision exclude each other: the fast mode has its own precisions")
-    if options.ranges and not Path(options.ranges).exists():
+    if options.ranges is not None and not (options.fast or options.precision == "int8"):
+        raise UsageError("--ranges goes with --fast or --precision int8")
+    if options.ranges is not None and not os.path.exists(options.ranges):
         raise UsageError(f"--ranges {options.ranges}: there is no such file")
     engine = load_engine(files, options.engine, options.precision, options.ranges)
     if options.fast:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,18 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
         with open(temporary, "wb") as file:
             file.write(data)
         if temporary != target:
-            os.replace(temporary, target)
+            _take_its_place(temporary, target)
+
+
+def _take_its_place(temporary: str, target: str) -> None:
+    if os.path.exists(target):
+        shutil.copymode(target, temporary)
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:  # as of a file that is mounted into a container
+            raise
+        shutil.copyfile(temporary, target)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -35,7 +47,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 def _beside(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """(the name of a temporary file, the name it is to get); what is left of the first is removed."""
     target = os.path.realpath(path)  # a link stays a link
-    special = os.path.exists(target) and not os.path.isfile(target)  # /dev/null, a pipe: not to be replaced
+    # /dev/null and pipes are not to be replaced, and a file may be open to who may make no other in its folder.
+    special = os.path.exists(target) and (not os.path.isfile(target) or not os.access(os.path.dirname(target), os.W_OK))
     temporary = os.fspath(path) if special else f"{target}.{os.getpid()}.part"
     try:
         yield temporary, temporary if special else target

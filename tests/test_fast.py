@@ -16,6 +16,7 @@ from PIL import Image
 
 from open_nsfw import ranges as quantize_ranges
 from open_nsfw.formats import SIDE
+from open_nsfw.policy import Policy
 from tests.helpers import DATA, PICTURE, ROOT, caffemodel, small_net, write_model
 
 PUSHED, HELD_BACK = DATA / "pushed", DATA / "held_back"
@@ -76,6 +77,73 @@ def test_thresholds_decide_what_is_scored_twice(photos: Path) -> None:
     far = DATA / "pictures" / "rgb.png"
     assert rows(far, "--fast")[str(far)]["exact"] is False
     assert rows(far, "--fast", "--thresholds", "0.5")[str(far)]["exact"] is False
+
+
+def test_a_policys_thresholds_count_beside_those_asked_for(photos: Path, tmp_path: Path) -> None:
+    """The verdict hangs on them."""
+    policy = tmp_path / "policy.json"
+    Policy((0.3, 0.7)).write(policy)
+    options = ("--policy", policy, "--policy-for-any-model")
+    exact = rows(photos, *options)
+    fast = rows(photos, *options, "--fast", "--thresholds", "0.999")
+    assert [row["verdict"] for row in fast.values()] == [row["verdict"] for row in exact.values()]
+
+
+def test_the_summary_is_of_the_thresholds_asked_for(photos: Path) -> None:
+    """Others would be counted by quick scores."""
+    assert re.search(
+        r": 36 scored \(\d+ below 0\.1, \d+ at 0\.1 or above\)", run(photos, "--fast", "--thresholds", "0.1").stderr
+    )
+    exact = [row["score"] for row in rows(photos).values()]
+    below, between, above = (
+        sum(low <= score < high for score in exact) for low, high in ((0, 0.1), (0.1, 0.6), (0.6, 2))
+    )
+    wanted = f"({below} below 0.1, {between} in the middle, {above} at 0.6 or above)"
+    assert wanted in run(photos, "--fast", "--thresholds", "0.6,0.1").stderr
+    three = run(photos, "--fast", "--thresholds", "0.1,0.5,0.6").stderr
+    assert re.search(r"\(\d+ below 0\.1, \d+ from 0\.1 to 0\.5, \d+ from 0\.5 to 0\.6, \d+ at 0\.6 or above\)", three)
+
+
+def test_rows_say_what_computed_the_score(photos: Path) -> None:
+    """The int8 net where the score is not exact."""
+    for row in rows(photos, "--fast").values():
+        assert row["engine"] == ("onnxruntime" if row["exact"] else "onnxruntime-int8")
+
+
+@pytest.mark.parametrize(
+    ("options", "stays"),
+    [
+        (("--fast",), True),
+        (("--fast", "--thresholds", "0.9"), True),
+        (("--fast", "--thresholds", "THERE"), False),
+        (("--fast", "--fail-above", "THERE"), False),
+        ((), False),
+    ],
+)
+def test_resume_keeps_quick_scores_only_where_they_will_do(
+    tmp_path: Path, options: tuple[str, ...], stays: bool
+) -> None:
+    """Far from the thresholds of now, and not without --fast."""
+    output, picture = tmp_path / "rows.jsonl", DATA / "pictures" / "rgb.png"
+    assert run(picture, "--fast", "--format", "jsonl", "--output", output).returncode == 0
+    (before,) = map(json.loads, output.read_text().splitlines())
+    assert before["exact"] is False
+    options = tuple(each.replace("THERE", f"{before['score']:.12f}") for each in options)
+    run(picture, *options, "--format", "jsonl", "--output", output, "--resume")
+    (after,) = map(json.loads, output.read_text().splitlines())
+    assert after["exact"] is not stays
+    assert (after["score"] == before["score"]) is stays
+
+
+def test_resume_keeps_the_row_of_a_picture_that_is_gone(tmp_path: Path) -> None:
+    """It cannot be had again."""
+    output, picture = tmp_path / "rows.jsonl", tmp_path / "picture.png"
+    shutil.copy(DATA / "pictures" / "rgb.png", picture)
+    assert run(picture, "--fast", "--format", "jsonl", "--output", output).returncode == 0
+    before = output.read_text()
+    picture.unlink()
+    assert run(PICTURE, "--format", "jsonl", "--output", output, "--resume").returncode == 0
+    assert output.read_text().startswith(before)
 
 
 def test_archives_are_scored_again_from_their_bytes(photos: Path, tmp_path: Path) -> None:

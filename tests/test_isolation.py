@@ -3,6 +3,7 @@ import path, which the worker loads for a HEIF picture; what it does is written 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from open_nsfw.errors import SetupError
 from open_nsfw.extraction import Extraction
 from open_nsfw.isolation import DecodeWorker, Watchdog
 from tests.helpers import PICTURE, ROOT
@@ -141,6 +143,37 @@ def test_workers_end_with_the_command(planted: Path) -> None:
     wait_until(lambda: len(marked(planted)) <= 1, "the idle worker has gone")
     for pid in marked(planted):
         os.kill(pid, 9)
+
+
+def test_a_worker_that_dies_with_nothing_to_do_costs_no_picture_its_score() -> None:
+    """The next request may reach it before the system says that it is dead; a fresh process answers then."""
+    watchdog = Watchdog()
+    worker = DecodeWorker(Extraction(), 60, watchdog)
+    try:
+        for _ in range(20):
+            assert [message["kind"] for message, _ in worker.messages(str(PICTURE), None)] == ["file", "picture"]
+            assert worker._process is not None
+            worker._process.kill()
+    finally:
+        worker.close()
+        watchdog.close()
+
+
+def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many files or processes: what it is, and what helps."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    watchdog = Watchdog()
+    worker = DecodeWorker(Extraction(), 60, watchdog)
+    monkeypatch.setattr(subprocess, "Popen", full)
+    try:
+        with pytest.raises(SetupError) as error:
+            list(worker.messages(str(PICTURE), None))
+    finally:
+        watchdog.close()
+    assert str(error.value) == "a decoding process cannot be started: Too many open files; try fewer --jobs"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

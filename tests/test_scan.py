@@ -466,3 +466,54 @@ def test_cores_of_a_container(tmp_path: Path) -> None:
     for text, expected in (("max 100000\n", everything), ("150000 100000\n", min(everything, 2)), ("1 100000\n", 1)):
         (tmp_path / "cpu.max").write_text(text)
         assert available_cores(tmp_path / "cpu.max") == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--fast", "--thresholds", "2"),
+        ("--fast", "--ranges", "none.json"),
+        ("--model_def", "none.prototxt"),
+        ("--pretrained_model", str(PICTURE)),
+    ],
+)
+@pytest.mark.parametrize("form", ["jsonl", "csv", "text", "parquet"])
+def test_what_cannot_begin_replaces_nothing(tmp_path: Path, form: str, wrong: tuple[str, ...]) -> None:
+    """--overwrite waits for the first rows; nor is an empty file left where there was none."""
+    if form == "parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed in this interpreter")
+    output = tmp_path / "rows"
+    options = ("--format", form, "--output", output)
+    assert run(PICTURE, *options, *wrong).returncode == 2
+    assert files(tmp_path) == []
+    assert run(PICTURE, *options).returncode == 0
+    before = output.read_bytes()
+    assert run(PICTURE, *options, "--overwrite", *wrong).returncode == 2
+    assert files(tmp_path) == ["rows"] and output.read_bytes() == before
+    assert run(PICTURE, *options, "--overwrite").returncode == 0
+    assert output.read_bytes() == before
+
+
+def test_overwriting_with_nothing(tmp_path: Path) -> None:
+    """A run without a picture to score leaves what it found: a header."""
+    (tmp_path / "empty.txt").touch()
+    output = tmp_path / "rows.csv"
+    options = ("--format", "csv", "--output", output)
+    run(PICTURE, *options)
+    run("--from-list", tmp_path / "empty.txt", *options, "--overwrite")
+    assert len(output.read_text().splitlines()) == 1
+
+
+def test_a_pipe_by_name(tmp_path: Path) -> None:
+    """As a shell's `<(command)` has one: it is read once, from its beginning, alone or among others, also while a bar
+    counts what is to come."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for others in ((), (PICTURE,)):
+        with subprocess.Popen(["cp", PICTURE, pipe]):
+            done = run(pipe, *others, "--format", "jsonl")
+        assert done.returncode == 0, done.stderr
+        scores = [json.loads(line)["score"] for line in done.stdout.splitlines()]
+        assert len(scores) == 1 + len(others) and len(set(scores)) == 1
+    with subprocess.Popen(["cp", PICTURE, pipe]):
+        assert "2 scored" in terminal_output(command(pipe, PICTURE))

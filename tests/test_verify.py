@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -101,6 +104,7 @@ def test_unreadable_pictures_are_named(capsys: pytest.CaptureFixture[str], tmp_p
     status, lines, err = run(capsys, str(tmp_path), str(tmp_path / "none.jpg"), "--engine", "onnxruntime")
     assert status == 0
     assert lines["pictures"] == "1 compared, 2 unreadable"
+    assert lines["verdict"] == "passed; 2 pictures could not be compared"
     assert err.splitlines()[0].startswith(f"open-nsfw verify: {tmp_path / 'b.jpg'}: a damaged JPEG file")
     assert err.splitlines()[1] == f"open-nsfw verify: {tmp_path / 'none.jpg'}: there is no such file"
 
@@ -122,6 +126,8 @@ def test_unreadable_pictures_are_named(capsys: pytest.CaptureFixture[str], tmp_p
             "--fast and --precision exclude each other: the fast mode has its own precisions",
         ),
         ([PUSHED, "--fast", "--ranges", "/none.json"], "--ranges /none.json: there is no such file"),
+        ([PUSHED, "--fast", "--ranges", "n" * 300], f"--ranges {'n' * 300}: there is no such file"),
+        ([PUSHED, "--ranges", "x.json"], "--ranges goes with --fast or --precision int8"),
     ],
 )
 def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
@@ -173,6 +179,20 @@ def test_a_full_disk_behind_stdout() -> None:
         done = subprocess.run(VERIFY, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "open-nsfw verify: error: stdout: cannot be written: No space left on device\n"
+
+
+def test_into_any_text_stream() -> None:
+    """As a notebook has one in stdout's place."""
+    stream = io.StringIO()
+    with redirect_stdout(stream):
+        assert verify.main(VERIFY[4:]) == 0
+    assert stream.getvalue().endswith("verdict          passed\n")
+
+
+def test_without_stderr() -> None:
+    """A script may close it; the verdict stays."""
+    done = subprocess.run(shlex.join(VERIFY) + " 2>&-", shell=True, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.endswith("verdict          passed\n")
 
 
 def test_a_name_that_stdout_has_no_letters_for(tmp_path: Path) -> None:

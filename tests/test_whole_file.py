@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -70,4 +71,26 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypa
         write_whole(tmp_path / "file", "newer")
     assert str(error.value) == f"{tmp_path / 'file'}: cannot be written: No space left on device"
     assert (tmp_path / "file").read_text() == "older"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
+    """Who was to read it still is, and nobody else."""
+    (tmp_path / "file").write_text("older")
+    (tmp_path / "file").chmod(0o640)
+    write_whole(tmp_path / "file", "newer")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert (tmp_path / "file").read_text() == "newer"
+
+
+def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is mounted into a container."""
+
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    (tmp_path / "file").write_text("older")
+    monkeypatch.setattr(os, "replace", busy)
+    write_whole(tmp_path / "file", "newer")
+    assert (tmp_path / "file").read_text() == "newer"
     assert os.listdir(tmp_path) == ["file"]
