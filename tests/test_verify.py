@@ -152,7 +152,8 @@ def test_plot(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(capsys, PUSHED, "--fast", "--engine", "onnxruntime", "--plot", str(path))[0] == 0
     assert path.read_bytes().startswith(b"\x89PNG")
     for name, reason in (
-        ("plot.nothing", "the name must end as one of these formats: "),
+        ("plot.nothing", "the name must end in .png, .svg or .pdf"),
+        ("plot", "the name must end in .png, .svg or .pdf"),
         ("no/plot.svg", "No such file"),
     ):
         status, lines, err = run(capsys, PUSHED, "--engine", "onnxruntime", "--plot", str(tmp_path / name))
