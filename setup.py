@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from setuptools import Command, setup
+from setuptools import Command, find_packages, setup
 from setuptools.command.build import build
 
 ROOT = Path(__file__).resolve().parent
@@ -170,7 +170,7 @@ class CompileCheckout(Command):
 
     def run(self) -> None:
         """Compile; a folder that cannot be written costs speed only."""
-        compileall.compile_dir(ROOT / "open_nsfw", maxlevels=0, quiet=2)
+        compileall.compile_dir(ROOT / "open_nsfw", quiet=2)
 
 
 class BuildWithWeights(build):
@@ -249,7 +249,7 @@ def main() -> None:
         license="BSD-2-Clause",
         license_files=["LICENSE"],
         python_requires=">=3.9",
-        packages=["open_nsfw", "open_nsfw.model"],
+        packages=[*find_packages(include=["open_nsfw", "open_nsfw.*"]), "open_nsfw.model"],
         package_dir={"open_nsfw.model": "nsfw_model"},
         package_data={"open_nsfw": ["py.typed"], "open_nsfw.model": ["deploy.prototxt", "*.caffemodel", "*.json"]},
         py_modules=["classify_nsfw"],

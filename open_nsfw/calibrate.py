@@ -253,7 +253,7 @@ def plain(value: Any, digits: int | None = None) -> Any:
 
 def _write(result: Calibration, folder: str, options: argparse.Namespace) -> None:
     from open_nsfw import findings, plots, report
-    from open_nsfw.whole_file import write_whole
+    from open_nsfw.files import write_whole
 
     make_folder(os.path.join(folder, "plots"))
     drawing = findings.drawing(result)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Union
 
 from open_nsfw.errors import UsageError
-from open_nsfw.whole_file import write_whole
+from open_nsfw.files import write_whole
 
 VERSION = 1
 VERSION_KEY = "open_nsfw_policy"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from open_nsfw.classifier import Classifier
 from open_nsfw.engines import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
 from open_nsfw.errors import InputError, ModelError, UsageError
+from open_nsfw.files import check_writable, write_whole
 from open_nsfw.formats import SIDE
 from open_nsfw.margins import LEAST_PICTURES, describe, differences, leave_out, new_bytes, with_margins
 from open_nsfw.model_files import ModelFiles, find_model_files
@@ -31,7 +32,6 @@ from open_nsfw.quick_engine import float_model, int8_session, quantized
 from open_nsfw.ranges_file import NEAR_SCORE, PROGRAM, Margin, Ranges, TensorRange, rounded
 from open_nsfw.sources import Sources
 from open_nsfw.verbs import guarded, print_text
-from open_nsfw.whole_file import check_writable, write_whole
 
 MOST_CALIBRATION = 600  # more change nothing and take memory
 PASSES = 2  # over the calibration pictures

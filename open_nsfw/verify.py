@@ -37,6 +37,7 @@ from open_nsfw.engines import Engine, make_engine
 from open_nsfw.errors import EngineError, InputError, UsageError
 from open_nsfw.escalation import THRESHOLDS, logit, parse_thresholds
 from open_nsfw.fast import FastClassifier
+from open_nsfw.files import check_writable, write_whole
 from open_nsfw.formats import read_bytes
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.options import OneLineParser
@@ -46,7 +47,6 @@ from open_nsfw.quick_engine import Int8Engine
 from open_nsfw.scan import count_ahead
 from open_nsfw.sources import Item, Sources
 from open_nsfw.verbs import guarded, print_text
-from open_nsfw.whole_file import check_writable, write_whole
 
 PROGRAM = "open-nsfw verify"
 EXACT = 1e-5  # what exact engines promise, and the default tolerance for them; the others have none but the sides

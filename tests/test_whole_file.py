@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.errors import OutputError
-from open_nsfw.whole_file import check_writable, write_whole
+from open_nsfw.files import check_writable, write_whole
 
 
 def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
