@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
 import machine
 import peers
 
-from open_nsfw import build_net
+from open_nsfw.nets import build as build_net
 
 MATRIX = 3072  # rows and columns of the product that shows the machine's arithmetic
 CAFFE_PYTHON = "3.9"  # the only one that has a pycaffe to install

@@ -16,7 +16,7 @@ SAFE, NSFW = 0, 1
 
 
 class Climber:
-    """logit = fc[1] - fc[0] and d logit / d input of an ONNX model made by open_nsfw.onnx_graph.convert."""
+    """logit = fc[1] - fc[0] and d logit / d input of an ONNX model made by open_nsfw.nets.onnx_graph.convert."""
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
         differentiated = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))

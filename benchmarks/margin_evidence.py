@@ -28,8 +28,8 @@ from open_nsfw import ranges
 from open_nsfw.escalation import THRESHOLDS, Margins, escalates, logit
 from open_nsfw.margins import Difference, describe, differences, with_margins
 from open_nsfw.model_files import find_model_files
+from open_nsfw.nets.ranges import FILE_NAME, NEAR, read_ranges
 from open_nsfw.progress import Progress
-from open_nsfw.ranges_file import FILE_NAME, NEAR, read_ranges
 
 
 def main() -> int:

@@ -187,7 +187,7 @@ def _keeps_inexact(
     if not options.fast:
         return lambda score, engine: options.precision != "float32" and engine == f"openvino-{options.precision}"
     from open_nsfw.escalation import escalates
-    from open_nsfw.ranges_file import read_ranges
+    from open_nsfw.nets.ranges import read_ranges
 
     thresholds = _thresholds(options, policy)
     margins = read_ranges(files(), options.ranges)[0].margins_for(thresholds)

@@ -24,7 +24,7 @@ from open_nsfw.model_files import ModelFiles, cached, find_model_files
 from open_nsfw.preprocess import MEAN_BGR, Pixels, to_blob
 
 if TYPE_CHECKING:
-    from open_nsfw.caffe_net import Net
+    from open_nsfw.nets.net import Net
 
 logger = logging.getLogger("open_nsfw")
 
@@ -245,7 +245,8 @@ def _optimized(model: bytes) -> bytes:
 
 def _convert(files: ModelFiles) -> bytes:
     """Convert, and check the result: read back, its folded weights must compute what the unfolded layers compute."""
-    from open_nsfw import caffe_net, onnx_graph
+    from open_nsfw.nets import net as caffe_net
+    from open_nsfw.nets import onnx_graph
 
     net = caffe_net.read_net(files.model_def, files.pretrained_model)
     try:

@@ -15,7 +15,7 @@ from open_nsfw.cores import available_cores
 from open_nsfw.engines import CONVERTER_VERSION, Engine, Float32, converted_model, import_onnxruntime
 from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.model_files import ModelFiles, cached
-from open_nsfw.ranges_file import Ranges, read_ranges
+from open_nsfw.nets.ranges import Ranges, read_ranges
 
 # Part of the key of the cache: raise it whenever quantize.py makes another graph from the same files.
 QUANTIZER_VERSION = 2
@@ -95,7 +95,7 @@ def float_model(files: ModelFiles) -> bytes:
 
 def quantized(files: ModelFiles, ranges: Ranges) -> bytes:
     """The int8 model, made and checked now. Raises ModelError as `quantized_model` does."""
-    from open_nsfw.quantize import quantize  # with the onnx package, which a cached model makes unnecessary
+    from open_nsfw.nets.quantize import quantize  # with the onnx package, which a cached model makes unnecessary
 
     if ranges.converter != CONVERTER_VERSION:
         raise ModelError(

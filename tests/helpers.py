@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from open_nsfw import caffe_schema
+from open_nsfw.nets import schema as caffe_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "classify_nsfw.py"

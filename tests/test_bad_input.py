@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, features
 
 import classify_nsfw
-from open_nsfw import caffe_schema
+from open_nsfw.nets import schema as caffe_schema
 from tests.helpers import (
     MODEL_DEF,
     PICTURE,

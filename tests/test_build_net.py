@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from open_nsfw.build_net import Cost, ResidualNet, command, count, prototxt
 from open_nsfw.errors import UsageError
+from open_nsfw.nets.build import Cost, ResidualNet, command, count, prototxt
 
 sys.path.insert(0, str(Path(__file__).parent))
 import yahoo_reference
@@ -31,7 +31,7 @@ needs_caffe = pytest.mark.skipif(
 
 
 def build_net(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "open_nsfw.build_net", *arguments]
+    line = [sys.executable, "-m", "open_nsfw.nets.build", *arguments]
     settings: dict[str, Any] = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run(line, text=True, check=False, **settings)
 

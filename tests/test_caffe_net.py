@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from open_nsfw import ModelError, caffe_schema
-from open_nsfw.caffe_net import V1_TYPES, Net, read_caffemodel, read_net, read_prototxt
+from open_nsfw import ModelError
+from open_nsfw.nets import schema as caffe_schema
+from open_nsfw.nets.net import V1_TYPES, Net, read_caffemodel, read_net, read_prototxt
 from tests.helpers import MODEL_DEF, SMALL_WEIGHTS, WEIGHTS, caffemodel, examples, needs_caffe, ones, small_net
 
 DIMS = "dim: 2 dim: 3 dim: 5 dim: 7"

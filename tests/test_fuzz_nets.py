@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from open_nsfw.caffe_net import read_net
 from open_nsfw.errors import ModelError
+from open_nsfw.nets.net import read_net
 from tests.helpers import NETS, examples
 
 PROTOTXT = (NETS / "reshaping.prototxt").read_bytes()

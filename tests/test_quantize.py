@@ -14,18 +14,19 @@ import onnx
 import pytest
 from PIL import Image
 
-from open_nsfw import margins, quick_engine, ranges, ranges_file
+from open_nsfw import margins, quick_engine, ranges
 from open_nsfw.classifier import Classifier
 from open_nsfw.engines import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
 from open_nsfw.errors import ModelError, UsageError
 from open_nsfw.escalation import THRESHOLDS, Margins, escalates
 from open_nsfw.fast import FastClassifier
 from open_nsfw.model_files import PACKAGED_SIDE, ModelFiles, find_model_files, known_side
+from open_nsfw.nets import ranges as ranges_file
+from open_nsfw.nets.quantize import FloatGraph, quantize, scale_and_zero
+from open_nsfw.nets.ranges import Margin, Ranges, TensorRange, read_ranges
+from open_nsfw.nets.rounding import rounded_each, weight_scales
 from open_nsfw.preprocess import crop, resized_pixels, to_blob
-from open_nsfw.quantize import FloatGraph, quantize, scale_and_zero
 from open_nsfw.quick_engine import Int8Engine, float_model, has_vnni, logits, quantized_model
-from open_nsfw.ranges_file import Margin, Ranges, TensorRange, read_ranges
-from open_nsfw.rounding import rounded_each, weight_scales
 from tests.helpers import DATA, MODEL_DEF, NETS, ROOT, WEIGHTS, caffemodel, small_net, write_model
 
 PACKAGED = ROOT / "nsfw_model" / "quantization.json"

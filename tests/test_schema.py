@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from open_nsfw import caffe_schema
+from open_nsfw.nets import schema as caffe_schema
 from tests.helpers import needs_caffe
 
 MESSAGES = sorted(name for name in caffe_schema._CLASSES if name != "BlobValues")

@@ -16,10 +16,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from open_nsfw.caffe_net import Layer, Net, Shape
-from open_nsfw.caffe_schema import enum_name
 from open_nsfw.errors import ModelError
-from open_nsfw.net_shapes import (
+from open_nsfw.nets.net import Layer, Net, Shape
+from open_nsfw.nets.schema import enum_name
+from open_nsfw.nets.shapes import (
     LayerShapes,
     Window,
     canonical_axis,

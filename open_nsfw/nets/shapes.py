@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from open_nsfw.caffe_net import MOST_VALUES, Layer, Net, Shape
-from open_nsfw.caffe_schema import enum_name
 from open_nsfw.errors import ModelError
+from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape
+from open_nsfw.nets.schema import enum_name
 
 
 @dataclass(frozen=True)

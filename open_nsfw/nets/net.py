@@ -19,8 +19,8 @@ from google.protobuf import message as protobuf_message
 from google.protobuf import text_format
 from numpy.typing import NDArray
 
-from open_nsfw import caffe_schema as schema
 from open_nsfw.errors import ModelError, UnsupportedLayerError
+from open_nsfw.nets import schema
 
 Blob = NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -99,7 +99,7 @@ def read_net(model_def: str | Path, pretrained_model: str | Path) -> Net:
     Raises ModelError, in one line, for files that are missing or unreadable, layers that are not supported, weights
     that are missing or of other shapes than the prototxt's layers need.
     """
-    from open_nsfw.net_shapes import check_weights, infer  # which needs this module's classes
+    from open_nsfw.nets.shapes import check_weights, infer  # which needs this module's classes
 
     net = read_prototxt(model_def)
     weights = read_caffemodel(pretrained_model)

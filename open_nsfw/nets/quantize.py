@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from open_nsfw.errors import ModelError
-from open_nsfw.ranges_file import REMEDY, Ranges, TensorRange
-from open_nsfw.rounding import picture_covariance, rounded_each, rounded_together, weight_scales
-from open_nsfw.space_to_depth import fold_stride
+from open_nsfw.nets.ranges import REMEDY, Ranges, TensorRange
+from open_nsfw.nets.rounding import picture_covariance, rounded_each, rounded_together, weight_scales
+from open_nsfw.nets.space_to_depth import fold_stride
 
 LEVELS = 255  # steps of uint8
 MOST_COLOURS = 4  # an input of more channels is no picture
