@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from open_nsfw.classifier import Classifier, Score, load_model
     from open_nsfw.engines import Engine, load_engine
     from open_nsfw.errors import EngineError, InputError, ModelError, OpenNsfwError
-    from open_nsfw.formats import Limits
+    from open_nsfw.pictures.formats import Limits
 
 # Imported when asked for: the command must not pay for NumPy to print its version or a usage error.
 _HOMES = {
@@ -25,7 +25,7 @@ _HOMES = {
     "Engine": "engines",
     "EngineError": "errors",
     "InputError": "errors",
-    "Limits": "formats",
+    "Limits": "pictures.formats",
     "ModelError": "errors",
     "OpenNsfwError": "errors",
     "Score": "classifier",

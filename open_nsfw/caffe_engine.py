@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from open_nsfw.engines import Engine, output_name
 from open_nsfw.errors import EngineError, ModelError, UnsupportedLayerError
 from open_nsfw.model_files import ModelFiles
-from open_nsfw.preprocess import MEAN_BGR, Pixels
+from open_nsfw.pictures.pixels import MEAN_BGR, Pixels
 
 Float32 = NDArray[np.float32]
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import OpenNsfwError, UsageError
 from open_nsfw.escalation import parse_thresholds
-from open_nsfw.extraction import Extraction, FrameChoice
-from open_nsfw.formats import Limits, is_video, read_head, sniff
 from open_nsfw.options import COMMAND, POLICY, parse, share
+from open_nsfw.pictures.extraction import Extraction, FrameChoice
+from open_nsfw.pictures.formats import Limits, is_video, read_head, sniff
 
 if TYPE_CHECKING:
     from open_nsfw.actions import Sorter, Sorting

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.model_files import ModelFiles, cached, find_model_files
-from open_nsfw.preprocess import MEAN_BGR, Pixels, to_blob
+from open_nsfw.pictures.pixels import MEAN_BGR, Pixels, to_blob
 
 if TYPE_CHECKING:
     from open_nsfw.nets.net import Net

@@ -11,7 +11,7 @@ import numpy as np
 
 from open_nsfw.classifier import Classifier, Score
 from open_nsfw.escalation import THRESHOLDS, Margins, escalates
-from open_nsfw.quick import quick_round_trip
+from open_nsfw.pictures.reduced import quick_round_trip
 
 
 class FastClassifier:

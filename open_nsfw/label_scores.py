@@ -96,7 +96,7 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
 def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes) -> int | None:
     from open_nsfw import scan
     from open_nsfw.cores import available_cores
-    from open_nsfw.extraction import Extraction
+    from open_nsfw.pictures.extraction import Extraction
     from open_nsfw.pipeline import PipelineOptions
     from open_nsfw.scorer import Models
 
@@ -200,8 +200,8 @@ def thumbnails(examples: list[Example]) -> dict[tuple[str, str | None], bytes]:
 
     They are decoded where the pipeline decodes, in a process of their own.
     """
-    from open_nsfw.extraction import Extraction, FrameChoice
-    from open_nsfw.isolation import DecodeWorker, Watchdog
+    from open_nsfw.pictures.extraction import Extraction, FrameChoice
+    from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
     from open_nsfw.sources import Sources
 
     wanted = {(example.path, example.member) for example in examples if example.path is not None}
@@ -234,7 +234,7 @@ def _small(width: int, height: int, pixels: bytes) -> bytes:
     """A JPEG of uint8 (256, 256, 3), which is what the network looks at, in the picture's own proportions."""
     from PIL import Image
 
-    from open_nsfw.formats import SIDE
+    from open_nsfw.pictures.formats import SIDE
 
     longest = max(width, height)
     size = max(1, round(SIDE * width / longest)), max(1, round(SIDE * height / longest))

@@ -8,8 +8,8 @@ import re
 from typing import Any, NoReturn
 
 from open_nsfw.errors import UsageError
-from open_nsfw.extraction import Extraction, FrameChoice
-from open_nsfw.formats import Limits
+from open_nsfw.pictures.extraction import Extraction, FrameChoice
+from open_nsfw.pictures.formats import Limits
 from open_nsfw.version import __version__
 
 COMMAND = "classify_nsfw"

@@ -14,7 +14,7 @@ from open_nsfw.escalation import Margins, escalates
 if TYPE_CHECKING:
     from open_nsfw.classifier import Classifier, Score
     from open_nsfw.engines import Engine
-    from open_nsfw.preprocess import Pixels
+    from open_nsfw.pictures.pixels import Pixels
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Callable, cast
 
 from open_nsfw.errors import InputError, UsageError
-from open_nsfw.formats import Limits, is_video, read_head, read_stream, sniff
+from open_nsfw.pictures.formats import Limits, is_video, read_head, read_stream, sniff
 
 STDIN = "-"
 HEAD = 4096  # bytes that tell what a file is: a tar header ends at 512, the rest is for one inside gzip

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from open_nsfw.quick import REDUCED_SIDE
+from open_nsfw.pictures.reduced import REDUCED_SIDE
 from tests.helpers import DATA
 
 LARGEST = 60_000  # bytes

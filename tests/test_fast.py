@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from open_nsfw import ranges as quantize_ranges
-from open_nsfw.formats import SIDE
+from open_nsfw.pictures.formats import SIDE
 from open_nsfw.policy import Policy
 from tests.helpers import DATA, PICTURE, ROOT, caffemodel, small_net, write_model
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.errors import InputError
-from open_nsfw.formats import Limits, read_bytes, read_stream
+from open_nsfw.pictures.formats import Limits, read_bytes, read_stream
 
 DATA = bytes(range(256)) * 1000
 LIMITS = Limits(max_bytes=len(DATA))

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from open_nsfw.errors import SetupError
-from open_nsfw.extraction import Extraction
-from open_nsfw.isolation import DecodeWorker, Watchdog
+from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
 from tests.helpers import PICTURE, ROOT
 
 # A minimal HEIF: the `ftyp` box that the allow-list goes by, and then a word for the planted decoder.

@@ -16,7 +16,7 @@ from open_nsfw.engines import OnnxRuntimeEngine
 from open_nsfw.errors import EngineError
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.openvino_engine import OpenVinoEngine, import_openvino
-from open_nsfw.preprocess import crop, resized_pixels, to_blob
+from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.quick_engine import logits
 from tests.helpers import DATA, MODEL_DEF, WEIGHTS
 

@@ -17,8 +17,8 @@ import pytest
 
 from open_nsfw.classifier import Score
 from open_nsfw.errors import InputError
-from open_nsfw.extraction import Extraction
-from open_nsfw.isolation import DecodeWorker, Watchdog
+from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
 from open_nsfw.pipeline import LARGEST_BATCH, Pipeline, PipelineOptions
 from open_nsfw.scorer import Models
 from open_nsfw.sources import Item

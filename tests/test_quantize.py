@@ -25,7 +25,7 @@ from open_nsfw.nets import ranges as ranges_file
 from open_nsfw.nets.quantize import FloatGraph, quantize, scale_and_zero
 from open_nsfw.nets.ranges import Margin, Ranges, TensorRange, read_ranges
 from open_nsfw.nets.rounding import rounded_each, weight_scales
-from open_nsfw.preprocess import crop, resized_pixels, to_blob
+from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.quick_engine import Int8Engine, float_model, has_vnni, logits, quantized_model
 from tests.helpers import DATA, MODEL_DEF, NETS, ROOT, WEIGHTS, caffemodel, small_net, write_model
 

@@ -24,7 +24,7 @@ import pytest
 
 from open_nsfw import archives, tar_members
 from open_nsfw.errors import UsageError
-from open_nsfw.formats import Limits
+from open_nsfw.pictures.formats import Limits
 from open_nsfw.sources import Item, SourceOptions, Sources, is_picture, read_list
 from tests.archive_samples import (
     JPEG,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from open_nsfw.errors import InputError, SetupError
-from open_nsfw.extraction import Extraction, receive, send
+from open_nsfw.pictures.extraction import Extraction, receive, send
 
 if TYPE_CHECKING:
     Process = subprocess.Popen[bytes]
@@ -175,7 +175,7 @@ class DecodeWorker:
         if receive(_pipes(process)[1]) is None:
             raise SetupError(
                 f"the decoding process does not start (exit status {process.wait()}); "
-                f"try: {sys.executable} -m open_nsfw.decode_worker"
+                f"try: {sys.executable} -m open_nsfw.pictures.decode_worker"
             )
         self._ready = True
 
@@ -209,9 +209,9 @@ class DecodeWorker:
 def _start_process(options: Extraction) -> Process:
     # The worker takes over the parent's import path, so that it has this very package, wherever the parent found it,
     # and need not look for packages itself (-S).
-    paths = [str(Path(__file__).resolve().parent.parent), *sys.path]
+    paths = [str(Path(__file__).resolve().parents[2]), *sys.path]
     start = (
-        f"import sys; sys.path[:] = {paths!r}; from open_nsfw import decode_worker; "
+        f"import sys; sys.path[:] = {paths!r}; from open_nsfw.pictures import decode_worker; "
         "sys.exit(decode_worker.main(sys.argv[1:]))"
     )
     try:

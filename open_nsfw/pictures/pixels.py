@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.formats import Limits, read_bytes, read_stream
+from open_nsfw.pictures.formats import Limits, read_bytes, read_stream
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,7 +27,7 @@ MEAN_BGR = (104, 117, 123)
 def resized_pixels(source: Source, limits: Limits = Limits()) -> Pixels:
     """A picture after Yahoo's resize and JPEG round trip: uint8 (256, 256, 3), RGB, 0..255. Raises as `load_image`
     does."""
-    from open_nsfw.decode import round_trip
+    from open_nsfw.pictures.decode import round_trip
 
     return np.asarray(round_trip(load_image(source, limits)))
 
@@ -52,7 +52,7 @@ def load_image(source: Source, limits: Limits = Limits()) -> Image.Image:
     """
     from PIL import Image
 
-    from open_nsfw.decode import decode, to_rgb
+    from open_nsfw.pictures.decode import decode, to_rgb
 
     if isinstance(source, Image.Image):
         if 0 in source.size:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
 from open_nsfw.errors import InputError, UsageError
-from open_nsfw.formats import Limits
+from open_nsfw.pictures.formats import Limits
 
 _LENGTHS = struct.Struct(">II")
 

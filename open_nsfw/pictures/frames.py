@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from open_nsfw.decode import open_image, round_trip, to_rgb
 from open_nsfw.errors import InputError
-from open_nsfw.extraction import Extraction, too_many_frames
-from open_nsfw.formats import is_video, sniff
+from open_nsfw.pictures.decode import open_image, round_trip, to_rgb
+from open_nsfw.pictures.extraction import Extraction, too_many_frames
+from open_nsfw.pictures.formats import is_video, sniff
 
 HEAD = 512  # bytes that tell what a file is
 
@@ -44,7 +44,7 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
     Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
     """
     if sniff(data) is None and is_video(data[:HEAD]):
-        from open_nsfw.video import video_pictures
+        from open_nsfw.pictures.video import video_pictures
 
         yield from video_pictures(io.BytesIO(data), options)
         return
@@ -64,7 +64,7 @@ def picture(image: Image.Image, frame: int | None = None, seconds: float | None 
 
 def quick_picture(image: Image.Image, encoded: int, side: int) -> Picture:
     """The same by the quick decode, of a file of `encoded` bytes, for a net of `side` x `side` pixels."""
-    from open_nsfw.quick import quick_picture as decode_quickly
+    from open_nsfw.pictures.reduced import quick_picture as decode_quickly
 
     width, height, name = image.width, image.height, image.format or "unknown"
     decoded = decode_quickly(image, encoded, side)

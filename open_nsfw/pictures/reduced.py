@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from open_nsfw.decode import decoded_jpeg, open_image, round_trip, small_jpeg, to_rgb
-from open_nsfw.formats import SIDE, Limits
+from open_nsfw.pictures.decode import decoded_jpeg, open_image, round_trip, small_jpeg, to_rgb
+from open_nsfw.pictures.formats import SIDE, Limits
 
 # The shorter side that a reduced JPEG keeps at least, in pixels: pictures of 720 lines are halved, 12-megapixel photos
 # decoded at an eighth. Measured with the float32 network on 1,056 held-back pictures, those with scores of 0.02 to 0.98,

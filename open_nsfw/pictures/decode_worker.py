@@ -1,7 +1,7 @@
 """The process that decodes strangers' pictures, so that a decoder that crashes, hangs or eats memory takes only this
 along.
 
-    python -m open_nsfw.decode_worker EXTRACTION_AS_JSON
+    python -m open_nsfw.pictures.decode_worker EXTRACTION_AS_JSON
 
 reads requests on stdin and answers on stdout, both as the messages of extraction.py. isolation.py starts it and has the
 other end.
@@ -17,11 +17,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from open_nsfw.decode import OUT_OF_MEMORY
 from open_nsfw.errors import InputError
-from open_nsfw.extraction import Extraction, receive, send
-from open_nsfw.formats import is_video, read_bytes, read_head
-from open_nsfw.frames import pictures
+from open_nsfw.pictures.decode import OUT_OF_MEMORY
+from open_nsfw.pictures.extraction import Extraction, receive, send
+from open_nsfw.pictures.formats import is_video, read_bytes, read_head
+from open_nsfw.pictures.frames import pictures
 
 _FIELDS = ("width", "height", "format", "frame", "seconds", "exact", "reduced")  # of Picture
 
@@ -49,7 +49,7 @@ def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream:
 def _messages(request: dict[str, Any], payload: bytes, options: Extraction) -> Iterator[tuple[dict[str, Any], bytes]]:
     path: str | None = request["path"]
     if path is not None and is_video(read_head(path)):  # a film is not read into memory
-        from open_nsfw.video import video_pictures
+        from open_nsfw.pictures.video import video_pictures
 
         found, size = video_pictures(path, options), os.path.getsize(path)
         digest = _file_sha256(path) if options.hash else None

@@ -17,7 +17,7 @@ import struct
 from PIL import Image, UnidentifiedImageError
 
 from open_nsfw.errors import InputError
-from open_nsfw.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff, too_many_bytes
+from open_nsfw.pictures.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff, too_many_bytes
 
 JPEG_CHUNK = 1 << 24  # bytes that the decoder gets at once; it is slower where one chunk ends and the next begins
 OUT_OF_MEMORY = "decoding takes more memory than it may (--max-memory)"
