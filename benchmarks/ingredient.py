@@ -18,7 +18,7 @@ from open_nsfw.model_files import find_model_files
 from open_nsfw.pipeline import Pipeline, PipelineOptions
 from open_nsfw.quick_engine import Int8Engine
 from open_nsfw.scorer import Models
-from open_nsfw.sources import Item
+from open_nsfw.sources.walk import Item
 
 
 def main(name: str, listed: str) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from open_nsfw.resume import Finished
     from open_nsfw.scan import Reporter
     from open_nsfw.scorer import Models
-    from open_nsfw.sources import SourceOptions
+    from open_nsfw.sources.walk import SourceOptions
 
 FAILED_INPUT, BAD_USAGE, ABOVE, INTERRUPTED = 1, 2, 3, 130  # exit statuses
 
@@ -63,7 +63,7 @@ def _scan(options: argparse.Namespace) -> int:
     """One scan; its exit status."""
     from open_nsfw import scan
     from open_nsfw.outputs import open_writer
-    from open_nsfw.sources import Sources
+    from open_nsfw.sources.walk import Sources
 
     _check(options)
     single, policy, sorting = _is_single_picture(options), _policy(options), _sorting(options)
@@ -156,7 +156,7 @@ def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy 
 
 
 def _source_options(options: argparse.Namespace) -> SourceOptions:
-    from open_nsfw.sources import SourceOptions
+    from open_nsfw.sources.walk import SourceOptions
 
     return SourceOptions(options.hidden, _limits(options), options.max_archive_bytes, options.max_archive_ratio)
 
@@ -276,7 +276,7 @@ def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[flo
 
 
 def _arguments(options: argparse.Namespace) -> Iterator[str]:
-    from open_nsfw.sources import read_list
+    from open_nsfw.sources.walk import read_list
 
     yield from options.inputs
     if options.from_list is not None:
@@ -306,7 +306,7 @@ def _is_single_picture(options: argparse.Namespace) -> bool:
 
 
 def _is_archive(path: str) -> bool:
-    from open_nsfw.archives import archive_kind
-    from open_nsfw.sources import HEAD
+    from open_nsfw.sources.archives import archive_kind
+    from open_nsfw.sources.walk import HEAD
 
     return archive_kind(path, read_head(path, HEAD), path) is not None

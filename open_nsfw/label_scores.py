@@ -72,7 +72,7 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
     """
     from open_nsfw.model_files import find_model_files
     from open_nsfw.scan import count_ahead
-    from open_nsfw.sources import SourceOptions, Sources
+    from open_nsfw.sources.walk import SourceOptions, Sources
 
     files = find_model_files(options.model_def, options.pretrained_model)
     arguments = list(labels.folders) or list(dict.fromkeys(entry.path for entry in labels.entries if entry.path))
@@ -202,7 +202,7 @@ def thumbnails(examples: list[Example]) -> dict[tuple[str, str | None], bytes]:
     """
     from open_nsfw.pictures.extraction import Extraction, FrameChoice
     from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
-    from open_nsfw.sources import Sources
+    from open_nsfw.sources.walk import Sources
 
     wanted = {(example.path, example.member) for example in examples if example.path is not None}
     paths = sorted({path for path, _ in wanted if path is not None and os.path.exists(path)})

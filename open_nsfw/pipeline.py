@@ -23,7 +23,7 @@ from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.formats import sniff
 from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
 from open_nsfw.scorer import Decoded, Models, Scorer
-from open_nsfw.sources import Item
+from open_nsfw.sources.walk import Item
 
 if TYPE_CHECKING:
     from open_nsfw.classifier import Score

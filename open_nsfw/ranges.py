@@ -30,7 +30,7 @@ from open_nsfw.pictures.pixels import Pixels, crop, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
 from open_nsfw.quick_engine import float_model, int8_session, quantized
-from open_nsfw.sources import Sources
+from open_nsfw.sources.walk import Sources
 from open_nsfw.verbs import guarded, print_text
 
 MOST_CALIBRATION = 600  # more change nothing and take memory

@@ -17,7 +17,7 @@ from open_nsfw.options import COMMAND
 from open_nsfw.outputs import Row, label
 from open_nsfw.pipeline import Pipeline, PipelineOptions
 from open_nsfw.progress import Progress
-from open_nsfw.sources import STDIN, Item, SourceOptions, Sources
+from open_nsfw.sources.walk import STDIN, Item, SourceOptions, Sources
 
 if TYPE_CHECKING:
     from open_nsfw.scorer import Models

@@ -45,7 +45,7 @@ from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.progress import Progress
 from open_nsfw.quick_engine import Int8Engine
 from open_nsfw.scan import count_ahead
-from open_nsfw.sources import Item, Sources
+from open_nsfw.sources.walk import Item, Sources
 from open_nsfw.verbs import guarded, print_text
 
 PROGRAM = "open-nsfw verify"

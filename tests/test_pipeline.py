@@ -21,7 +21,7 @@ from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
 from open_nsfw.pipeline import LARGEST_BATCH, Pipeline, PipelineOptions
 from open_nsfw.scorer import Models
-from open_nsfw.sources import Item
+from open_nsfw.sources.walk import Item
 from tests.helpers import DATA
 
 SMALL = [(DATA / "pictures" / name).read_bytes() for name in ("one-pixel.jpg", "one-pixel.png", "one-pixel.gif")]

@@ -22,10 +22,11 @@ from typing import Any
 
 import pytest
 
-from open_nsfw import archives, tar_members
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.formats import Limits
-from open_nsfw.sources import Item, SourceOptions, Sources, is_picture, read_list
+from open_nsfw.sources import archives
+from open_nsfw.sources import tar as tar_members
+from open_nsfw.sources.walk import Item, SourceOptions, Sources, is_picture, read_list
 from tests.archive_samples import (
     JPEG,
     MEMBERS,
@@ -214,7 +215,7 @@ def test_folder_that_cannot_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
             raise PermissionError(13, "Permission denied", folder)
         return listed(folder)
 
-    monkeypatch.setattr("open_nsfw.sources.os.scandir", scandir)
+    monkeypatch.setattr("open_nsfw.sources.walk.os.scandir", scandir)
     items = scan("d")
     assert errors(items) == [("d/locked", None, "unreadable", "this folder cannot be listed: Permission denied")]
     assert items[1].path == "d/open.jpg"
@@ -352,7 +353,7 @@ def test_list_without_line_ends_is_not_gathered() -> None:
 
 
 def test_list_is_read_as_it_comes() -> None:
-    code = "import sys; from open_nsfw.sources import read_list\nfor x in read_list('-'): print(x, flush=True)"
+    code = "import sys; from open_nsfw.sources.walk import read_list\nfor x in read_list('-'): print(x, flush=True)"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     ) as process:
@@ -929,7 +930,7 @@ def peak_of(code: str, *arguments: str) -> tuple[int, bytes]:
     return int(peak), b"\n".join(output)
 
 
-COUNT = "import sys; from open_nsfw.sources import SourceOptions, Sources; print(sum(1 for _ in Sources(sys.argv[1:])))"
+COUNT = "import sys; from open_nsfw.sources.walk import SourceOptions, Sources; print(sum(1 for _ in Sources(sys.argv[1:])))"
 
 
 def test_memory_is_flat_over_the_size_of_archives() -> None:
@@ -946,7 +947,7 @@ def test_memory_is_flat_over_the_size_of_archives() -> None:
 
 
 def test_importing_is_cheap() -> None:
-    code = "import sys; before = set(sys.modules); import open_nsfw.sources; print(*sorted(set(sys.modules) - before))"
+    code = "import sys; before = set(sys.modules); import open_nsfw.sources.walk; print(*sorted(set(sys.modules) - before))"
     _, output = peak_of(code)
     heavy = {
         b"numpy",
@@ -967,9 +968,9 @@ def test_importing_is_cheap() -> None:
 def test_one_picture_imports_no_archive_reader() -> None:
     write("a.jpg")
     write("noname")
-    code = "import sys; from open_nsfw.sources import Sources; list(Sources(sys.argv[1:])); print(*sys.modules)"
+    code = "import sys; from open_nsfw.sources.walk import Sources; list(Sources(sys.argv[1:])); print(*sys.modules)"
     _, output = peak_of(code, os.path.abspath("a.jpg"), os.path.abspath("noname"))
-    assert not {b"open_nsfw.archives", b"open_nsfw.globs", b"numpy", b"PIL"} & set(output.split())
+    assert not {b"open_nsfw.sources.archives", b"open_nsfw.sources.globs", b"numpy", b"PIL"} & set(output.split())
 
 
 def test_files_are_closed_when_the_stream_is_left() -> None:

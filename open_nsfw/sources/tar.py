@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from open_nsfw.errors import InputError
-from open_nsfw.unpack import (
+from open_nsfw.sources.unpack import (
     CHUNK,
     GZIP_BITS,
     UNPACKER_MEMORY,

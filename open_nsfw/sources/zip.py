@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from typing import BinaryIO
 
 from open_nsfw.errors import InputError
-from open_nsfw.unpack import (
+from open_nsfw.sources.unpack import (
     CHUNK,
     RAW_BITS,
     ArchiveError,

@@ -128,7 +128,7 @@ class Sources:
             yield Item(path, error=InputError("no-pictures", "there is no picture in it"))
 
     def _glob(self, pattern: str) -> Iterator[Item]:
-        from open_nsfw.globs import expand
+        from open_nsfw.sources.globs import expand
 
         matches = 0
         for path in expand(pattern, self.options.hidden):
@@ -195,7 +195,7 @@ class Sources:
         if is_picture("", head):
             yield item
             return
-        from open_nsfw.archives import archive_kind, read_archive
+        from open_nsfw.sources.archives import archive_kind, read_archive
 
         kind = archive_kind(item.path, head, item.path)
         if kind:
@@ -231,7 +231,7 @@ class Sources:
             if is_picture("", head):
                 yield replace(item, data=read_stream(file, self.options.limits))
                 return
-            from open_nsfw.archives import archive_kind, read_archive
+            from open_nsfw.sources.archives import archive_kind, read_archive
 
             kind = archive_kind("", head)
             if kind and kind != "zip":
