@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from open_nsfw.outputs import Row, label, printable
+from open_nsfw.rows.writer import Row, label, printable
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from open_nsfw.pictures.formats import Limits, is_video, read_head, sniff
 if TYPE_CHECKING:
     from open_nsfw.actions import Sorter, Sorting
     from open_nsfw.model_files import ModelFiles
-    from open_nsfw.outputs import OutputOptions, Row, Writer
     from open_nsfw.pipeline import PipelineOptions
     from open_nsfw.policy import Policy
-    from open_nsfw.resume import Finished
+    from open_nsfw.rows.resume import Finished
+    from open_nsfw.rows.writer import OutputOptions, Row, Writer
     from open_nsfw.scan import Reporter
     from open_nsfw.scorer import Models
     from open_nsfw.sources.walk import SourceOptions
@@ -62,7 +62,7 @@ def _log_to_stderr() -> None:
 def _scan(options: argparse.Namespace) -> int:
     """One scan; its exit status."""
     from open_nsfw import scan
-    from open_nsfw.outputs import open_writer
+    from open_nsfw.rows.writer import open_writer
     from open_nsfw.sources.walk import Sources
 
     _check(options)
@@ -168,7 +168,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 def _output_options(
     options: argparse.Namespace, single: bool, policy: Policy | None, files: Callable[[], ModelFiles]
 ) -> OutputOptions:
-    from open_nsfw.outputs import OutputOptions
+    from open_nsfw.rows.writer import OutputOptions
 
     common = OutputOptions(
         options.format, options.output, single, options.resume, options.overwrite, options.retry_failed

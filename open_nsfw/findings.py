@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw import plots
-from open_nsfw.outputs import printable
+from open_nsfw.rows.writer import printable
 from open_nsfw.thresholds import percent
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError, UsageError
 from open_nsfw.labels import Example, LabelledSet, Labels, identity_of
-from open_nsfw.outputs import OutputOptions, Row, Writer, label, open_writer, printable
 from open_nsfw.progress import Progress
+from open_nsfw.rows.writer import OutputOptions, Row, Writer, label, open_writer, printable
 
 if TYPE_CHECKING:
     from open_nsfw.model_files import ModelFiles
@@ -136,7 +136,7 @@ class _Notes:
                 self._note(row.path, row.member)
 
     def _note(self, path: str, member: str | None) -> None:
-        from open_nsfw.resume import key_of
+        from open_nsfw.rows.resume import key_of
 
         self.seen.add(key_of(path, member))
         self._progress.advance()
@@ -148,8 +148,8 @@ class _Notes:
 
 def _rows_of(scores_file: str, seen: set[bytes]) -> dict[str, list[Row]]:
     """The rows of this run's pictures, by path; frames are left to their summary."""
-    from open_nsfw.resume import key_of
-    from open_nsfw.row_reader import read_rows
+    from open_nsfw.rows.reader import read_rows
+    from open_nsfw.rows.resume import key_of
 
     rows: dict[str, list[Row]] = {}
     for row in read_rows(scores_file, "jsonl"):

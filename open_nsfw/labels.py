@@ -189,7 +189,7 @@ def read_scores(path: str) -> Scores:
 
 
 def _parquet_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    from open_nsfw.row_reader import read_rows
+    from open_nsfw.rows.reader import read_rows
 
     try:
         for number, row in enumerate(read_rows(path, "parquet"), 1):

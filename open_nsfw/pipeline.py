@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError
-from open_nsfw.outputs import Row
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.formats import sniff
 from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
+from open_nsfw.rows.writer import Row
 from open_nsfw.scorer import Decoded, Models, Scorer
 from open_nsfw.sources.walk import Item
 

@@ -24,12 +24,12 @@ from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.nets.quantize import ChannelGroup, FloatGraph, scale_and_zero
 from open_nsfw.nets.ranges import NEAR_SCORE, PROGRAM, Margin, Ranges, TensorRange, rounded
 from open_nsfw.options import OneLineParser
-from open_nsfw.outputs import printable
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels, crop, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
 from open_nsfw.quick_engine import float_model, int8_session, quantized
+from open_nsfw.rows.writer import printable
 from open_nsfw.sources.walk import Sources
 from open_nsfw.verbs import guarded, print_text
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from open_nsfw import plots
 from open_nsfw.findings import counted, shown, tables, warnings
-from open_nsfw.outputs import Row, label, printable
 from open_nsfw.report_style import STYLE
+from open_nsfw.rows.writer import Row, label, printable
 from open_nsfw.thresholds import percent
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from open_nsfw.errors import OpenNsfwError
-from open_nsfw.row_files import Stdout
+from open_nsfw.rows.files import Stdout
 
 BAD_USAGE = 2  # exit status
 

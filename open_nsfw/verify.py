@@ -40,10 +40,10 @@ from open_nsfw.fast import FastClassifier
 from open_nsfw.files import check_writable, write_whole
 from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.options import OneLineParser
-from open_nsfw.outputs import printable
 from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.progress import Progress
 from open_nsfw.quick_engine import Int8Engine
+from open_nsfw.rows.writer import printable
 from open_nsfw.scan import count_ahead
 from open_nsfw.sources.walk import Item, Sources
 from open_nsfw.verbs import guarded, print_text

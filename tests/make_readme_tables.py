@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from open_nsfw.options import parser
-from open_nsfw.outputs import field_table
+from open_nsfw.rows.writer import field_table
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

@@ -21,7 +21,7 @@ from open_nsfw.labels import (
     read_scores,
     require_both,
 )
-from open_nsfw.outputs import Row, csv_header, csv_line, json_line
+from open_nsfw.rows.writer import Row, csv_header, csv_line, json_line
 
 NAMES = LabelNames()
 
@@ -190,7 +190,7 @@ def test_scores_of_today(tmp_path: Path) -> None:
 def test_scores_from_parquet(tmp_path: Path) -> None:
     """The third format of the command."""
     pytest.importorskip("pyarrow", reason="pyarrow is not installed in this interpreter")
-    from open_nsfw import parquet_rows
+    from open_nsfw.rows import parquet as parquet_rows
 
     parquet_rows.write(str(tmp_path / "today.parquet"), iter([Row("a.jpg", score=0.25, model="m")]))
     found = read_scores(str(tmp_path / "today.parquet"))

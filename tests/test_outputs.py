@@ -20,9 +20,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from open_nsfw import outputs, parquet_rows, resume, row_files, row_reader
 from open_nsfw.errors import OutputError, SetupError, UsageError
-from open_nsfw.outputs import FIELDS, OutputOptions, Row, Writer, open_writer
+from open_nsfw.rows import files as row_files
+from open_nsfw.rows import parquet as parquet_rows
+from open_nsfw.rows import reader as row_reader
+from open_nsfw.rows import resume
+from open_nsfw.rows import writer as outputs
+from open_nsfw.rows.writer import FIELDS, OutputOptions, Row, Writer, open_writer
 from tests.helpers import examples
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -540,7 +544,7 @@ def test_an_interrupted_write_leaves_whole_rows(tmp_path: Path, monkeypatch: pyt
 CHILD = """
 import sys
 from open_nsfw.errors import OutputError
-from open_nsfw.outputs import OutputOptions, Row, open_writer
+from open_nsfw.rows.writer import OutputOptions, Row, open_writer
 try:
     with open_writer(OutputOptions(sys.argv[1])) as writer:
         for number in range(int(sys.argv[2])):
@@ -618,10 +622,10 @@ def test_writing_text_imports_nothing_heavy() -> None:
     script = textwrap.dedent(
         """
         import sys
-        from open_nsfw.outputs import OutputOptions, Row, open_writer
+        from open_nsfw.rows.writer import OutputOptions, Row, open_writer
         with open_writer(OutputOptions(single=True)) as writer:
             writer.write([Row("a", score=0.0129502080381)])
-        print(sorted({"numpy", "json", "csv", "pyarrow", "select", "open_nsfw.resume"} & set(sys.modules)))
+        print(sorted({"numpy", "json", "csv", "pyarrow", "select", "open_nsfw.rows.resume"} & set(sys.modules)))
         """
     )
     out = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout

@@ -18,9 +18,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from open_nsfw import outputs, parquet_rows, resume, row_reader
 from open_nsfw.errors import OutputError, UsageError
-from open_nsfw.outputs import OutputOptions, Row, Writer, open_writer
+from open_nsfw.rows import parquet as parquet_rows
+from open_nsfw.rows import reader as row_reader
+from open_nsfw.rows import resume
+from open_nsfw.rows import writer as outputs
+from open_nsfw.rows.writer import OutputOptions, Row, Writer, open_writer
 from tests.helpers import examples
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -508,7 +511,7 @@ def test_an_archive_is_looked_at_once_for_all_its_members(
 # a batch is many pages, and hard: bytes that are not UTF-8, quotes, line ends.
 CHILD = """
 import os, random, sys
-from open_nsfw.outputs import OutputOptions, Row, open_writer
+from open_nsfw.rows.writer import OutputOptions, Row, open_writer
 form, file, items = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
 def rows_of(number):

@@ -26,9 +26,9 @@ from itertools import compress
 from typing import Any
 
 from open_nsfw.errors import OutputError
-from open_nsfw.outputs import JOURNAL, OutputOptions, Row, csv_header, csv_line, encode_name, json_line, printable
-from open_nsfw.row_files import RowFile
-from open_nsfw.row_reader import CsvReader, not_ours, read_rows, reader_of
+from open_nsfw.rows.files import RowFile
+from open_nsfw.rows.reader import CsvReader, not_ours, read_rows, reader_of
+from open_nsfw.rows.writer import JOURNAL, OutputOptions, Row, csv_header, csv_line, encode_name, json_line, printable
 
 KEY_BYTES = 16  # of a hash of the names: the chance that two of 10**9 pictures share one is below 10**-20
 

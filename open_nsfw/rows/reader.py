@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from open_nsfw.errors import UsageError
-from open_nsfw.outputs import FIELDS, Row, csv_header, json_line, printable
+from open_nsfw.rows.writer import FIELDS, Row, csv_header, json_line, printable
 
 LONGEST_ROW = 16 * 2**20  # bytes; a name in an archive has at most 65,535 and six times that when escaped
 LARGEST_INT = 2**63 - 1  # Parquet's int64
@@ -52,7 +52,7 @@ def read_rows(path: str, form: str) -> Iterator[Row]:
 
 
 def _parquet_rows(path: str) -> Iterator[Row]:
-    from open_nsfw import parquet_rows
+    from open_nsfw.rows import parquet as parquet_rows
 
     try:
         for found in parquet_rows.read(path):

@@ -11,7 +11,7 @@ How names survive, which are any bytes at all on Unix and reach Python through `
     text     a name with control characters or bytes that are not UTF-8 is spelled as shells read it: $'caf\\xe9.jpg'
 
 Each call of `Writer.write` hands whole rows to the system at once, so a kill leaves whole rows and at most one torn at
-the end, which `open_nsfw.resume` drops. Only the standard library is imported here, and as little of it as text needs:
+the end, which `open_nsfw.rows.resume` drops. Only the standard library is imported here, and as little of it as text needs:
 one picture's score must not wait for the rest.
 """
 
@@ -25,14 +25,14 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from open_nsfw.errors import OutputError, UsageError
-from open_nsfw.row_files import RowFile, Stdout, cannot_write
+from open_nsfw.rows.files import RowFile, Stdout, cannot_write
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from open_nsfw.resume import Finished
+    from open_nsfw.rows.resume import Finished
 
 FORMATS = ("text", "jsonl", "csv", "parquet")
 RESUMABLE = ("jsonl", "csv", "parquet")
@@ -328,8 +328,8 @@ class _ParquetWriter(Writer):
             self._sink.close()
 
     def _journal_to_parquet(self) -> None:
-        from open_nsfw import parquet_rows
-        from open_nsfw.row_reader import read_rows
+        from open_nsfw.rows import parquet as parquet_rows
+        from open_nsfw.rows.reader import read_rows
 
         journal = self._path + JOURNAL
         try:
@@ -402,7 +402,7 @@ def _prepare(file: RowFile, options: OutputOptions) -> Finished | None:
         if options.resume:
             raise _no_plain_file(file.name)
     elif options.resume:
-        from open_nsfw.resume import take_up
+        from open_nsfw.rows.resume import take_up
 
         return take_up(file, options.format, options)
     elif file.size() and not options.overwrite:
@@ -411,7 +411,7 @@ def _prepare(file: RowFile, options: OutputOptions) -> Finished | None:
 
 
 def _open_journal(path: str, options: OutputOptions) -> tuple[RowFile, str, Finished | None]:
-    from open_nsfw.parquet_rows import check_installed
+    from open_nsfw.rows.parquet import check_installed
 
     check_installed()
     if os.path.exists(path):
