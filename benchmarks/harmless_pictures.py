@@ -27,12 +27,12 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 from gradient import Climber
 
-from open_nsfw.engines import OUTPUT
-from open_nsfw.model_files import find_model_files
 from open_nsfw.nets.net import read_net
 from open_nsfw.nets.onnx_graph import convert
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
+from open_nsfw.scoring.engine import OUTPUT
+from open_nsfw.scoring.model_files import find_model_files
 
 ImageFile.MAXBLOCK = 1 << 26  # bytes; Pillow's guess is too few for a progressive JPEG of dots
 SEED = 2016

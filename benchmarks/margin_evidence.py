@@ -24,12 +24,12 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
 import harmless_pictures
 import peers
 
-from open_nsfw import ranges
-from open_nsfw.escalation import THRESHOLDS, Margins, escalates, logit
-from open_nsfw.margins import Difference, describe, differences, with_margins
-from open_nsfw.model_files import find_model_files
 from open_nsfw.nets.ranges import FILE_NAME, NEAR, read_ranges
 from open_nsfw.progress import Progress
+from open_nsfw.scoring import measure_ranges as ranges
+from open_nsfw.scoring.escalation import THRESHOLDS, Margins, escalates, logit
+from open_nsfw.scoring.margins import Difference, describe, differences, with_margins
+from open_nsfw.scoring.model_files import find_model_files
 
 
 def main() -> int:

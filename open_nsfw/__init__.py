@@ -14,23 +14,23 @@ TYPE_CHECKING = False  # type checkers know better; the module `typing` takes 8 
 if TYPE_CHECKING:
     from typing import Any
 
-    from open_nsfw.classifier import Classifier, Score, load_model
-    from open_nsfw.engines import Engine, load_engine
     from open_nsfw.errors import EngineError, InputError, ModelError, OpenNsfwError
     from open_nsfw.pictures.formats import Limits
+    from open_nsfw.scoring.classifier import Classifier, Score, load_model
+    from open_nsfw.scoring.engine import Engine, load_engine
 
 # Imported when asked for: the command must not pay for NumPy to print its version or a usage error.
 _HOMES = {
-    "Classifier": "classifier",
-    "Engine": "engines",
+    "Classifier": "scoring.classifier",
+    "Engine": "scoring.engine",
     "EngineError": "errors",
     "InputError": "errors",
     "Limits": "pictures.formats",
     "ModelError": "errors",
     "OpenNsfwError": "errors",
-    "Score": "classifier",
-    "load_engine": "engines",
-    "load_model": "classifier",
+    "Score": "scoring.classifier",
+    "load_engine": "scoring.engine",
+    "load_model": "scoring.classifier",
 }
 
 __all__ = [

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import OpenNsfwError, UsageError
-from open_nsfw.escalation import parse_thresholds
 from open_nsfw.options import COMMAND, POLICY, parse, share
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits, is_video, read_head, sniff
+from open_nsfw.scoring.escalation import parse_thresholds
 
 if TYPE_CHECKING:
     from open_nsfw.actions import Sorter, Sorting
-    from open_nsfw.model_files import ModelFiles
     from open_nsfw.pipeline import PipelineOptions
     from open_nsfw.policy import Policy
     from open_nsfw.rows.resume import Finished
     from open_nsfw.rows.writer import OutputOptions, Row, Writer
     from open_nsfw.scan import Reporter
-    from open_nsfw.scorer import Models
+    from open_nsfw.scoring.model_files import ModelFiles
+    from open_nsfw.scoring.scorer import Models
     from open_nsfw.sources.walk import SourceOptions
 
 FAILED_INPUT, BAD_USAGE, ABOVE, INTERRUPTED = 1, 2, 3, 130  # exit statuses
@@ -123,7 +123,7 @@ def _status(options: argparse.Namespace, ended_by: int | None, reporter: Reporte
 
 
 def _model_files(options: argparse.Namespace) -> ModelFiles:
-    from open_nsfw.model_files import find_model_files
+    from open_nsfw.scoring.model_files import find_model_files
 
     return find_model_files(options.model_def, options.pretrained_model)
 
@@ -141,8 +141,8 @@ def _policy(options: argparse.Namespace) -> Policy | None:
 
 
 def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy | None) -> PipelineOptions:
-    from open_nsfw.model_files import known_side
     from open_nsfw.pipeline import PipelineOptions
+    from open_nsfw.scoring.model_files import known_side
 
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
     extraction = Extraction(_limits(options), choice, options.hash, options.max_memory)
@@ -186,8 +186,8 @@ def _keeps_inexact(
     all thresholds of now, and otherwise one that this run would compute in the same way."""
     if not options.fast:
         return lambda score, engine: options.precision != "float32" and engine == f"openvino-{options.precision}"
-    from open_nsfw.escalation import escalates
     from open_nsfw.nets.ranges import read_ranges
+    from open_nsfw.scoring.escalation import escalates
 
     thresholds = _thresholds(options, policy)
     margins = read_ranges(files(), options.ranges)[0].margins_for(thresholds)
@@ -243,9 +243,9 @@ def _sorter(sorting: Sorting | None, reporter: Reporter) -> Sorter | None:
 
 
 def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find: Callable[[], ModelFiles]) -> Models:
-    from open_nsfw.classifier import Classifier
-    from open_nsfw.engines import make_engine
-    from open_nsfw.scorer import Models
+    from open_nsfw.scoring.classifier import Classifier
+    from open_nsfw.scoring.engine import make_engine
+    from open_nsfw.scoring.scorer import Models
 
     files = find()
     threads = None if single else 1  # many pictures: one a core, side by side; one picture: all cores on it
@@ -254,7 +254,7 @@ def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find
         policy.check_model(exact.engine.model_hash)
     if not options.fast:
         return Models(exact)
-    from open_nsfw.quick_engine import Int8Engine
+    from open_nsfw.scoring.int8_engine import Int8Engine
 
     engine = Int8Engine(files, threads, options.ranges)
     thresholds = _thresholds(options, policy)
@@ -264,7 +264,7 @@ def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find
 def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[float, ...]:
     """The scores that something hangs on: those asked for and the policy's, or the bands', and what files are sorted
     by."""
-    from open_nsfw.escalation import THRESHOLDS
+    from open_nsfw.scoring.escalation import THRESHOLDS
 
     asked = (*(options.thresholds or ()), *(policy.thresholds if policy is not None else ()))
     chosen = asked or THRESHOLDS

@@ -15,7 +15,7 @@ from open_nsfw.progress import Progress
 from open_nsfw.rows.writer import OutputOptions, Row, Writer, label, open_writer, printable
 
 if TYPE_CHECKING:
-    from open_nsfw.model_files import ModelFiles
+    from open_nsfw.scoring.model_files import ModelFiles
 
 THUMBNAIL_QUALITY = 70  # of JPEG; about 8 kB each
 THUMBNAIL_SECONDS = 60.0  # to decode one, as in a scan
@@ -70,8 +70,8 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
 
     Raises UsageError, OutputError and SetupError as the command that scores does.
     """
-    from open_nsfw.model_files import find_model_files
     from open_nsfw.scan import count_ahead
+    from open_nsfw.scoring.model_files import find_model_files
     from open_nsfw.sources.walk import SourceOptions, Sources
 
     files = find_model_files(options.model_def, options.pretrained_model)
@@ -98,11 +98,11 @@ def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes
     from open_nsfw.cores import available_cores
     from open_nsfw.pictures.extraction import Extraction
     from open_nsfw.pipeline import PipelineOptions
-    from open_nsfw.scorer import Models
+    from open_nsfw.scoring.scorer import Models
 
     def load() -> Models:
-        from open_nsfw.classifier import Classifier
-        from open_nsfw.engines import make_engine
+        from open_nsfw.scoring.classifier import Classifier
+        from open_nsfw.scoring.engine import make_engine
 
         return Models(Classifier(make_engine(files, options.engine, options.gpu, threads=1)))
 

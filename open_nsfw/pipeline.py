@@ -22,11 +22,11 @@ from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.formats import sniff
 from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
 from open_nsfw.rows.writer import Row
-from open_nsfw.scorer import Decoded, Models, Scorer
+from open_nsfw.scoring.scorer import Decoded, Models, Scorer
 from open_nsfw.sources.walk import Item
 
 if TYPE_CHECKING:
-    from open_nsfw.classifier import Score
+    from open_nsfw.scoring.classifier import Score
 
 WINDOW = 256  # files under way, finished ones that wait for a slower one before them included
 # Pictures that the int8 network computes at once: its weights, too large for a core's own cache, are then read once for

@@ -20,7 +20,7 @@ from open_nsfw.rows.writer import Row, label
 from open_nsfw.sources.walk import STDIN, Item, SourceOptions, Sources
 
 if TYPE_CHECKING:
-    from open_nsfw.scorer import Models
+    from open_nsfw.scoring.scorer import Models
 
 SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
 

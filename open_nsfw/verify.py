@@ -32,19 +32,19 @@ from typing import Any, Callable
 
 import numpy as np
 
-from open_nsfw.classifier import Classifier
-from open_nsfw.engines import Engine, make_engine
 from open_nsfw.errors import EngineError, InputError, UsageError
-from open_nsfw.escalation import THRESHOLDS, logit, parse_thresholds
-from open_nsfw.fast import FastClassifier
 from open_nsfw.files import check_writable, write_whole
-from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.options import OneLineParser
 from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.progress import Progress
-from open_nsfw.quick_engine import Int8Engine
 from open_nsfw.rows.writer import printable
 from open_nsfw.scan import count_ahead
+from open_nsfw.scoring.classifier import Classifier
+from open_nsfw.scoring.engine import Engine, make_engine
+from open_nsfw.scoring.escalation import THRESHOLDS, logit, parse_thresholds
+from open_nsfw.scoring.fast import FastClassifier
+from open_nsfw.scoring.int8_engine import Int8Engine
+from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.sources.walk import Item, Sources
 from open_nsfw.verbs import guarded, print_text
 
@@ -164,7 +164,7 @@ def _score(way: Way, data: bytes) -> tuple[float, bool] | InputError:
 def load_engine(files: ModelFiles, engine: str, precision: str, ranges: str | None = None) -> Engine:
     """An engine at a precision. Raises UsageError for a pair that there is not."""
     if engine == "openvino":
-        from open_nsfw.openvino_engine import OpenVinoEngine
+        from open_nsfw.scoring.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(files, precision, ranges=ranges)
     if precision == "float32":

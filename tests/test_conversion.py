@@ -13,11 +13,12 @@ import numpy as np
 import onnx
 import pytest
 
-from open_nsfw import ModelError, engines, load_engine
+from open_nsfw import ModelError, load_engine
 from open_nsfw.errors import UnsupportedLayerError
-from open_nsfw.model_files import find_model_files
 from open_nsfw.nets import onnx_graph
 from open_nsfw.nets.net import SUPPORTED_TYPES, Net, read_net, read_prototxt
+from open_nsfw.scoring import engine as engines
+from open_nsfw.scoring.model_files import find_model_files
 from tests.fixed_nets import fixed_nets, refused_nets
 from tests.helpers import HAS_CAFFE, MODEL_DEF, NETS, ROOT, WEIGHTS, needs_caffe, small_net, write_model
 

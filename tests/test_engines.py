@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from open_nsfw import EngineError, load_engine
-from open_nsfw.engines import Engine
+from open_nsfw.scoring.engine import Engine
 from tests.helpers import (
     HAS_CAFFE,
     NETS,

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from open_nsfw import ranges as quantize_ranges
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.policy import Policy
+from open_nsfw.scoring import measure_ranges as quantize_ranges
 from tests.helpers import DATA, PICTURE, ROOT, caffemodel, small_net, write_model
 
 PUSHED, HELD_BACK = DATA / "pushed", DATA / "held_back"

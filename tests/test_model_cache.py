@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import classify_nsfw
-from open_nsfw import model_files
-from open_nsfw.model_files import cache_dir, cached
+from open_nsfw.scoring import model_files
+from open_nsfw.scoring.model_files import cache_dir, cached
 from tests.helpers import MODEL_DEF, PICTURE, ROOT, SCRIPT, SECONDS, WEIGHTS, run_command, small_net, write_model
 
 ENGINE = ["--engine", "onnxruntime"]  # the one that converts
@@ -289,8 +289,8 @@ def test_the_model_files_are_hashed_once(options: str, tmp_path: Path, monkeypat
 
 
 def test_the_key_names_both_files_and_the_converter(tmp_path: Path, cache: Path) -> None:
-    from open_nsfw.engines import CONVERTER_VERSION, converted_model
-    from open_nsfw.model_files import find_model_files
+    from open_nsfw.scoring.engine import CONVERTER_VERSION, converted_model
+    from open_nsfw.scoring.model_files import find_model_files
 
     _, model_def, _, weights = write_model(tmp_path, small_net())
     files = find_model_files(model_def, weights)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from open_nsfw import openvino_engine
-from open_nsfw.engines import OnnxRuntimeEngine
 from open_nsfw.errors import EngineError
-from open_nsfw.model_files import ModelFiles, find_model_files
-from open_nsfw.openvino_engine import OpenVinoEngine, import_openvino
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
-from open_nsfw.quick_engine import logits
+from open_nsfw.scoring import openvino_engine
+from open_nsfw.scoring.engine import OnnxRuntimeEngine
+from open_nsfw.scoring.int8_engine import logits
+from open_nsfw.scoring.model_files import ModelFiles, find_model_files
+from open_nsfw.scoring.openvino_engine import OpenVinoEngine, import_openvino
 from tests.helpers import DATA, MODEL_DEF, WEIGHTS
 
 needs_openvino = pytest.mark.skipif(

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from open_nsfw.classifier import Score
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
 from open_nsfw.pipeline import LARGEST_BATCH, Pipeline, PipelineOptions
-from open_nsfw.scorer import Models
+from open_nsfw.scoring.classifier import Score
+from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.walk import Item
 from tests.helpers import DATA
 

@@ -14,19 +14,21 @@ import onnx
 import pytest
 from PIL import Image
 
-from open_nsfw import margins, quick_engine, ranges
-from open_nsfw.classifier import Classifier
-from open_nsfw.engines import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
 from open_nsfw.errors import ModelError, UsageError
-from open_nsfw.escalation import THRESHOLDS, Margins, escalates
-from open_nsfw.fast import FastClassifier
-from open_nsfw.model_files import PACKAGED_SIDE, ModelFiles, find_model_files, known_side
 from open_nsfw.nets import ranges as ranges_file
 from open_nsfw.nets.quantize import FloatGraph, quantize, scale_and_zero
 from open_nsfw.nets.ranges import Margin, Ranges, TensorRange, read_ranges
 from open_nsfw.nets.rounding import rounded_each, weight_scales
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
-from open_nsfw.quick_engine import Int8Engine, float_model, has_vnni, logits, quantized_model
+from open_nsfw.scoring import int8_engine as quick_engine
+from open_nsfw.scoring import margins
+from open_nsfw.scoring import measure_ranges as ranges
+from open_nsfw.scoring.classifier import Classifier
+from open_nsfw.scoring.engine import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
+from open_nsfw.scoring.escalation import THRESHOLDS, Margins, escalates
+from open_nsfw.scoring.fast import FastClassifier
+from open_nsfw.scoring.int8_engine import Int8Engine, float_model, has_vnni, logits, quantized_model
+from open_nsfw.scoring.model_files import PACKAGED_SIDE, ModelFiles, find_model_files, known_side
 from tests.helpers import DATA, MODEL_DEF, NETS, ROOT, WEIGHTS, caffemodel, small_net, write_model
 
 PACKAGED = ROOT / "nsfw_model" / "quantization.json"

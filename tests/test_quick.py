@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from open_nsfw.errors import InputError, UsageError
-from open_nsfw.escalation import escalates, escalating, logit, parse_thresholds
 from open_nsfw.pictures import reduced as quick
 from open_nsfw.pictures.decode import decode, round_trip
 from open_nsfw.pictures.reduced import quick_picture, quick_round_trip
+from open_nsfw.scoring.escalation import escalates, escalating, logit, parse_thresholds
 from tests.helpers import DATA
 
 

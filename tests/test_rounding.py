@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from open_nsfw.nets.rounding import picture_covariance, rounded_each, rounded_together, weight_scales
 from open_nsfw.nets.space_to_depth import fold_stride
-from open_nsfw.quick_engine import int8_session
+from open_nsfw.scoring.int8_engine import int8_session
 
 
 def test_together_errors_cancel_over_smooth_areas() -> None:

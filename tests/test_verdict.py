@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from open_nsfw.model_files import find_model_files
 from open_nsfw.policy import Policy
+from open_nsfw.scoring.model_files import find_model_files
 from tests.helpers import DATA, PICTURE, ROOT
 
 PUSHED = DATA / "pushed"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from open_nsfw.errors import ModelError
-from open_nsfw.escalation import Margins
-from open_nsfw.model_files import ModelFiles, packaged_file
+from open_nsfw.scoring.escalation import Margins
+from open_nsfw.scoring.model_files import ModelFiles, packaged_file
 
 FILE_NAME = "quantization.json"
 FORMAT = 1

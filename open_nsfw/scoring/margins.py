@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from open_nsfw.classifier import Classifier
-from open_nsfw.engines import OnnxRuntimeEngine
 from open_nsfw.errors import InputError, UsageError
-from open_nsfw.model_files import ModelFiles
 from open_nsfw.nets.quantize import quantize
 from open_nsfw.nets.ranges import HEADROOM, NEAR, PROGRAM, Margin, Ranges, rounded
 from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
-from open_nsfw.quick_engine import float_model, int8_session, logits
 from open_nsfw.rows.writer import printable
+from open_nsfw.scoring.classifier import Classifier
+from open_nsfw.scoring.engine import OnnxRuntimeEngine
+from open_nsfw.scoring.int8_engine import float_model, int8_session, logits
+from open_nsfw.scoring.model_files import ModelFiles
 
 LEAST_PICTURES = 20  # fewer give neither ranges nor a worst case that mean anything
 

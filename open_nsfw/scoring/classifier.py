@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from open_nsfw.engines import OUTPUT, Engine, load_engine
 from open_nsfw.errors import InputError, ModelError
 from open_nsfw.pictures.formats import SIDE, Limits
 from open_nsfw.pictures.pixels import Pixels, Source, crop, resized_pixels
+from open_nsfw.scoring.engine import OUTPUT, Engine, load_engine
 
 NSFW = 1  # index of the class in `prob`; 0 is "safe for work"
 

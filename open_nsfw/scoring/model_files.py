@@ -71,7 +71,7 @@ def known_side(model_def: str | os.PathLike[str] | None) -> int | None:
 
 def packaged_file(name: str) -> Path:
     """The packaged model file `name`: beside the installed package, in the checkout, or where OPEN_NSFW_MODEL_DIR says."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     folders = [package / "model", package.parent / "nsfw_model"]
     if os.environ.get(MODEL_DIR_VARIABLE):
         folders.append(Path(os.environ[MODEL_DIR_VARIABLE]))

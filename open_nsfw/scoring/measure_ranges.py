@@ -15,12 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.classifier import Classifier
-from open_nsfw.engines import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
 from open_nsfw.errors import InputError, ModelError, UsageError
 from open_nsfw.files import check_writable, write_whole
-from open_nsfw.margins import LEAST_PICTURES, describe, differences, leave_out, new_bytes, with_margins
-from open_nsfw.model_files import ModelFiles, find_model_files
 from open_nsfw.nets.quantize import ChannelGroup, FloatGraph, scale_and_zero
 from open_nsfw.nets.ranges import NEAR_SCORE, PROGRAM, Margin, Ranges, TensorRange, rounded
 from open_nsfw.options import OneLineParser
@@ -28,8 +24,12 @@ from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels, crop, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
-from open_nsfw.quick_engine import float_model, int8_session, quantized
 from open_nsfw.rows.writer import printable
+from open_nsfw.scoring.classifier import Classifier
+from open_nsfw.scoring.engine import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
+from open_nsfw.scoring.int8_engine import float_model, int8_session, quantized
+from open_nsfw.scoring.margins import LEAST_PICTURES, describe, differences, leave_out, new_bytes, with_margins
+from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.sources.walk import Sources
 from open_nsfw.verbs import guarded, print_text
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
-from open_nsfw.model_files import ModelFiles, cached, find_model_files
 from open_nsfw.pictures.pixels import MEAN_BGR, Pixels, to_blob
+from open_nsfw.scoring.model_files import ModelFiles, cached, find_model_files
 
 if TYPE_CHECKING:
     from open_nsfw.nets.net import Net
@@ -117,11 +117,11 @@ def make_engine(
     if gpu is not None and engine == "openvino":
         raise EngineError("--gpu: the engine openvino computes on the CPU; --engine onnxruntime or caffe can use a GPU")
     if engine == "openvino":
-        from open_nsfw.openvino_engine import OpenVinoEngine
+        from open_nsfw.scoring.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(files, precision, threads)
     if engine == "caffe" or (engine == "auto" and pycaffe_is_there()):
-        from open_nsfw.caffe_engine import CaffeEngine
+        from open_nsfw.scoring.caffe_engine import CaffeEngine
 
         return CaffeEngine(files, gpu)
     return OnnxRuntimeEngine(files, gpu, threads)
@@ -133,7 +133,7 @@ def pycaffe_is_there() -> bool:
     if spec is None or spec.origin is None:  # no origin: a mere folder of that name, such as Caffe's sources
         return False
     try:
-        from open_nsfw.caffe_engine import import_caffe
+        from open_nsfw.scoring.caffe_engine import import_caffe
 
         import_caffe()
     except EngineError as error:

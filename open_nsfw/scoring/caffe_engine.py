@@ -18,10 +18,10 @@ from typing import Any, Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.engines import Engine, output_name
 from open_nsfw.errors import EngineError, ModelError, UnsupportedLayerError
-from open_nsfw.model_files import ModelFiles
 from open_nsfw.pictures.pixels import MEAN_BGR, Pixels
+from open_nsfw.scoring.engine import Engine, output_name
+from open_nsfw.scoring.model_files import ModelFiles
 
 Float32 = NDArray[np.float32]
 

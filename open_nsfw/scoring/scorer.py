@@ -9,12 +9,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
-from open_nsfw.escalation import Margins, escalates
+from open_nsfw.scoring.escalation import Margins, escalates
 
 if TYPE_CHECKING:
-    from open_nsfw.classifier import Classifier, Score
-    from open_nsfw.engines import Engine
     from open_nsfw.pictures.pixels import Pixels
+    from open_nsfw.scoring.classifier import Classifier, Score
+    from open_nsfw.scoring.engine import Engine
 
 
 @dataclass(frozen=True)

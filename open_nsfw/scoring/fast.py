@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from open_nsfw.classifier import Classifier, Score
-from open_nsfw.escalation import THRESHOLDS, Margins, escalates
 from open_nsfw.pictures.reduced import quick_round_trip
+from open_nsfw.scoring.classifier import Classifier, Score
+from open_nsfw.scoring.escalation import THRESHOLDS, Margins, escalates
 
 
 class FastClassifier:
