@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from open_nsfw.cores import available_cores
-from open_nsfw.pipeline import Pipeline, PipelineOptions
+from open_nsfw.scan.pipeline import Pipeline, PipelineOptions
 from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.engine import OnnxRuntimeEngine
 from open_nsfw.scoring.int8_engine import Int8Engine

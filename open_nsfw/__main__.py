@@ -29,7 +29,7 @@ VERBS = {
     "quantize-ranges": Verb(
         "scoring.measure_ranges", "measure what the fast mode must know about a network of your own"
     ),
-    "verify": Verb("verify", "compare a way of scoring with the exact one, on your own pictures"),
+    "verify": Verb("scan.compare", "compare a way of scoring with the exact one, on your own pictures"),
 }
 
 

@@ -20,12 +20,12 @@ from open_nsfw.pictures.formats import Limits, is_video, read_head, sniff
 from open_nsfw.scoring.escalation import parse_thresholds
 
 if TYPE_CHECKING:
-    from open_nsfw.actions import Sorter, Sorting
-    from open_nsfw.pipeline import PipelineOptions
     from open_nsfw.policy import Policy
     from open_nsfw.rows.resume import Finished
     from open_nsfw.rows.writer import OutputOptions, Row, Writer
-    from open_nsfw.scan import Reporter
+    from open_nsfw.scan.pipeline import PipelineOptions
+    from open_nsfw.scan.run import Reporter
+    from open_nsfw.scan.sorting import Sorter, Sorting
     from open_nsfw.scoring.model_files import ModelFiles
     from open_nsfw.scoring.scorer import Models
     from open_nsfw.sources.walk import SourceOptions
@@ -61,8 +61,8 @@ def _log_to_stderr() -> None:
 
 def _scan(options: argparse.Namespace) -> int:
     """One scan; its exit status."""
-    from open_nsfw import scan
     from open_nsfw.rows.writer import open_writer
+    from open_nsfw.scan import run as scan
     from open_nsfw.sources.walk import Sources
 
     _check(options)
@@ -113,7 +113,7 @@ def _record(writer: Writer, reporter: Reporter, sorter: Sorter | None, rows: lis
 
 def _status(options: argparse.Namespace, ended_by: int | None, reporter: Reporter, sorter: Sorter | None) -> int:
     """The exit status of a scan that came to its end, or that the signal `ended_by` cut short."""
-    from open_nsfw.scan import SIGNAL_STATUS
+    from open_nsfw.scan.run import SIGNAL_STATUS
 
     if ended_by is not None:
         return SIGNAL_STATUS + ended_by
@@ -141,7 +141,7 @@ def _policy(options: argparse.Namespace) -> Policy | None:
 
 
 def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy | None) -> PipelineOptions:
-    from open_nsfw.pipeline import PipelineOptions
+    from open_nsfw.scan.pipeline import PipelineOptions
     from open_nsfw.scoring.model_files import known_side
 
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
@@ -198,7 +198,7 @@ def _keeps_inexact(
 def _reporter(
     options: argparse.Namespace, single: bool, policy: Policy | None, count: Callable[[], int | None]
 ) -> Reporter:
-    from open_nsfw.scan import Bands, Reporter
+    from open_nsfw.scan.run import Bands, Reporter
 
     if policy is not None:
         bands = Bands(policy.thresholds, policy.bands)
@@ -222,7 +222,7 @@ def _sorting(options: argparse.Namespace) -> Sorting | None:
     request = options.move_above or options.copy_above
     if request is None:
         return None
-    from open_nsfw.actions import Sorting
+    from open_nsfw.scan.sorting import Sorting
 
     option = "--move-above" if options.move_above else "--copy-above"
     try:
@@ -237,7 +237,7 @@ def _sorting(options: argparse.Namespace) -> Sorting | None:
 def _sorter(sorting: Sorting | None, reporter: Reporter) -> Sorter | None:
     if sorting is None:
         return None
-    from open_nsfw.actions import Sorter
+    from open_nsfw.scan.sorting import Sorter
 
     return Sorter(sorting, reporter.tell)
 
@@ -287,7 +287,7 @@ def _count_ahead(
     options: argparse.Namespace, settings: SourceOptions, is_done: Callable[[str, str | None], bool]
 ) -> int | None:
     """How many items will come, for the bar; None where standard input has a say in it."""
-    from open_nsfw.scan import count_ahead
+    from open_nsfw.scan.run import count_ahead
 
     if options.from_list is not None and not os.path.isfile(options.from_list):
         return None

@@ -70,7 +70,7 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
 
     Raises UsageError, OutputError and SetupError as the command that scores does.
     """
-    from open_nsfw.scan import count_ahead
+    from open_nsfw.scan.run import count_ahead
     from open_nsfw.scoring.model_files import find_model_files
     from open_nsfw.sources.walk import SourceOptions, Sources
 
@@ -94,10 +94,10 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
 
 
 def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes) -> int | None:
-    from open_nsfw import scan
     from open_nsfw.cores import available_cores
     from open_nsfw.pictures.extraction import Extraction
-    from open_nsfw.pipeline import PipelineOptions
+    from open_nsfw.scan import run as scan
+    from open_nsfw.scan.pipeline import PipelineOptions
     from open_nsfw.scoring.scorer import Models
 
     def load() -> Models:

@@ -18,7 +18,7 @@ import pytest
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
-from open_nsfw.pipeline import LARGEST_BATCH, Pipeline, PipelineOptions
+from open_nsfw.scan.pipeline import LARGEST_BATCH, Pipeline, PipelineOptions
 from open_nsfw.scoring.classifier import Score
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.walk import Item

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from open_nsfw import verify
 from open_nsfw.errors import InputError
 from open_nsfw.nets.ranges import read_ranges
+from open_nsfw.scan import compare as verify
+from open_nsfw.scan.compare import Comparison, Pair, compare
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.sources.walk import Item
-from open_nsfw.verify import Comparison, Pair, compare
 from tests.helpers import DATA, MODEL_DEF, NETS, PICTURE, WEIGHTS
 
 PUSHED = str(DATA / "pushed")

@@ -38,7 +38,7 @@ from open_nsfw.options import OneLineParser
 from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.progress import Progress
 from open_nsfw.rows.writer import printable
-from open_nsfw.scan import count_ahead
+from open_nsfw.scan.run import count_ahead
 from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.engine import Engine, make_engine
 from open_nsfw.scoring.escalation import THRESHOLDS, logit, parse_thresholds

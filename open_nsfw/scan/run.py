@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.options import COMMAND
-from open_nsfw.pipeline import Pipeline, PipelineOptions
 from open_nsfw.progress import Progress
 from open_nsfw.rows.writer import Row, label
+from open_nsfw.scan.pipeline import Pipeline, PipelineOptions
 from open_nsfw.sources.walk import STDIN, Item, SourceOptions, Sources
 
 if TYPE_CHECKING:
