@@ -23,7 +23,8 @@ from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from open_nsfw import curves, least_error, measure, thresholds
+from open_nsfw.calibration import curves, least_error, thresholds
+from open_nsfw.calibration import rates as measure
 
 CONFIDENCE = 0.95
 RESAMPLES = 400

@@ -24,8 +24,8 @@ class Verb:
 
 VERBS = {
     "build-net": Verb("nets.build", "write a residual network as Caffe prototxt and print what it costs"),
-    "calibrate": Verb("calibrate", "choose thresholds on labelled pictures: a report and a policy"),
-    "policy": Verb("drift", "check: do today's scores still lie as those the policy was chosen on?"),
+    "calibrate": Verb("calibration.calibrate", "choose thresholds on labelled pictures: a report and a policy"),
+    "policy": Verb("calibration.drift", "check: do today's scores still lie as those the policy was chosen on?"),
     "quantize-ranges": Verb(
         "scoring.measure_ranges", "measure what the fast mode must know about a network of your own"
     ),

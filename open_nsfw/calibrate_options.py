@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from open_nsfw.options import OneLineParser
 
 if TYPE_CHECKING:
-    from open_nsfw.thresholds import Costs
+    from open_nsfw.calibration.thresholds import Costs
 
 PROGRAM = "open-nsfw calibrate"
 FAMILIES = ("promises", "cost", "review-budget", "bands")
@@ -142,7 +142,7 @@ def _bands(text: str) -> tuple[float, ...]:
 
 
 def _costs(text: str) -> Costs:
-    from open_nsfw.thresholds import Costs
+    from open_nsfw.calibration.thresholds import Costs
 
     values: dict[str, float] = {}
     for part in text.split(","):

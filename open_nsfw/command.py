@@ -20,7 +20,7 @@ from open_nsfw.pictures.formats import Limits, is_video, read_head, sniff
 from open_nsfw.scoring.escalation import parse_thresholds
 
 if TYPE_CHECKING:
-    from open_nsfw.policy import Policy
+    from open_nsfw.calibration.policy import Policy
     from open_nsfw.rows.resume import Finished
     from open_nsfw.rows.writer import OutputOptions, Row, Writer
     from open_nsfw.scan.pipeline import PipelineOptions
@@ -132,7 +132,7 @@ def _policy(options: argparse.Namespace) -> Policy | None:
     """The policy asked for; --fail-above takes its threshold from there."""
     if options.policy is None:
         return None
-    from open_nsfw.policy import Policy
+    from open_nsfw.calibration.policy import Policy
 
     policy = Policy.read(options.policy)
     if options.fail_above == POLICY:

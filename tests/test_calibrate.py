@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from open_nsfw.__main__ import main as open_nsfw
-from open_nsfw.policy import Policy
+from open_nsfw.calibration.policy import Policy
 from tests.helpers import DATA, ROOT
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
@@ -30,8 +30,9 @@ from scipy.stats import binomtest
 from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
-from open_nsfw import curves, least_error, measure, thresholds
-from open_nsfw.thresholds import Costs, Wishes
+from open_nsfw.calibration import curves, least_error, thresholds
+from open_nsfw.calibration import rates as measure
+from open_nsfw.calibration.thresholds import Costs, Wishes
 
 # matplotlib for Python 3.9 calls what pyparsing has renamed since.
 pytestmark = pytest.mark.filterwarnings(

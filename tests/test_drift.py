@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from open_nsfw.__main__ import main as open_nsfw
+from open_nsfw.calibration.policy import Policy
 from open_nsfw.errors import UsageError
-from open_nsfw.policy import Policy
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
 
 from scipy.stats import chi2_contingency
 
-from open_nsfw import drift
-from open_nsfw.measure import Sample
+from open_nsfw.calibration import drift
+from open_nsfw.calibration.rates import Sample
 
 WAY_OUT = "calibrate for this model, or take the policy nevertheless with --policy-for-any-model"
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from open_nsfw.calibration.policy import Policy
 from open_nsfw.pictures.formats import SIDE
-from open_nsfw.policy import Policy
 from open_nsfw.scoring import measure_ranges as quantize_ranges
 from tests.helpers import DATA, PICTURE, ROOT, caffemodel, small_net, write_model
 

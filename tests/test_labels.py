@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from open_nsfw.errors import UsageError
-from open_nsfw.labels import (
+from open_nsfw.calibration.labels import (
     Entry,
     Example,
     LabelledSet,
@@ -21,6 +20,7 @@ from open_nsfw.labels import (
     read_scores,
     require_both,
 )
+from open_nsfw.errors import UsageError
 from open_nsfw.rows.writer import Row, csv_header, csv_line, json_line
 
 NAMES = LabelNames()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from open_nsfw.calibration.policy import BANDS, PREPROCESSING, Policy
 from open_nsfw.errors import OutputError, UsageError
-from open_nsfw.policy import BANDS, PREPROCESSING, Policy
 from tests.helpers import ROOT
 
 MODEL = "de89bb9f9e6f"
@@ -170,6 +170,6 @@ def test_another_model_is_refused() -> None:
 
 def test_importing_it_is_cheap() -> None:
     """The command reads a policy on every run."""
-    code = "import sys; from open_nsfw import policy; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    code = "import sys; from open_nsfw.calibration import policy; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {"numpy", "PIL", "sklearn", "scipy", "matplotlib", "onnxruntime", "tqdm"}.isdisjoint(found.split())

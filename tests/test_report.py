@@ -20,11 +20,11 @@ from tests.helpers import DATA
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
 
-from open_nsfw.findings import shown
-from open_nsfw.label_scores import thumbnails
-from open_nsfw.labels import Example
-from open_nsfw.measure import Rate
-from open_nsfw.thresholds import percent
+from open_nsfw.calibration.findings import shown
+from open_nsfw.calibration.labels import Example
+from open_nsfw.calibration.rates import Rate
+from open_nsfw.calibration.scored import thumbnails
+from open_nsfw.calibration.thresholds import percent
 from tests.test_calibrate import simulate, write_csv
 
 # matplotlib for Python 3.9 calls what pyparsing has renamed since.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from open_nsfw.policy import Policy
+from open_nsfw.calibration.policy import Policy
 from open_nsfw.scoring.model_files import find_model_files
 from tests.helpers import DATA, PICTURE, ROOT
 

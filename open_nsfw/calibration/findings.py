@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from open_nsfw import plots
+from open_nsfw.calibration import plots
+from open_nsfw.calibration.thresholds import percent
 from open_nsfw.rows.writer import printable
-from open_nsfw.thresholds import percent
 
 if TYPE_CHECKING:
-    from open_nsfw.calibrate import Calibration
-    from open_nsfw.labels import Example
-    from open_nsfw.measure import Confusion, Rate
+    from open_nsfw.calibration.calibrate import Calibration
+    from open_nsfw.calibration.labels import Example
+    from open_nsfw.calibration.rates import Confusion, Rate
 
 MOST_POINTS = 1000  # of a curve in numbers.json
 

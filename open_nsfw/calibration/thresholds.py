@@ -16,8 +16,8 @@ from typing import Callable
 
 import numpy as np
 
+from open_nsfw.calibration.rates import Floats, Rate, Sample, confusion, upper_limit
 from open_nsfw.errors import UsageError
-from open_nsfw.measure import Floats, Rate, Sample, confusion, upper_limit
 
 MOST_DECIMALS = 17  # a float64 needs no more to be told from its neighbour
 
@@ -66,7 +66,7 @@ def choose(sample: Sample, wishes: Wishes) -> list[Choice]:
 
     Raises UsageError where there can be none.
     """
-    from open_nsfw.least_error import cheapest, within_budget
+    from open_nsfw.calibration.least_error import cheapest, within_budget
 
     choices = []
     if wishes.max_fpr is not None or wishes.min_recall is not None:

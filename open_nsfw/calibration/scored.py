@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from open_nsfw.calibration.labels import Example, LabelledSet, Labels, identity_of
 from open_nsfw.errors import InputError, UsageError
-from open_nsfw.labels import Example, LabelledSet, Labels, identity_of
 from open_nsfw.progress import Progress
 from open_nsfw.rows.writer import OutputOptions, Row, Writer, label, open_writer, printable
 

@@ -11,16 +11,16 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from open_nsfw import plots
-from open_nsfw.findings import counted, shown, tables, warnings
-from open_nsfw.report_style import STYLE
+from open_nsfw.calibration import plots
+from open_nsfw.calibration.findings import counted, shown, tables, warnings
+from open_nsfw.calibration.report_style import STYLE
+from open_nsfw.calibration.thresholds import percent
 from open_nsfw.rows.writer import Row, label, printable
-from open_nsfw.thresholds import percent
 
 if TYPE_CHECKING:
-    from open_nsfw.calibrate import Calibration
-    from open_nsfw.labels import Example
-    from open_nsfw.measure import Confusion, Rate
+    from open_nsfw.calibration.calibrate import Calibration
+    from open_nsfw.calibration.labels import Example
+    from open_nsfw.calibration.rates import Confusion, Rate
 
 NARROWEST = 0.08  # of the scale, for a band's name to fit
 SECURITY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -213,7 +213,7 @@ def _worst(wrong: dict[bool, list[Example]], with_pictures: bool) -> str:
         return ""
     pictures: dict[tuple[str, str | None], bytes] = {}
     if with_pictures:
-        from open_nsfw.label_scores import thumbnails
+        from open_nsfw.calibration.scored import thumbnails
 
         pictures = thumbnails(wrong[False] + wrong[True])
     parts = [

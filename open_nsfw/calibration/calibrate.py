@@ -20,11 +20,11 @@ from open_nsfw.errors import OutputError, SetupError, UsageError
 from open_nsfw.verbs import guarded, print_text
 
 if TYPE_CHECKING:
-    from open_nsfw.label_scores import Scored
-    from open_nsfw.labels import Example, LabelNames
-    from open_nsfw.measure import Sample
-    from open_nsfw.policy import Policy
-    from open_nsfw.thresholds import Choice, Wishes
+    from open_nsfw.calibration.labels import Example, LabelNames
+    from open_nsfw.calibration.policy import Policy
+    from open_nsfw.calibration.rates import Sample
+    from open_nsfw.calibration.scored import Scored
+    from open_nsfw.calibration.thresholds import Choice, Wishes
 
 SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
 AUTHORS_BANDS = (0.2, 0.8)  # what the network's authors suggest for a start
@@ -48,7 +48,7 @@ def check_installed() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from open_nsfw.thresholds import Wishes
+    from open_nsfw.calibration.thresholds import Wishes
 
     wished = (options.max_fpr, options.min_recall, options.cost, options.review_budget, options.bands)
     bands = AUTHORS_BANDS if all(each is None for each in wished) else options.bands
@@ -65,14 +65,14 @@ def _run(options: argparse.Namespace) -> int:
     folder = options.output or _beside(options.labels) + "-calibration"
     _write(result, folder, options)
     if not options.quiet:
-        from open_nsfw.findings import summary
+        from open_nsfw.calibration.findings import summary
 
         print_text(summary(result, folder))
     return 0
 
 
 def _names(options: argparse.Namespace) -> LabelNames:
-    from open_nsfw.labels import LabelNames
+    from open_nsfw.calibration.labels import LabelNames
 
     return LabelNames(options.positive, options.negative)
 
@@ -86,8 +86,8 @@ def _beside(labels: str) -> str:
 
 
 def _scored(options: argparse.Namespace) -> Scored:
-    from open_nsfw import label_scores
-    from open_nsfw.labels import read_labels
+    from open_nsfw.calibration import scored as label_scores
+    from open_nsfw.calibration.labels import read_labels
 
     labels = read_labels(options.labels, _names(options))
     if labels.scored:
@@ -137,8 +137,9 @@ def calibrate(labels: str, scored: Scored, wishes: Wishes, options: argparse.Nam
     """Measure, and choose thresholds. Raises UsageError if a class is empty or a promise cannot be kept."""
     import numpy as np
 
-    from open_nsfw import curves, measure, thresholds
-    from open_nsfw.labels import require_both
+    from open_nsfw.calibration import curves, thresholds
+    from open_nsfw.calibration import rates as measure
+    from open_nsfw.calibration.labels import require_both
 
     examples = scored.found.examples()
     nsfw = np.array([each.nsfw for each in examples], dtype=bool)
@@ -164,7 +165,7 @@ def _policy_choice(choices: list[Choice], wanted: str | None) -> Choice:
 
 
 def _band_names(choice: Choice, text: str | None) -> tuple[str, ...]:
-    from open_nsfw.policy import BANDS, BANDS_OF_ONE_THRESHOLD
+    from open_nsfw.calibration.policy import BANDS, BANDS_OF_ONE_THRESHOLD
 
     if text is not None:
         return tuple(name.strip() for name in text.split(","))
@@ -179,7 +180,7 @@ def _band_names(choice: Choice, text: str | None) -> tuple[str, ...]:
 def _numbers(
     scored: Scored, sample: Sample, wishes: Wishes, choices: list[Choice], found_curves: Any
 ) -> dict[str, Any]:
-    from open_nsfw import measure
+    from open_nsfw.calibration import rates as measure
 
     thresholds = sorted({each for choice in choices for each in choice.thresholds})
     tables = [measure.confusion(sample, each, wishes.confidence, wishes.prevalence) for each in thresholds]
@@ -207,9 +208,9 @@ def _numbers(
 
 
 def _policy(sample: Sample, wishes: Wishes, choice: Choice, model: str | None, names: tuple[str, ...]) -> Policy:
-    from open_nsfw import measure
-    from open_nsfw.drift import score_bins
-    from open_nsfw.policy import Policy
+    from open_nsfw.calibration import rates as measure
+    from open_nsfw.calibration.drift import score_bins
+    from open_nsfw.calibration.policy import Policy
 
     tables = [measure.confusion(sample, each, wishes.confidence, wishes.prevalence) for each in choice.thresholds]
     shares = measure.band_rates(sample, choice.thresholds, wishes.confidence, wishes.prevalence)
@@ -252,7 +253,7 @@ def plain(value: Any, digits: int | None = None) -> Any:
 
 
 def _write(result: Calibration, folder: str, options: argparse.Namespace) -> None:
-    from open_nsfw import findings, plots, report
+    from open_nsfw.calibration import findings, plots, report
     from open_nsfw.files import write_whole
 
     make_folder(os.path.join(folder, "plots"))

@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from open_nsfw.calibrate import check_installed, plain
+from open_nsfw.calibration.calibrate import check_installed, plain
+from open_nsfw.calibration.labels import read_scores
+from open_nsfw.calibration.policy import Policy
 from open_nsfw.errors import UsageError
-from open_nsfw.labels import read_scores
 from open_nsfw.options import OneLineParser
-from open_nsfw.policy import Policy
 from open_nsfw.verbs import guarded, print_text
 
 PROGRAM = "open-nsfw policy"

@@ -12,8 +12,8 @@ from typing import Callable
 
 import numpy as np
 
-from open_nsfw.measure import Rate, Sample, combined, confusion, rate, upper_limit
-from open_nsfw.thresholds import (
+from open_nsfw.calibration.rates import Rate, Sample, combined, confusion, rate, upper_limit
+from open_nsfw.calibration.thresholds import (
     Choice,
     Costs,
     Wishes,
