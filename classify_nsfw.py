@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Score pictures with Yahoo's open_nsfw network: the command. All of it is in open_nsfw/command.py, which Python keeps
+"""Score pictures with Yahoo's open_nsfw network: the command. All of it is in open_nsfw/cli/classify.py, which Python keeps
 compiled; a script it would compile at every start."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status."""
-    from open_nsfw.command import main as run
+    from open_nsfw.cli.classify import main as run
 
     return run(arguments)
 

@@ -11,7 +11,7 @@ import argparse
 import re
 from pathlib import Path
 
-from open_nsfw.options import parser
+from open_nsfw.cli.classify_options import parser
 from open_nsfw.rows.writer import field_table
 
 README = Path(__file__).resolve().parent.parent / "README.md"

@@ -579,7 +579,7 @@ def test_a_missing_library_is_answered_with_the_command(library: str, tmp_path: 
 
 def test_every_option_has_its_sentence() -> None:
     """In the help."""
-    from open_nsfw.calibrate_options import parser
+    from open_nsfw.cli.calibrate_options import parser
 
     assert [action.option_strings for action in parser()._actions if not action.help] == []
 

@@ -16,7 +16,7 @@ import pytest
 
 import classify_nsfw
 import open_nsfw
-from open_nsfw import options
+from open_nsfw.cli import classify_options as options
 from tests.helpers import (
     HAS_CAFFE,
     MODEL_DEF,

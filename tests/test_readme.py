@@ -6,8 +6,8 @@ import re
 import shlex
 import signal
 
-from open_nsfw import command
-from open_nsfw.options import parser
+from open_nsfw.cli import classify as command
+from open_nsfw.cli.classify_options import parser
 from open_nsfw.scan import run as scan
 from tests.helpers import ROOT, SUMMARY
 from tests.make_readme_tables import README, with_tables

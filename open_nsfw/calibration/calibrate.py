@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from open_nsfw.calibrate_options import PROGRAM, parser
+from open_nsfw.cli.calibrate_options import PROGRAM, parser
+from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import OutputError, SetupError, UsageError
-from open_nsfw.verbs import guarded, print_text
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.labels import Example, LabelNames

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
 from open_nsfw.files import write_whole
-from open_nsfw.options import OneLineParser
-from open_nsfw.verbs import guarded, print_text
 
 # The stem does not follow `filters`: pynetbuilder's half-width nets ("1by2") keep all 64 filters of the paper's first layer.
 STEM_FILTERS = 64

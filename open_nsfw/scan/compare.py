@@ -32,9 +32,10 @@ from typing import Any, Callable
 
 import numpy as np
 
+from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import EngineError, InputError, UsageError
 from open_nsfw.files import check_writable, write_whole
-from open_nsfw.options import OneLineParser
 from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.progress import Progress
 from open_nsfw.rows.writer import printable
@@ -46,7 +47,6 @@ from open_nsfw.scoring.fast import FastClassifier
 from open_nsfw.scoring.int8_engine import Int8Engine
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.sources.walk import Item, Sources
-from open_nsfw.verbs import guarded, print_text
 
 PROGRAM = "open-nsfw verify"
 EXACT = 1e-5  # what exact engines promise, and the default tolerance for them; the others have none but the sides

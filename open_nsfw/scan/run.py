@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from open_nsfw.options import COMMAND
+from open_nsfw.cli.classify_options import COMMAND
 from open_nsfw.progress import Progress
 from open_nsfw.rows.writer import Row, label
 from open_nsfw.scan.pipeline import Pipeline, PipelineOptions

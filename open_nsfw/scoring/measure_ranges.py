@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import InputError, ModelError, UsageError
 from open_nsfw.files import check_writable, write_whole
 from open_nsfw.nets.quantize import ChannelGroup, FloatGraph, scale_and_zero
 from open_nsfw.nets.ranges import NEAR_SCORE, PROGRAM, Margin, Ranges, TensorRange, rounded
-from open_nsfw.options import OneLineParser
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels, crop, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
@@ -31,7 +32,6 @@ from open_nsfw.scoring.int8_engine import float_model, int8_session, quantized
 from open_nsfw.scoring.margins import LEAST_PICTURES, describe, differences, leave_out, new_bytes, with_margins
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.sources.walk import Sources
-from open_nsfw.verbs import guarded, print_text
 
 MOST_CALIBRATION = 600  # more change nothing and take memory
 PASSES = 2  # over the calibration pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from open_nsfw.options import OneLineParser
+from open_nsfw.cli.classify_options import OneLineParser
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.thresholds import Costs

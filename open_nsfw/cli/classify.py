@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from open_nsfw.cli.classify_options import COMMAND, POLICY, parse, share
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import OpenNsfwError, UsageError
-from open_nsfw.options import COMMAND, POLICY, parse, share
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits, is_video, read_head, sniff
 from open_nsfw.scoring.escalation import parse_thresholds
