@@ -12,7 +12,7 @@ import pytest
 
 from open_nsfw.errors import UsageError
 from open_nsfw.progress import Progress
-from tests.helpers import DATA, terminal_output
+from tests.tools.helpers import DATA, terminal_output
 
 
 class Terminal(io.StringIO):

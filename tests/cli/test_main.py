@@ -1,0 +1,85 @@
+"""`open-nsfw VERB`: the dispatcher."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from open_nsfw.__main__ import VERBS, main
+from open_nsfw.version import __version__
+from tests.tools.helpers import PICTURE, ROOT, interrupted
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m open_nsfw ARGUMENTS` in a process of its own."""
+    line = [sys.executable, "-m", "open_nsfw", *arguments]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("argument", ["--help", "-h", "help"])
+def test_help_has_a_line_for_each_verb(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name and one sentence."""
+    assert main([argument]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, verb in VERBS.items():
+        assert [line.split(None, 1) for line in lines if line.startswith(f"  {name} ")] == [[name, verb.help]]
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The package's."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"open-nsfw {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"), [(["calibrat"], "there is no verb 'calibrat'"), ([], "a verb is needed")]
+)
+def test_no_such_verb(arguments: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, exit status 2."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"open-nsfw: error: {what}; there are {', '.join(VERBS)}\n"
+
+
+def test_every_verb_is_there() -> None:
+    """Its module has a main that takes arguments and tells about itself."""
+    for name, verb in VERBS.items():
+        assert callable(import_module(f"open_nsfw.{verb.module}").main), name
+
+
+def test_arguments_and_exit_status_pass_through() -> None:
+    """To the verb and back."""
+    done = run("build-net", "-b", "1", "-n", "8")
+    assert (done.returncode, done.stdout.splitlines()[0][:40]) == (0, "# Written by `open-nsfw build-net -b 1 -")
+    done = run("build-net", "-n", "7")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == ("open-nsfw build-net: error: filters of a bottleneck net must be divisible by 4, not 7\n")
+
+
+@pytest.mark.parametrize("milliseconds", [0, 10, 30, 100, 200, 300, 400])
+def test_a_signal_ends_a_verb_without_a_word(milliseconds: int) -> None:
+    """Whatever it is importing."""
+    status, err = interrupted("open_nsfw.__main__", milliseconds, "verify", PICTURE, PICTURE.parent)
+    assert (status, err) == (-signal.SIGINT, "")
+
+
+def test_help_of_verbs() -> None:
+    """With an example to run."""
+    for verb in ("calibrate", "policy check"):
+        done = run(*verb.split(), "--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"  open-nsfw {verb} " in done.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """The list of verbs must come at once."""
+    code = (
+        "import sys; from open_nsfw.__main__ import main; main(['--help']); "
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'sklearn', 'argparse')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0
