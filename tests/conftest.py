@@ -65,7 +65,7 @@ def fidelity_table() -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the fidelity table, which README repeats."""
+    """Print the fidelity table, which docs/fidelity.md repeats."""
     if not _fidelity:
         return
     terminalreporter.section("fidelity")

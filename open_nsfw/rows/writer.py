@@ -1,6 +1,6 @@
 """Rows out: one for each picture or frame, as text, JSON lines, CSV or Parquet, to stdout or into a file.
 
-`Row` is the one place that says what a row holds: every format, the reader behind --resume and the table in README
+`Row` is the one place that says what a row holds: every format, the reader behind --resume and the table in docs
 follow it. A new field is a new line there.
 
 How names survive, which are any bytes at all on Unix and reach Python through `os.fsdecode`:
@@ -112,7 +112,7 @@ _COLUMNS = tuple((one.name, _CASTS[one.type]) for one in FIELDS)
 
 
 def field_table() -> str:
-    """The columns as a Markdown table, for README."""
+    """The columns as a Markdown table, for docs/command.md."""
     words = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
     lines = ["| Field | Type | What it means |", "|---|---|---|"]
     for one in FIELDS:

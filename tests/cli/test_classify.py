@@ -270,11 +270,11 @@ def test_help_says_what_every_option_is_for(action: argparse.Action) -> None:
         assert choice in text
 
 
-def test_readme_documents_every_option() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_docs_name_every_option() -> None:
+    page = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
     options = [action.option_strings[0] for action in ACTIONS if action.option_strings]
     assert len(options) > 10
-    assert [option for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", readme)] == []
+    assert [option for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", page)] == []
 
 
 def test_the_examples_in_help_are_command_lines() -> None:

@@ -1,8 +1,8 @@
-"""Write the tables of README.md that come from the code: the columns of a row, and the options of the command.
+"""Write the tables of docs/ that come from the code: the columns of a row, and the options of the command.
 
-    python -m tests.tools.make_readme_tables
+    python -m tests.tools.make_docs_tables
 
-What stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced. A test fails where README and code differ.
+What stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced. A test fails where a page and the code differ.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from open_nsfw.cli.classify_options import parser
 from open_nsfw.rows.writer import field_table
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+COMMAND = Path(__file__).resolve().parents[2] / "docs" / "command.md"
 
 
 def option_table() -> str:
@@ -38,14 +38,14 @@ def _spelling(action: argparse.Action) -> str:
 
 
 def with_tables(text: str) -> str:
-    """README's text with its tables as the code has them."""
+    """The page's text with its tables as the code has them."""
     for name, table in (("rows", field_table()), ("options", option_table())):
         pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text, count = pattern.subn(lambda match: match[1] + table + match[2], text)  # noqa: B023
         if count != 1:
-            raise SystemExit(f"README.md has no place for the table of {name}")
+            raise SystemExit(f"docs/command.md has no place for the table of {name}")
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    COMMAND.write_text(with_tables(COMMAND.read_text(encoding="utf-8")), encoding="utf-8")
