@@ -14,11 +14,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from open_nsfw.cores import available_cores
 from open_nsfw.scan.pipeline import Pipeline, PipelineOptions
 from open_nsfw.scoring.classifier import Classifier
-from open_nsfw.scoring.engine import OnnxRuntimeEngine
 from open_nsfw.scoring.int8_engine import Int8Engine
 from open_nsfw.scoring.model_files import find_model_files
+from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
 from open_nsfw.scoring.scorer import Models
-from open_nsfw.sources.walk import Item
+from open_nsfw.sources.item import Item
 
 
 def main(name: str, listed: str) -> None:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from open_nsfw.errors import EngineError, InputError, ModelError, OpenNsfwError
     from open_nsfw.pictures.formats import Limits
-    from open_nsfw.scoring.classifier import Classifier, Score, load_model
-    from open_nsfw.scoring.engine import Engine, load_engine
+    from open_nsfw.scoring.classifier import Classifier, Score
+    from open_nsfw.scoring.engine import Engine
+    from open_nsfw.scoring.load import load_engine, load_model
 
 # Imported when asked for: the command must not pay for NumPy to print its version or a usage error.
 _HOMES = {
@@ -29,8 +30,8 @@ _HOMES = {
     "ModelError": "errors",
     "OpenNsfwError": "errors",
     "Score": "scoring.classifier",
-    "load_engine": "scoring.engine",
-    "load_model": "scoring.classifier",
+    "load_engine": "scoring.load",
+    "load_model": "scoring.load",
 }
 
 __all__ = [

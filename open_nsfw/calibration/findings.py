@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from open_nsfw.calibration import plots
 from open_nsfw.calibration.thresholds import percent
-from open_nsfw.rows.writer import printable
+from open_nsfw.text import printable
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.calibrate import Calibration

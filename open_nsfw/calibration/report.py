@@ -15,7 +15,8 @@ from open_nsfw.calibration import plots
 from open_nsfw.calibration.findings import counted, shown, tables, warnings
 from open_nsfw.calibration.report_style import STYLE
 from open_nsfw.calibration.thresholds import percent
-from open_nsfw.rows.writer import Row, label, printable
+from open_nsfw.rows.row import Row, label
+from open_nsfw.text import printable
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.calibrate import Calibration

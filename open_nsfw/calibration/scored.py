@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from open_nsfw.calibration.labels import Example, LabelledSet, Labels, identity_of
 from open_nsfw.errors import InputError, UsageError
 from open_nsfw.progress import Progress
-from open_nsfw.rows.writer import OutputOptions, Row, Writer, label, open_writer, printable
+from open_nsfw.rows.options import OutputOptions
+from open_nsfw.rows.row import Row, label
+from open_nsfw.rows.writer import Writer, open_writer
+from open_nsfw.text import printable
 
 if TYPE_CHECKING:
     from open_nsfw.scoring.model_files import ModelFiles
@@ -72,7 +75,8 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
     """
     from open_nsfw.scan.run import count_ahead
     from open_nsfw.scoring.model_files import find_model_files
-    from open_nsfw.sources.walk import SourceOptions, Sources
+    from open_nsfw.sources.item import SourceOptions
+    from open_nsfw.sources.walk import Sources
 
     files = find_model_files(options.model_def, options.pretrained_model)
     arguments = list(labels.folders) or list(dict.fromkeys(entry.path for entry in labels.entries if entry.path))
@@ -102,7 +106,7 @@ def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes
 
     def load() -> Models:
         from open_nsfw.scoring.classifier import Classifier
-        from open_nsfw.scoring.engine import make_engine
+        from open_nsfw.scoring.load import make_engine
 
         return Models(Classifier(make_engine(files, options.engine, options.gpu, threads=1)))
 
@@ -136,7 +140,7 @@ class _Notes:
                 self._note(row.path, row.member)
 
     def _note(self, path: str, member: str | None) -> None:
-        from open_nsfw.rows.resume import key_of
+        from open_nsfw.rows.finished import key_of
 
         self.seen.add(key_of(path, member))
         self._progress.advance()
@@ -148,8 +152,8 @@ class _Notes:
 
 def _rows_of(scores_file: str, seen: set[bytes]) -> dict[str, list[Row]]:
     """The rows of this run's pictures, by path; frames are left to their summary."""
+    from open_nsfw.rows.finished import key_of
     from open_nsfw.rows.reader import read_rows
-    from open_nsfw.rows.resume import key_of
 
     rows: dict[str, list[Row]] = {}
     for row in read_rows(scores_file, "jsonl"):

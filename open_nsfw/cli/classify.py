@@ -21,14 +21,16 @@ from open_nsfw.scoring.escalation import parse_thresholds
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.policy import Policy
-    from open_nsfw.rows.resume import Finished
-    from open_nsfw.rows.writer import OutputOptions, Row, Writer
+    from open_nsfw.rows.finished import Finished
+    from open_nsfw.rows.options import OutputOptions
+    from open_nsfw.rows.row import Row
+    from open_nsfw.rows.writer import Writer
     from open_nsfw.scan.pipeline import PipelineOptions
     from open_nsfw.scan.run import Reporter
     from open_nsfw.scan.sorting import Sorter, Sorting
     from open_nsfw.scoring.model_files import ModelFiles
     from open_nsfw.scoring.scorer import Models
-    from open_nsfw.sources.walk import SourceOptions
+    from open_nsfw.sources.item import SourceOptions
 
 FAILED_INPUT, BAD_USAGE, ABOVE, INTERRUPTED = 1, 2, 3, 130  # exit statuses
 
@@ -156,7 +158,7 @@ def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy 
 
 
 def _source_options(options: argparse.Namespace) -> SourceOptions:
-    from open_nsfw.sources.walk import SourceOptions
+    from open_nsfw.sources.item import SourceOptions
 
     return SourceOptions(options.hidden, _limits(options), options.max_archive_bytes, options.max_archive_ratio)
 
@@ -168,7 +170,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 def _output_options(
     options: argparse.Namespace, single: bool, policy: Policy | None, files: Callable[[], ModelFiles]
 ) -> OutputOptions:
-    from open_nsfw.rows.writer import OutputOptions
+    from open_nsfw.rows.options import OutputOptions
 
     common = OutputOptions(
         options.format, options.output, single, options.resume, options.overwrite, options.retry_failed
@@ -244,7 +246,7 @@ def _sorter(sorting: Sorting | None, reporter: Reporter) -> Sorter | None:
 
 def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find: Callable[[], ModelFiles]) -> Models:
     from open_nsfw.scoring.classifier import Classifier
-    from open_nsfw.scoring.engine import make_engine
+    from open_nsfw.scoring.load import make_engine
     from open_nsfw.scoring.scorer import Models
 
     files = find()
@@ -276,7 +278,7 @@ def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[flo
 
 
 def _arguments(options: argparse.Namespace) -> Iterator[str]:
-    from open_nsfw.sources.walk import read_list
+    from open_nsfw.sources.lists import read_list
 
     yield from options.inputs
     if options.from_list is not None:
@@ -307,6 +309,6 @@ def _is_single_picture(options: argparse.Namespace) -> bool:
 
 def _is_archive(path: str) -> bool:
     from open_nsfw.sources.archives import archive_kind
-    from open_nsfw.sources.walk import HEAD
+    from open_nsfw.sources.item import HEAD
 
     return archive_kind(path, read_head(path, HEAD), path) is not None

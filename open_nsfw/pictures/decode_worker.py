@@ -19,9 +19,10 @@ from typing import Any, BinaryIO
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.decode import OUT_OF_MEMORY
-from open_nsfw.pictures.extraction import Extraction, receive, send
+from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.formats import is_video, read_bytes, read_head
 from open_nsfw.pictures.frames import pictures
+from open_nsfw.pictures.messages import receive, send
 
 _FIELDS = ("width", "height", "format", "frame", "seconds", "exact", "reduced")  # of Picture
 

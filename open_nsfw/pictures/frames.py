@@ -5,36 +5,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from PIL import Image
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.decode import open_image, round_trip, to_rgb
+from open_nsfw.pictures.decode import open_image
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
 from open_nsfw.pictures.formats import is_video, sniff
+from open_nsfw.pictures.picture import Picture, picture, quick_picture
 
 HEAD = 512  # bytes that tell what a file is
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture of a file, ready for the network."""
-
-    pixels: bytes
-    """uint8, RGB, row by row, square: the recipe's 256 x 256, or as much of their middle as a quick score needs."""
-    width: int
-    """Of the picture as it was encoded, in pixels, like `height`."""
-    height: int
-    format: str
-    frame: int | None = None
-    """Index in the file, from 0; None for a file with a single picture, or of which only the first is scored."""
-    seconds: float | None = None
-    """When the frame is shown, for videos and animations that say so."""
-    exact: bool = True
-    """Whether the pixels are the recipe's, rather than the quick decode's."""
-    reduced: bool = False
-    """Decoded at reduced size."""
 
 
 def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Picture]:
@@ -54,21 +34,6 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
         yield picture(image) if quick_side is None else quick_picture(image, len(data), quick_side)
         return
     yield from _animation(image, options, total)
-
-
-def picture(image: Image.Image, frame: int | None = None, seconds: float | None = None) -> Picture:
-    """Yahoo's recipe on one opened Pillow image. Raises InputError if its pixels cannot be decoded."""
-    width, height, name = image.width, image.height, image.format or "unknown"
-    return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds)
-
-
-def quick_picture(image: Image.Image, encoded: int, side: int) -> Picture:
-    """The same by the quick decode, of a file of `encoded` bytes, for a net of `side` x `side` pixels."""
-    from open_nsfw.pictures.reduced import quick_picture as decode_quickly
-
-    width, height, name = image.width, image.height, image.format or "unknown"
-    decoded = decode_quickly(image, encoded, side)
-    return Picture(decoded.image.tobytes(), width, height, name, exact=decoded.exact, reduced=decoded.reduced)
 
 
 def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Picture]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from open_nsfw.errors import InputError, SetupError
-from open_nsfw.pictures.extraction import Extraction, receive, send
+from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.pictures.messages import receive, send
 
 if TYPE_CHECKING:
     Process = subprocess.Popen[bytes]

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.decode import check_pixels
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
-from open_nsfw.pictures.frames import Picture, picture
+from open_nsfw.pictures.picture import Picture, picture
 
 
 def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Picture]:

@@ -197,3 +197,6 @@ def _lock(descriptor: int, name: str) -> None:
         raise OutputError(f"{name}: another run is writing it; wait for it or choose another file") from None
     except OSError:
         return
+
+
+JOURNAL = ".journal"  # what Parquet's rows are kept in until the end: FILE.journal, JSON lines

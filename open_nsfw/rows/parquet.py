@@ -17,7 +17,8 @@ from typing import Any
 
 from open_nsfw.errors import SetupError
 from open_nsfw.rows.files import PARTIAL
-from open_nsfw.rows.writer import FIELDS, Row, cells, encode_name
+from open_nsfw.rows.row import FIELDS, Row, cells
+from open_nsfw.text import encode_name
 
 ROWS_AT_ONCE = 10_000  # a row group; bounds what is in memory
 BYTES = "bytes:"

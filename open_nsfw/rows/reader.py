@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from open_nsfw.errors import UsageError
-from open_nsfw.rows.writer import FIELDS, Row, csv_header, json_line, printable
+from open_nsfw.rows.lines import csv_header, json_line
+from open_nsfw.rows.row import FIELDS, Row
+from open_nsfw.text import printable
 
 LONGEST_ROW = 16 * 2**20  # bytes; a name in an archive has at most 65,535 and six times that when escaped
 LARGEST_INT = 2**63 - 1  # Parquet's int64

@@ -38,15 +38,17 @@ from open_nsfw.errors import EngineError, InputError, UsageError
 from open_nsfw.files import check_writable, write_whole
 from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.progress import Progress
-from open_nsfw.rows.writer import printable
 from open_nsfw.scan.run import count_ahead
 from open_nsfw.scoring.classifier import Classifier
-from open_nsfw.scoring.engine import Engine, make_engine
+from open_nsfw.scoring.engine import Engine
 from open_nsfw.scoring.escalation import THRESHOLDS, logit, parse_thresholds
 from open_nsfw.scoring.fast import FastClassifier
 from open_nsfw.scoring.int8_engine import Int8Engine
+from open_nsfw.scoring.load import make_engine
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
-from open_nsfw.sources.walk import Item, Sources
+from open_nsfw.sources.item import Item
+from open_nsfw.sources.walk import Sources
+from open_nsfw.text import printable
 
 PROGRAM = "open-nsfw verify"
 EXACT = 1e-5  # what exact engines promise, and the default tolerance for them; the others have none but the sides

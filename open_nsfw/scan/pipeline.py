@@ -21,9 +21,9 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.formats import sniff
 from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
-from open_nsfw.rows.writer import Row
+from open_nsfw.rows.row import Row
 from open_nsfw.scoring.scorer import Decoded, Models, Scorer
-from open_nsfw.sources.walk import Item
+from open_nsfw.sources.item import Item
 
 if TYPE_CHECKING:
     from open_nsfw.scoring.classifier import Score

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from open_nsfw.rows.writer import Row, label, printable
+from open_nsfw.rows.row import Row, label
+from open_nsfw.text import printable
 
 
 @dataclass(frozen=True)

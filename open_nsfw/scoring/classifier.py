@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from open_nsfw.errors import InputError, ModelError
 from open_nsfw.pictures.formats import SIDE, Limits
 from open_nsfw.pictures.pixels import Pixels, Source, crop, resized_pixels
-from open_nsfw.scoring.engine import OUTPUT, Engine, load_engine
+from open_nsfw.scoring.engine import OUTPUT, Engine
 
 NSFW = 1  # index of the class in `prob`; 0 is "safe for work"
 
@@ -100,20 +99,3 @@ def _unfit(engine: Engine) -> str:
     if max(engine.input_shape[1:]) > SIDE:
         return f"the net reads {engine.input_shape[1:]} pixels; Yahoo's recipe makes pictures of {SIDE} x {SIDE}"
     return ""
-
-
-def load_model(
-    model_def: str | os.PathLike[str] | None = None,
-    pretrained_model: str | os.PathLike[str] | None = None,
-    engine: str = "auto",
-    gpu: int | None = None,
-    threads: int | None = None,
-    limits: Limits = Limits(),
-    precision: str = "float32",
-) -> Classifier:
-    """Load Yahoo's network, or another in Caffe's format, for scoring pictures.
-
-    The arguments are those of `load_engine`; without any, the packaged model on pycaffe or ONNX Runtime. `limits` is
-    what one picture may cost. Raises ModelError and EngineError.
-    """
-    return Classifier(load_engine(model_def, pretrained_model, engine, gpu, threads, precision), limits)

@@ -13,9 +13,11 @@ import numpy as np
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.nets.ranges import Ranges, read_ranges
+from open_nsfw.scoring.cache import cached
 from open_nsfw.scoring.classifier import NSFW
-from open_nsfw.scoring.engine import CONVERTER_VERSION, Engine, Float32, converted_model, import_onnxruntime
-from open_nsfw.scoring.model_files import ModelFiles, cached
+from open_nsfw.scoring.engine import Engine, Float32
+from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.onnx_engine import CONVERTER_VERSION, converted_model, import_onnxruntime
 
 # Part of the key of the cache: raise it whenever quantize.py makes another graph from the same files.
 QUANTIZER_VERSION = 2

@@ -17,11 +17,11 @@ from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
-from open_nsfw.rows.writer import printable
 from open_nsfw.scoring.classifier import Classifier
-from open_nsfw.scoring.engine import OnnxRuntimeEngine
 from open_nsfw.scoring.int8_engine import float_model, int8_session, logits
 from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
+from open_nsfw.text import printable
 
 LEAST_PICTURES = 20  # fewer give neither ranges nor a worst case that mean anything
 

@@ -25,13 +25,14 @@ from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels, crop, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
-from open_nsfw.rows.writer import printable
 from open_nsfw.scoring.classifier import Classifier
-from open_nsfw.scoring.engine import CONVERTER_VERSION, Float32, OnnxRuntimeEngine
+from open_nsfw.scoring.engine import Float32
 from open_nsfw.scoring.int8_engine import float_model, int8_session, quantized
 from open_nsfw.scoring.margins import LEAST_PICTURES, describe, differences, leave_out, new_bytes, with_margins
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
+from open_nsfw.scoring.onnx_engine import CONVERTER_VERSION, OnnxRuntimeEngine
 from open_nsfw.sources.walk import Sources
+from open_nsfw.text import printable
 
 MOST_CALIBRATION = 600  # more change nothing and take memory
 PASSES = 2  # over the calibration pictures

@@ -19,9 +19,10 @@ from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError
 from open_nsfw.nets.ranges import read_ranges
 from open_nsfw.scoring.classifier import NSFW
-from open_nsfw.scoring.engine import Engine, Float32, OnnxRuntimeEngine
+from open_nsfw.scoring.engine import Engine, Float32
 from open_nsfw.scoring.int8_engine import float_model, logits, probes, quantized_model
 from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
 
 # precision -> what OpenVINO is told to compute the float parts of the network in
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}

@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from open_nsfw.errors import InputError
+from open_nsfw.sources.item import HEAD, Item, is_picture, named_like_picture
 from open_nsfw.sources.tar import BLOCK, COMPRESSIONS, decompressed, is_header, tar_members
 from open_nsfw.sources.unpack import ArchiveError, Budget, Member, Stream, read_up_to
-from open_nsfw.sources.walk import HEAD, Item, Sources, is_picture, named_like_picture
+from open_nsfw.sources.walk import Sources
 from open_nsfw.sources.zip import zip_members
 
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # a member comes first, or the end if there is none

@@ -12,65 +12,23 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import BinaryIO, Callable, cast
+from dataclasses import replace
+from typing import BinaryIO, cast
 
-from open_nsfw.errors import InputError, UsageError
-from open_nsfw.pictures.formats import Limits, is_video, read_head, read_stream, sniff
-
-STDIN = "-"
-HEAD = 4096  # bytes that tell what a file is: a tar header ends at 512, the rest is for one inside gzip
-LIST_CHUNK = 64 * 1024  # bytes of a list that are read at once; sixteen times the longest path of Linux
-LONGEST_LINE = 1024 * 1024  # bytes; a list with a longer "path" is no list, and must not be gathered in memory
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # Windows editors begin UTF-8 text with it
-
-# A file whose name ends like this is taken for a picture or a video whatever it holds: a broken one gets its row.
-# MPEG transport streams are known by content alone: most files called *.ts are TypeScript.
-PICTURE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff"),
-    *(".avif", ".avifs", ".heic", ".heif"),
+from open_nsfw.errors import InputError
+from open_nsfw.pictures.formats import read_head, read_stream
+from open_nsfw.sources.item import (
+    HEAD,
+    STDIN,
+    Item,
+    Skip,
+    SourceOptions,
+    _never,
+    _unreadable,
+    is_picture,
+    named_like_picture,
 )
-VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".vob", ".flv", ".ogv", ".wmv"),
-    *(".3gp", ".3g2", ".m2ts", ".mts"),
-)
-_SUFFIXES = PICTURE_SUFFIXES + VIDEO_SUFFIXES
-_APPLE_DOUBLE = b"\x00\x05\x16\x07"  # what macOS stores beside x.jpg as ._x.jpg: attributes, no picture
-
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """What is taken from folders and archives, and what an archive may cost."""
-
-    hidden: bool = False
-    """Also files and folders whose name begins with a dot; the members of an archive are never hidden."""
-    limits: Limits = field(default_factory=Limits)
-    """Of one picture; a member of an archive or standard input beyond `max_bytes` is not read."""
-    max_archive_bytes: int = 64 * 1024**3
-    """What unpacking one archive may add to its size; pictures, which are compressed already, add next to nothing."""
-    max_archive_ratio: float = 200.0
-    """Unpacked to packed size of one member of a zip or of a whole compressed tar; judged past 10 MiB unpacked."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One thing to score, or the reason why there is nothing to score."""
-
-    path: str
-    """As the user knows it; a name that is not UTF-8 is carried by surrogate escapes (`os.fsdecode`)."""
-    member: str | None = None
-    """The name inside an archive: a label, never a path that anything is written to."""
-    data: bytes | None = None
-    """The encoded picture or video; None where whoever scores it reads the file `path`."""
-    error: InputError | None = None
-    """Why there is nothing to score."""
-    size: int | None = None
-    """Bytes of the file, or of the archive's file; None for standard input."""
-    modified: float | None = None
-    """When that file was last changed, in seconds since 1970."""
-
-
-Skip = Callable[[str, "str | None"], bool]
+from open_nsfw.sources.stdin import Prefixed, standard_input
 
 
 class Sources:
@@ -246,119 +204,3 @@ class Sources:
             yield replace(item, error=error)
         except (OSError, ValueError) as error:
             yield replace(item, error=_unreadable(error))
-
-
-class Prefixed(io.RawIOBase):
-    """A stream whose first bytes, `head`, can be seen before they are read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.head = file.read(HEAD)
-        self._unread = self.head
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        """The next `size` bytes, fewer only at the end; all of them for -1."""
-        size = -1 if size is None else size
-        first = self._unread if size < 0 else self._unread[:size]
-        self._unread = self._unread[len(first) :]
-        rest = self._file.read(size if size < 0 else size - len(first)) if len(first) != size else b""
-        return first + rest if first else rest
-
-
-def standard_input() -> BinaryIO:
-    """The bytes of standard input, through a buffer of its own.
-
-    A read that still waits when the process ends holds its buffer's lock; if that were sys.stdin's, which Python closes
-    then, Python would abort. Raises AttributeError if standard input is closed.
-    """
-    try:
-        return open(sys.stdin.fileno(), "rb", closefd=False)
-    except (io.UnsupportedOperation, ValueError):  # no descriptor behind it: a notebook, a test
-        return sys.stdin.buffer
-
-
-def named_like_picture(name: str) -> bool:
-    """Whether a file's name ends like a picture's or a video's."""
-    return name.lower().endswith(_SUFFIXES)
-
-
-def is_picture(name: str, head: bytes) -> bool:
-    """Whether a file that nobody asked for by name is to be scored: by its name, else by its first `HEAD` bytes."""
-    if head.startswith(_APPLE_DOUBLE):
-        return False
-    if named_like_picture(name):
-        return True
-    # Some magic is two letters ("BM", a "G" every 188 bytes): no text is a picture for that.
-    return (sniff(head) is not None or is_video(head)) and any(byte < 9 or 13 < byte < 32 for byte in head[:512])
-
-
-def read_list(file: str, nul: bool = False) -> Iterator[str]:
-    """The paths in the list `file` (`-` for standard input), as they come: one a line, or ended by NUL bytes, which is
-    seen from the first NUL (`nul` says so beforehand: needed where a name with a line break may come first and slowly).
-
-    LF and CRLF end a line, empty ones are left out. A `-` is a file of that name here, and comes as `./-`.
-    Raises UsageError, at once, if the list cannot be opened.
-    """
-    try:
-        stream = standard_input() if file == STDIN else open(file, "rb")
-    except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(f"the list of paths {file!r} {_reason(error)}") from error
-    return _paths(stream, file, nul)
-
-
-def _paths(stream: BinaryIO, file: str, nul: bool) -> Iterator[str]:
-    try:
-        for path in _lines(stream, nul):
-            yield "./-" if path == b"-" else os.fsdecode(path)
-    except OSError as error:
-        raise UsageError(f"the list of paths {file!r} {_reason(error)}") from error
-    finally:
-        if file != STDIN:
-            stream.close()
-
-
-def _lines(stream: BinaryIO, nul: bool) -> Iterator[bytes]:
-    pending, at_start = b"", True
-    for chunk in _chunks(stream):
-        pending += chunk
-        nul = nul or b"\0" in chunk
-        if at_start and not nul and pending.startswith(BYTE_ORDER_MARK):
-            pending = pending[len(BYTE_ORDER_MARK) :]
-        at_start = False
-        *whole, pending = pending.split(b"\0" if nul else b"\n")
-        if len(pending) > LONGEST_LINE:
-            whole, pending = [*whole, pending], b""
-        yield from _stripped(whole, nul)
-    yield from _stripped([pending], nul)
-
-
-def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """What has come so far, without waiting for more: `find | classify_nsfw.py --from-list -` starts at once."""
-    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
-    return iter(lambda: read(LIST_CHUNK), b"")
-
-
-def _stripped(lines: list[bytes], nul: bool) -> Iterator[bytes]:
-    return filter(None, (line if nul or not line.endswith(b"\r") else line[:-1] for line in lines))
-
-
-def _unreadable(error: Exception, what: str = "cannot be read") -> InputError:
-    if isinstance(error, FileNotFoundError):
-        return InputError("not-found", "there is no such file")
-    return InputError("unreadable", f"{what}: {_system(error)}")
-
-
-def _reason(error: Exception) -> str:
-    return "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {_system(error)}"
-
-
-def _system(error: Exception) -> str:
-    """What the operating system has to say, without the path that the caller names anyway."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-
-
-def _never(path: str, member: str | None) -> bool:
-    return False

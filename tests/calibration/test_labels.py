@@ -21,7 +21,8 @@ from open_nsfw.calibration.labels import (
     require_both,
 )
 from open_nsfw.errors import UsageError
-from open_nsfw.rows.writer import Row, csv_header, csv_line, json_line
+from open_nsfw.rows.lines import csv_header, csv_line, json_line
+from open_nsfw.rows.row import Row
 
 NAMES = LabelNames()
 

@@ -17,7 +17,7 @@ from open_nsfw import ModelError, load_engine
 from open_nsfw.errors import UnsupportedLayerError
 from open_nsfw.nets import onnx_graph
 from open_nsfw.nets.net import SUPPORTED_TYPES, Net, read_net, read_prototxt
-from open_nsfw.scoring import engine as engines
+from open_nsfw.scoring import onnx_engine
 from open_nsfw.scoring.model_files import find_model_files
 from tests.tools.fixed_nets import fixed_nets, refused_nets
 from tests.tools.helpers import HAS_CAFFE, MODEL_DEF, NETS, ROOT, WEIGHTS, needs_caffe, small_net, write_model
@@ -224,7 +224,7 @@ def test_the_model_that_is_kept_computes_what_the_layers_do(packaged: Net, tmp_p
     data = np.random.default_rng(1).uniform(-120, 150, (2, 3, 224, 224)).astype(np.float32)
     plain = run_onnx(onnx_graph.convert(packaged, "prob", fold=False), data)
     for optimized in (True, False):
-        path = engines.converted_model(find_model_files(), optimized=optimized)
+        path = onnx_engine.converted_model(find_model_files(), optimized=optimized)
         assert isinstance(path, Path)
         assert np.abs(run_onnx(path.read_bytes(), data) - plain).max() <= 2e-6
     assert len(list(tmp_path.iterdir())) == 2

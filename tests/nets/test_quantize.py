@@ -24,11 +24,11 @@ from open_nsfw.scoring import int8_engine as quick_engine
 from open_nsfw.scoring import margins
 from open_nsfw.scoring import measure_ranges as ranges
 from open_nsfw.scoring.classifier import Classifier
-from open_nsfw.scoring.engine import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
 from open_nsfw.scoring.escalation import THRESHOLDS, Margins, escalates
 from open_nsfw.scoring.fast import FastClassifier
 from open_nsfw.scoring.int8_engine import Int8Engine, float_model, has_vnni, logits, quantized_model
 from open_nsfw.scoring.model_files import PACKAGED_SIDE, ModelFiles, find_model_files, known_side
+from open_nsfw.scoring.onnx_engine import CONVERTER_VERSION, OnnxRuntimeEngine, import_onnxruntime
 from tests.tools.helpers import DATA, MODEL_DEF, NETS, ROOT, WEIGHTS, caffemodel, small_net, write_model
 
 PACKAGED = ROOT / "nsfw_model" / "quantization.json"

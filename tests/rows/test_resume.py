@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from open_nsfw.errors import OutputError, UsageError
+from open_nsfw.rows import finished, lines, resume
 from open_nsfw.rows import parquet as parquet_rows
 from open_nsfw.rows import reader as row_reader
-from open_nsfw.rows import resume
-from open_nsfw.rows import writer as outputs
-from open_nsfw.rows.writer import OutputOptions, Row, Writer, open_writer
+from open_nsfw.rows.options import OutputOptions
+from open_nsfw.rows.row import Row
+from open_nsfw.rows.writer import Writer, open_writer
 from tests.tools.helpers import examples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,7 +215,7 @@ def test_a_file_cut_anywhere_goes_on_to_the_same_file(form: str, files: list[Pat
 
 
 def test_zeros_that_a_power_failure_left_are_cut_off(tmp_path: Path) -> None:
-    row = outputs.json_line(Row("a", score=0.5))
+    row = lines.json_line(Row("a", score=0.5))
     for tail in (b"\0" * 100, row[:20] + b"\0" * 50):
         (tmp_path / "rows").write_bytes(row + tail)
         resumed(tmp_path / "rows", "jsonl").close()
@@ -225,7 +226,7 @@ def test_zeros_that_a_power_failure_left_are_cut_off(tmp_path: Path) -> None:
 def test_parquet_after_a_kill_between_the_new_file_and_the_journals_end(tmp_path: Path) -> None:
     file, journal = tmp_path / "rows", tmp_path / "rows.journal"
     write(file, [Row("a", score=0.5), Row("b", score=0.25)], "parquet")
-    journal.write_bytes(b"".join(map(outputs.json_line, read(file, "parquet"))))
+    journal.write_bytes(b"".join(map(lines.json_line, read(file, "parquet"))))
     (tmp_path / "rows.partial").write_bytes(b"half")
     with resumed(file, "parquet") as writer:
         assert writer.is_done("a")
@@ -275,7 +276,7 @@ def test_csv_of_an_older_version_gets_the_columns_of_this_one(tmp_path: Path) ->
     with resumed(tmp_path / "rows", "csv") as writer:
         assert [writer.is_done(path) for path in ("a,b", "c", "d")] == [True, True, False]
     rows = [Row("a,b", score=0.5), Row("c", error="x: y")]
-    assert (tmp_path / "rows").read_bytes() == outputs.csv_header() + b"".join(map(outputs.csv_line, rows))
+    assert (tmp_path / "rows").read_bytes() == lines.csv_header() + b"".join(map(lines.csv_line, rows))
 
 
 def test_csv_that_an_editor_gave_other_line_ends_goes_on(tmp_path: Path) -> None:
@@ -297,7 +298,7 @@ def test_json_lines_of_other_versions_go_on(tmp_path: Path) -> None:
     assert (tmp_path / "rows").read_bytes() == lines
 
 
-ROW = outputs.json_line(Row("a", score=0.5))
+ROW = lines.json_line(Row("a", score=0.5))
 FOREIGN_JSON = {
     b"some notes\n": 1,
     b"notes without a line's end": 1,
@@ -320,7 +321,7 @@ FOREIGN_JSON = {
 FOREIGN_CSV = {
     b"name,age\r\nx,5\r\n": 1,
     b"notes": 1,
-    outputs.csv_header().replace(b"path", b"name") + b"x\r\n": 1,
+    lines.csv_header().replace(b"path", b"name") + b"x\r\n": 1,
     b"path,score\r\na,0.5\r\nb,half\r\n": 3,
     b"path,score\r\na,nan\r\n": 2,
     b"path,score\r\na\r\n": 2,
@@ -377,7 +378,7 @@ def test_a_parquet_file_of_something_else_is_refused_and_left_as_it_is(kind: str
 
 def test_a_row_longer_than_any_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_reader, "LONGEST_ROW", 1000)
-    for form, head in (("jsonl", b""), ("csv", outputs.csv_header())):
+    for form, head in (("jsonl", b""), ("csv", lines.csv_header())):
         (tmp_path / "rows").write_bytes(head + b'"' + b"x\n" * 1000)
         with pytest.raises(UsageError, match=r": line \d+ is no row"):
             resumed(tmp_path / "rows", form)
@@ -401,7 +402,7 @@ near_rows = st.lists(
         st.sampled_from(
             [ROW, ROW[:-1], b'{"path": "', b"\n", b"\r\n", b'"', b",", b"path,score\r\n", b"a,0.5\r\n", b"\0"]
         ),
-        st.sampled_from([outputs.csv_header(), outputs.csv_line(Row('a"\n', score=0.5)), b"1e400", b"NaN", b"\xff"]),
+        st.sampled_from([lines.csv_header(), lines.csv_line(Row('a"\n', score=0.5)), b"1e400", b"NaN", b"\xff"]),
     ),
     max_size=8,
 ).map(b"".join)
@@ -469,25 +470,25 @@ def test_scores_and_rows_of_what_is_kept(form: str, files: list[Path], tmp_path:
 def test_keys_of_different_names_differ(names: list[Name]) -> None:
     names += [("a", None), ("a", ""), ("", "a"), ("a\0b", None), ("a", "b"), ("ab", None), ("1 a", None), ("", "1 a")]
     names += [(os.fsdecode(b"\xe9"), None), ("é", None)]
-    assert len({resume.key_of(*name) for name in names}) == len(set(names))
+    assert len({finished.key_of(*name) for name in names}) == len(set(names))
 
 
 def test_the_index_takes_16_bytes_a_picture_and_knows_each() -> None:
-    keys = bytearray(b"".join(resume.key_of(f"{number}.jpg", None) for number in range(100_000)))
-    finished = resume.Finished(keys, 100_000, 0)
-    assert finished._keys.nbytes == 1_600_000
-    assert len(finished) == 100_000
-    assert all(finished.is_done(f"{number}.jpg") for number in range(0, 100_000, 7))
-    assert not any(finished.is_done(f"{number}.jpg") for number in range(100_000, 110_000))
+    keys = bytearray(b"".join(finished.key_of(f"{number}.jpg", None) for number in range(100_000)))
+    index = finished.Finished(keys, 100_000, 0)
+    assert index._keys.nbytes == 1_600_000
+    assert len(index) == 100_000
+    assert all(index.is_done(f"{number}.jpg") for number in range(0, 100_000, 7))
+    assert not any(index.is_done(f"{number}.jpg") for number in range(100_000, 110_000))
 
 
 @pytest.mark.parametrize("wanted", [b"\0" * 16, b"a" + b"\0" * 15, b"\0" * 15 + b"a", b"\xff" * 16, b"a\0" * 8])
 def test_the_index_is_not_confused_by_zeros_in_keys(wanted: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     others = [hashlib.md5(b"%d" % number).digest() for number in range(50)] + [b"\0" * 14 + b"b\0", b"a\0" * 7 + b"a\1"]
-    monkeypatch.setattr(resume, "key_of", lambda path, member: wanted)
-    assert resume.Finished(bytearray(b"".join([*others, wanted])), 0, 0).is_done("x")
-    assert not resume.Finished(bytearray(b"".join(others)), 0, 0).is_done("x")
-    assert not resume.Finished(bytearray(), 0, 0).is_done("x")
+    monkeypatch.setattr(finished, "key_of", lambda path, member: wanted)
+    assert finished.Finished(bytearray(b"".join([*others, wanted])), 0, 0).is_done("x")
+    assert not finished.Finished(bytearray(b"".join(others)), 0, 0).is_done("x")
+    assert not finished.Finished(bytearray(), 0, 0).is_done("x")
 
 
 def test_an_archive_is_looked_at_once_for_all_its_members(

@@ -20,13 +20,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from open_nsfw import text
 from open_nsfw.errors import OutputError, SetupError, UsageError
 from open_nsfw.rows import files as row_files
+from open_nsfw.rows import finished, lines, resume, row
 from open_nsfw.rows import parquet as parquet_rows
 from open_nsfw.rows import reader as row_reader
-from open_nsfw.rows import resume
-from open_nsfw.rows import writer as outputs
-from open_nsfw.rows.writer import FIELDS, OutputOptions, Row, Writer, open_writer
+from open_nsfw.rows.options import OutputOptions
+from open_nsfw.rows.row import FIELDS, Row
+from open_nsfw.rows.writer import Writer, open_writer
 from tests.tools.helpers import examples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,9 +87,9 @@ def write(path: Path, rows: list[Row], form: str, **options: Any) -> None:
 def test_every_format_and_the_table_have_the_fields_of_row() -> None:
     names_of_row = [one.name for one in dataclasses.fields(Row)]
     assert [one.name for one in FIELDS] == names_of_row
-    assert outputs.csv_header().decode() == ",".join(names_of_row) + "\r\n"
-    assert list(json.loads(outputs.json_line(PICTURE))) == names_of_row
-    assert re.findall(r"^\| `(\w+)` \|", outputs.field_table(), re.MULTILINE) == names_of_row
+    assert lines.csv_header().decode() == ",".join(names_of_row) + "\r\n"
+    assert list(json.loads(lines.json_line(PICTURE))) == names_of_row
+    assert re.findall(r"^\| `(\w+)` \|", row.field_table(), re.MULTILINE) == names_of_row
 
 
 def test_types_of_fields() -> None:
@@ -100,7 +102,7 @@ def test_types_of_fields() -> None:
 
 
 def test_table_is_markdown_with_a_meaning_in_every_line() -> None:
-    lines = outputs.field_table().splitlines()
+    lines = row.field_table().splitlines()
     assert lines[0] == "| Field | Type | What it means |"
     assert lines[1] == "|---|---|---|"
     assert len(lines) == 2 + len(FIELDS)
@@ -112,7 +114,7 @@ def test_table_is_markdown_with_a_meaning_in_every_line() -> None:
 
 
 def test_json_line_is_these_bytes() -> None:
-    assert outputs.json_line(PICTURE) == (
+    assert lines.json_line(PICTURE) == (
         b'{"path": "photos/a.jpg", "member": null, "kind": "picture", "frame": null, "seconds": null, '
         b'"score": 0.0129502080381, "exact": null, "verdict": null, "error": null, '
         b'"width": 640, "height": 480, "format": "JPEG", "bytes": 12345, '
@@ -122,22 +124,20 @@ def test_json_line_is_these_bytes() -> None:
 
 
 def test_json_of_a_name_that_is_not_utf_8_is_ascii_and_gives_the_bytes_back() -> None:
-    line = outputs.json_line(Row(os.fsdecode(b"caf\xe9 \xf0\x9f\x98\x80.jpg")))
+    line = lines.json_line(Row(os.fsdecode(b"caf\xe9 \xf0\x9f\x98\x80.jpg")))
     assert line.startswith(b'{"path": "caf\\udce9 \\ud83d\\ude00.jpg", ')
     assert os.fsencode(json.loads(line)["path"]) == b"caf\xe9 \xf0\x9f\x98\x80.jpg"
 
 
 def test_csv_lines_are_these_bytes() -> None:
-    assert outputs.csv_header() == (
+    assert lines.csv_header() == (
         b"path,member,kind,frame,seconds,score,exact,verdict,error,width,height,format,bytes,modified,sha256,"
         b"frames,max,mean,above,engine,model\r\n"
     )
-    assert outputs.csv_line(FAILED) == (
+    assert lines.csv_line(FAILED) == (
         b'b.jpg,,picture,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,caffe,1f2e3d4c\r\n'
     )
-    assert (
-        outputs.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,"",""\r\n'
-    )
+    assert lines.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,"",""\r\n'
 
 
 def test_csv_is_read_by_the_standard_library(tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_csv_is_read_by_the_standard_library(tmp_path: Path) -> None:
 
 
 def test_text_of_one_picture_is_what_yahoos_script_prints() -> None:
-    assert outputs.text_line(PICTURE, single=True) == b"NSFW score: 0.0129502080381\n"
-    assert outputs.text_line(Row("x", score=0.012950208038091660), single=True) == b"NSFW score: 0.0129502080381\n"
+    assert lines.text_line(PICTURE, single=True) == b"NSFW score: 0.0129502080381\n"
+    assert lines.text_line(Row("x", score=0.012950208038091660), single=True) == b"NSFW score: 0.0129502080381\n"
 
 
 @pytest.mark.parametrize(
@@ -176,32 +176,32 @@ def test_text_of_one_picture_is_what_yahoos_script_prints() -> None:
     ],
 )
 def test_text_lines(row: Row, line: str) -> None:
-    assert outputs.text_line(row) == line.encode()
+    assert lines.text_line(row) == line.encode()
 
 
 def test_a_shell_reads_a_printed_name_back() -> None:
     name = b"it's \\ caf\xe9 \xf0\x9f\x98\x80\n\x1b[2J\x7f\xc2\x85.jpg"
-    printed = outputs.printable(os.fsdecode(name))
+    printed = text.printable(os.fsdecode(name))
     shell = subprocess.run(["bash", "-c", f"printf %s {printed}"], stdout=subprocess.PIPE, check=True)
     assert shell.stdout == name
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
 def test_a_score_that_is_no_number_becomes_an_error_and_no_nan(score: float) -> None:
-    row = json.loads(outputs.json_line(Row("a", score=score, mean=score)))
+    row = json.loads(lines.json_line(Row("a", score=score, mean=score)))
     assert row["score"] is None
     assert row["mean"] is None
     assert row["error"] == f"not-finite: the network's answer is no probability but {score}"
-    assert outputs.text_line(Row("a", score=score)) == b""
-    assert b"nan," not in outputs.csv_line(Row("a", score=score)).replace(b"but nan", b"")
+    assert lines.text_line(Row("a", score=score)) == b""
+    assert b"nan," not in lines.csv_line(Row("a", score=score)).replace(b"but nan", b"")
 
 
 def test_numbers_of_numpy_are_written_as_numbers() -> None:
     import numpy as np
 
     row = Row("a", score=np.float32(0.5), frame=np.int64(3), mean=np.float64(0.25))  # type: ignore[arg-type]
-    assert outputs.csv_line(row) == b'a,,picture,3,,0.5,,,,,,,,,,,,0.25,,"",""\r\n'
-    assert outputs.json_line(row) == outputs.json_line(Row("a", score=0.5, frame=3, mean=0.25))
+    assert lines.csv_line(row) == b'a,,picture,3,,0.5,,,,,,,,,,,,0.25,,"",""\r\n'
+    assert lines.json_line(row) == lines.json_line(Row("a", score=0.5, frame=3, mean=0.25))
 
 
 # --- round trips ---
@@ -240,7 +240,7 @@ def unprinted(text: str) -> str:
 @many
 @given(name=names)
 def test_names_round_trip_in_text_on_one_line(name: str) -> None:
-    line = outputs.text_line(Row(name, score=0.5)).decode("utf-8")
+    line = lines.text_line(Row(name, score=0.5)).decode("utf-8")
     assert line.endswith("\n")
     assert line.splitlines() == [line[:-1]]
     assert line[:-1].isprintable() or not name.isprintable() or " " in name
@@ -267,10 +267,10 @@ def test_parquet_spelling_of_names() -> None:
 def test_strings_that_stand_for_no_bytes_are_written_all_the_same(name: str) -> None:
     """Lone surrogates as Windows has them: nothing raises, and --resume knows the row again."""
     row = Row(name, score=0.5)
-    read = next(iter(row_reader.CsvReader(io.BytesIO(outputs.csv_header() + outputs.csv_line(row)), "x")))
-    assert resume.key_of(read.values["path"], None) == resume.key_of(name, None)
-    assert json.loads(outputs.json_line(row))["path"] == json.loads(json.dumps(name))
-    assert outputs.text_line(row).endswith(b"\n")
+    read = next(iter(row_reader.CsvReader(io.BytesIO(lines.csv_header() + lines.csv_line(row)), "x")))
+    assert finished.key_of(read.values["path"], None) == finished.key_of(name, None)
+    assert json.loads(lines.json_line(row))["path"] == json.loads(json.dumps(name))
+    assert lines.text_line(row).endswith(b"\n")
     assert parquet_rows.spell(name) is not None
 
 
@@ -343,17 +343,17 @@ def test_an_existing_file_is_not_lost_unasked(form: str, tmp_path: Path) -> None
 def test_an_empty_file_is_no_loss(tmp_path: Path) -> None:
     (tmp_path / "rows").touch()
     write(tmp_path / "rows", [PICTURE], "jsonl")
-    assert (tmp_path / "rows").read_bytes() == outputs.json_line(PICTURE)
+    assert (tmp_path / "rows").read_bytes() == lines.json_line(PICTURE)
 
 
 @needs_pyarrow
 def test_a_journal_left_behind_is_not_lost_unasked(tmp_path: Path) -> None:
     journal = tmp_path / "rows.parquet.journal"
-    journal.write_bytes(outputs.json_line(PICTURE))
+    journal.write_bytes(lines.json_line(PICTURE))
     with pytest.raises(UsageError) as caught:
         write(tmp_path / "rows.parquet", [], "parquet")
     assert str(caught.value) == f"{journal}: exists already; --resume goes on with it, --overwrite starts anew"
-    assert journal.read_bytes() == outputs.json_line(PICTURE)
+    assert journal.read_bytes() == lines.json_line(PICTURE)
 
 
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ def test_a_parquet_run_that_failed_leaves_its_journal(tmp_path: Path) -> None:
         writer.write([PICTURE])
         raise ZeroDivisionError
     assert os.listdir(tmp_path) == ["rows.journal"]
-    assert (tmp_path / "rows.journal").read_bytes() == outputs.json_line(PICTURE)
+    assert (tmp_path / "rows.journal").read_bytes() == lines.json_line(PICTURE)
 
 
 def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
@@ -440,7 +440,7 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     write(tmp_path / "link", [Row("-", score=0.5), PICTURE], "jsonl")
     write(tmp_path / "link", [], "jsonl", resume=True)
     assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "rows").read_bytes() == outputs.json_line(PICTURE)
+    assert (tmp_path / "rows").read_bytes() == lines.json_line(PICTURE)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
@@ -484,7 +484,7 @@ def test_a_full_disk_leaves_whole_rows_and_all_that_fit(form: str, small_disk: P
     assert file.read_bytes().endswith(b"\n")
     assert rows == tried[: len(rows)]
     assert len(tried) - 7 <= len(rows) < len(tried)
-    longest = len(outputs.json_line(tried[-1]))
+    longest = len(lines.json_line(tried[-1]))
     assert 65536 - longest < file.stat().st_size <= 65536
     with open_writer(OutputOptions(form, str(file), resume=True)) as writer:
         assert [writer.is_done(row.path) for row in tried] == [True] * len(rows) + [False] * (len(tried) - len(rows))
@@ -520,7 +520,7 @@ def test_a_disk_too_full_for_parquet_keeps_the_journal(small_disk: Path) -> None
 def test_an_interrupted_write_leaves_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever in a batch the interruption comes."""
     rows = [Row("a", score=0.5), Row("b" * 50, score=0.25)]
-    first, both = len(outputs.json_line(rows[0])), sum(len(outputs.json_line(row)) for row in rows)
+    first, both = len(lines.json_line(rows[0])), sum(len(lines.json_line(row)) for row in rows)
     real = row_files.write_all
     for cut in (0, 1, first - 1, first, first + 1, both - 1):
 
@@ -536,7 +536,7 @@ def test_an_interrupted_write_leaves_whole_rows(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(row_files, "write_all", real)
         writer.close()
         kept = [PICTURE] + (rows[:1] if cut >= first else [])
-        assert (tmp_path / "rows").read_bytes() == b"".join(map(outputs.json_line, kept)), cut
+        assert (tmp_path / "rows").read_bytes() == b"".join(map(lines.json_line, kept)), cut
 
 
 # --- stdout, with real processes ---
@@ -564,7 +564,7 @@ def test_stdout_takes_rows_as_bytes() -> None:
     process = child("jsonl", "3", stdout=subprocess.PIPE)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, b"")
-    assert out == b"".join(outputs.json_line(Row(f"{number}.jpg", score=0.5)) for number in range(3))
+    assert out == b"".join(lines.json_line(Row(f"{number}.jpg", score=0.5)) for number in range(3))
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl", "csv"])
@@ -578,8 +578,8 @@ def test_a_closed_pipe_is_one_line_and_no_traceback(form: str) -> None:
     assert writer.wait(timeout=60) == 2
     writer.stderr.close()
     assert err == b"stdout: the program that was reading it has gone; stopped there\n"
-    first = {"text": b"NSFW score: 0.5 0.jpg\n", "csv": outputs.csv_header()}
-    assert head.stdout == first.get(form, outputs.json_line(Row("0.jpg", score=0.5)))
+    first = {"text": b"NSFW score: 0.5 0.jpg\n", "csv": lines.csv_header()}
+    assert head.stdout == first.get(form, lines.json_line(Row("0.jpg", score=0.5)))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
@@ -622,7 +622,9 @@ def test_writing_text_imports_nothing_heavy() -> None:
     script = textwrap.dedent(
         """
         import sys
-        from open_nsfw.rows.writer import OutputOptions, Row, open_writer
+        from open_nsfw.rows.options import OutputOptions
+        from open_nsfw.rows.row import Row
+        from open_nsfw.rows.writer import open_writer
         with open_writer(OutputOptions(single=True)) as writer:
             writer.write([Row("a", score=0.0129502080381)])
         print(sorted({"numpy", "json", "csv", "pyarrow", "select", "open_nsfw.rows.resume"} & set(sys.modules)))

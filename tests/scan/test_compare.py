@@ -19,7 +19,7 @@ from open_nsfw.nets.ranges import read_ranges
 from open_nsfw.scan import compare as verify
 from open_nsfw.scan.compare import Comparison, Pair, compare
 from open_nsfw.scoring.model_files import find_model_files
-from open_nsfw.sources.walk import Item
+from open_nsfw.sources.item import Item
 from tests.tools.helpers import DATA, MODEL_DEF, NETS, PICTURE, WEIGHTS
 
 PUSHED = str(DATA / "pushed")

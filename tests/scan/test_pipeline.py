@@ -21,7 +21,7 @@ from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
 from open_nsfw.scan.pipeline import LARGEST_BATCH, Pipeline, PipelineOptions
 from open_nsfw.scoring.classifier import Score
 from open_nsfw.scoring.scorer import Models
-from open_nsfw.sources.walk import Item
+from open_nsfw.sources.item import Item
 from tests.tools.helpers import DATA
 
 SMALL = [(DATA / "pictures" / name).read_bytes() for name in ("one-pixel.jpg", "one-pixel.png", "one-pixel.gif")]

@@ -15,7 +15,7 @@ import pytest
 
 import classify_nsfw
 from open_nsfw.scoring import model_files
-from open_nsfw.scoring.model_files import cache_dir, cached
+from open_nsfw.scoring.cache import cache_dir, cached
 from tests.tools.helpers import MODEL_DEF, PICTURE, ROOT, SCRIPT, SECONDS, WEIGHTS, run_command, small_net, write_model
 
 ENGINE = ["--engine", "onnxruntime"]  # the one that converts
@@ -281,16 +281,16 @@ def test_a_failed_writing_leaves_nothing(
 def test_the_model_files_are_hashed_once(options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many parts of a run want to know which model it is."""
     hashed: list[str] = []
-    real = model_files._sha256
-    monkeypatch.setattr(model_files, "_sha256", lambda path: (hashed.append(path.name), real(path))[1])
+    real = model_files.file_sha256
+    monkeypatch.setattr(model_files, "file_sha256", lambda path: (hashed.append(path.name), real(path))[1])
     rows = ["--format", "jsonl", "--output", str(tmp_path / "rows")]
     assert classify_nsfw.main([*ENGINE, *rows, *options.split(), str(PICTURE)]) == 0
     assert [name for name in hashed if name in (MODEL_DEF.name, WEIGHTS.name)] == [MODEL_DEF.name, WEIGHTS.name]
 
 
 def test_the_key_names_both_files_and_the_converter(tmp_path: Path, cache: Path) -> None:
-    from open_nsfw.scoring.engine import CONVERTER_VERSION, converted_model
     from open_nsfw.scoring.model_files import find_model_files
+    from open_nsfw.scoring.onnx_engine import CONVERTER_VERSION, converted_model
 
     _, model_def, _, weights = write_model(tmp_path, small_net())
     files = find_model_files(model_def, weights)

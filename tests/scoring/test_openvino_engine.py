@@ -14,9 +14,9 @@ import pytest
 from open_nsfw.errors import EngineError
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.scoring import openvino_engine
-from open_nsfw.scoring.engine import OnnxRuntimeEngine
 from open_nsfw.scoring.int8_engine import logits
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
+from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
 from open_nsfw.scoring.openvino_engine import OpenVinoEngine, import_openvino
 from tests.tools.helpers import DATA, MODEL_DEF, WEIGHTS
 

@@ -26,7 +26,9 @@ from open_nsfw.errors import UsageError
 from open_nsfw.pictures.formats import Limits
 from open_nsfw.sources import archives
 from open_nsfw.sources import tar as tar_members
-from open_nsfw.sources.walk import Item, SourceOptions, Sources, is_picture, read_list
+from open_nsfw.sources.item import Item, SourceOptions, is_picture
+from open_nsfw.sources.lists import read_list
+from open_nsfw.sources.walk import Sources
 from tests.tools.archive_samples import (
     JPEG,
     MEMBERS,
@@ -353,7 +355,7 @@ def test_list_without_line_ends_is_not_gathered() -> None:
 
 
 def test_list_is_read_as_it_comes() -> None:
-    code = "import sys; from open_nsfw.sources.walk import read_list\nfor x in read_list('-'): print(x, flush=True)"
+    code = "import sys; from open_nsfw.sources.lists import read_list\nfor x in read_list('-'): print(x, flush=True)"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     ) as process:
@@ -930,7 +932,10 @@ def peak_of(code: str, *arguments: str) -> tuple[int, bytes]:
     return int(peak), b"\n".join(output)
 
 
-COUNT = "import sys; from open_nsfw.sources.walk import SourceOptions, Sources; print(sum(1 for _ in Sources(sys.argv[1:])))"
+COUNT = (
+    "import sys; from open_nsfw.sources.item import SourceOptions; from open_nsfw.sources.walk import Sources; "
+    "print(sum(1 for _ in Sources(sys.argv[1:])))"
+)
 
 
 def test_memory_is_flat_over_the_size_of_archives() -> None:

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Sequence
 
-from open_nsfw.sources.walk import Item
+from open_nsfw.sources.item import Item
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00 not a whole picture, but it begins like one"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR and so on"

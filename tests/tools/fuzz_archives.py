@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import Limits
-from open_nsfw.sources.walk import Item, SourceOptions, Sources, read_list
+from open_nsfw.sources.item import Item, SourceOptions
+from open_nsfw.sources.lists import read_list
+from open_nsfw.sources.walk import Sources
 from tests.tools.archive_samples import make_streamed_zip, make_tar, make_zip, rows, tar_entry
 from tests.tools.helpers import examples
 

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from open_nsfw.cli.classify_options import parser
-from open_nsfw.rows.writer import field_table
+from open_nsfw.rows.row import field_table
 
 COMMAND = Path(__file__).resolve().parents[2] / "docs" / "command.md"
 

@@ -1,0 +1,62 @@
+"""A row as bytes: a line of JSON, of CSV, or of text for people.
+
+How names survive, which are any bytes at all on Unix and reach Python through `os.fsdecode`:
+
+    jsonl    ASCII only; a byte that is not UTF-8 is a lone surrogate, as in Python: "caf\\udce9.jpg"
+    csv      the name's own bytes, quoted as RFC 4180 has it; null is an empty cell, an empty string is ""
+    parquet  a name that is not UTF-8, or begins with `bytes:`, is spelled so and percent-encoded: bytes:caf%E9.jpg
+    text     a name with control characters or bytes that are not UTF-8 is spelled as shells read it: $'caf\\xe9.jpg'
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from open_nsfw.rows.row import FIELDS, Row, cells, label
+from open_nsfw.text import encode_name
+
+_CSV_QUOTED = frozenset(',"\r\n')  # RFC 4180, section 2, rule 6
+
+
+def json_line(row: Row) -> bytes:
+    """The row as one line of JSON: ASCII, all fields, fixed order."""
+    import json
+
+    return json.dumps(cells(row), allow_nan=False).encode("ascii") + b"\n"
+
+
+def csv_header() -> bytes:
+    """The first line of a CSV file."""
+    return ",".join(one.name for one in FIELDS).encode("ascii") + b"\r\n"
+
+
+def csv_line(row: Row) -> bytes:
+    """The row as one record of RFC 4180."""
+    return encode_name(",".join(map(_csv_cell, cells(row).values()))) + b"\r\n"
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"' if not (value and _CSV_QUOTED.isdisjoint(value)) else value
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def text_line(row: Row, single: bool = False) -> bytes:
+    """The line for people; nothing for a row without a score, whose error the command prints on stderr."""
+    if row.score is None or not math.isfinite(row.score):
+        return b""
+    line = f"NSFW score: {row.score:.12g}" + (f" ({row.verdict})" if row.verdict else "")
+    if not single or row.member is not None or row.kind != "picture":
+        line += f" {label(row)}{_summary(row)}"
+    return line.encode("utf-8") + b"\n"
+
+
+def _summary(row: Row) -> str:
+    if row.kind != "summary":
+        return ""
+    mean = "" if row.mean is None else f", mean {row.mean:.12g}"
+    above = "" if row.above is None else f", {row.above} at or over the threshold"
+    return f" (highest of {row.frames} frames{mean}{above})"

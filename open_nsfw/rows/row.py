@@ -1,0 +1,111 @@
+"""`Row`: what is known about one picture, one frame, or all frames of a file.
+
+The one place that says what a row holds: every format, the reader behind --resume and the table in docs/command.md
+follow it. A new field is a new line there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+from open_nsfw.text import printable
+
+
+def _means(meaning: str) -> dict[str, str]:
+    return {"means": meaning}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known about one picture, one frame, or (`kind` "summary") all frames of one file.
+
+    Floats that are not finite are written as null; a score that is not gets the error `not-finite`.
+    """
+
+    path: str = field(metadata=_means("the file, as it was named or found; `-` is stdin"))
+    member: str | None = field(default=None, metadata=_means("the name inside the archive `path`"))
+    kind: str = field(
+        default="picture", metadata=_means("`picture`, `frame` of a video or animation, or its `summary`")
+    )
+    frame: int | None = field(default=None, metadata=_means("the number of the frame or page, from 0"))
+    seconds: float | None = field(default=None, metadata=_means("when the frame is shown, from the start of the video"))
+    score: float | None = field(
+        default=None, metadata=_means("the probability of NSFW, 0 to 1; the highest of a summary; null if it failed")
+    )
+    exact: bool | None = field(
+        default=None,
+        metadata=_means("whether the score is the exact one; false with `--fast`, `--precision bfloat16` and `int8`"),
+    )
+    verdict: str | None = field(default=None, metadata=_means("the score's band in the policy, with `--policy`"))
+    error: str | None = field(
+        default=None, metadata=_means("why there is no score: a stable code, a colon, a sentence")
+    )
+    width: int | None = field(default=None, metadata=_means("pixels, of the picture as encoded"))
+    height: int | None = field(default=None, metadata=_means("pixels, of the picture as encoded"))
+    format: str | None = field(default=None, metadata=_means("`JPEG`, `PNG`, ..., by content"))
+    bytes: int | None = field(
+        default=None, metadata=_means("size of the file, encoded; inside an archive, of the member")
+    )
+    modified: float | None = field(
+        default=None, metadata=_means("when the file (the archive) was last changed, in seconds since 1970")
+    )
+    sha256: str | None = field(default=None, metadata=_means("of the encoded bytes, in hexadecimal, with `--hash`"))
+    frames: int | None = field(default=None, metadata=_means("of a summary: how many frames have a score"))
+    max: float | None = field(default=None, metadata=_means("of a summary: the highest score"))
+    mean: float | None = field(default=None, metadata=_means("of a summary: the mean of the scores"))
+    above: int | None = field(default=None, metadata=_means("of a summary: how many frames reach the threshold"))
+    engine: str = field(default="", metadata=_means("what computed the score: `caffe`, `onnxruntime`, ..."))
+    model: str = field(default="", metadata=_means("a short hash of prototxt and weights"))
+
+
+class Field(NamedTuple):
+    """One column: `type` is "str", "int", "float" or "bool"."""
+
+    name: str
+    type: str
+    nullable: bool
+    means: str
+
+
+def _fields_of_row() -> tuple[Field, ...]:
+    parts = ((one, str(one.type).partition(" | ")) for one in fields(Row))
+    return tuple(Field(one.name, part[0], part[2] == "None", one.metadata["means"]) for one, part in parts)
+
+
+FIELDS = _fields_of_row()
+_CASTS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": float, "bool": bool}
+_COLUMNS = tuple((one.name, _CASTS[one.type]) for one in FIELDS)
+
+
+def field_table() -> str:
+    """The columns as a Markdown table, for docs/command.md."""
+    words = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+    lines = ["| Field | Type | What it means |", "|---|---|---|"]
+    for one in FIELDS:
+        lines.append(f"| `{one.name}` | {words[one.type]}{' or null' if one.nullable else ''} | {one.means} |")
+    return "\n".join(lines) + "\n"
+
+
+def cells(row: Row) -> dict[str, Any]:
+    """The values by field, in the order of `FIELDS`, as plain str, int, float, bool or None; no NaN, no infinity."""
+    values: dict[str, Any] = {}
+    for name, cast in _COLUMNS:
+        value = getattr(row, name)
+        if value is not None:
+            value = cast(value)
+            if cast is float and not math.isfinite(value):
+                value = None
+        values[name] = value
+    if values["score"] is None and row.score is not None and row.error is None:
+        values["error"] = f"not-finite: the network's answer is no probability but {row.score}"
+    return values
+
+
+def label(row: Row) -> str:
+    """The name for people, on one line: `photos/a.jpg`, `upload.zip!a.jpg`, `loop.gif #12`, `clip.mp4 #84 @3.5s`."""
+    name = printable(row.path if row.member is None else f"{row.path}!{row.member}")
+    frame = "" if row.frame is None else f" #{row.frame}"
+    return name + frame + ("" if row.seconds is None else f" @{row.seconds:.12g}s")

@@ -1,0 +1,164 @@
+"""ONNX Runtime as an engine: the caffemodel, converted once and kept in the user's cache, computes Caffe's numbers."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from open_nsfw.cores import available_cores
+from open_nsfw.errors import EngineError, ModelError
+from open_nsfw.pictures.pixels import MEAN_BGR
+from open_nsfw.scoring.cache import cached
+from open_nsfw.scoring.engine import Engine, Float32, output_name
+from open_nsfw.scoring.model_files import ModelFiles
+
+if TYPE_CHECKING:
+    from open_nsfw.nets.net import Net
+
+# Part of the key of the cache: raise it whenever the graph made from the same two files changes.
+CONVERTER_VERSION = 1
+GPU_BATCH = 32  # inputs that a GPU takes at once; on a CPU batches gain nothing
+
+# Between the folded and the unfolded graph, before a last softmax, relative to the largest value there. Rounding is
+# worth 4e-7 with Yahoo's net; weights of one layer that are 5 % off are worth 0.01 and more.
+PROBE_TOLERANCE = 1e-3
+PROBE_SEED = 2016
+logger = logging.getLogger("open_nsfw")
+
+
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime on the converted model."""
+
+    name = "onnxruntime"
+    concurrent = True
+
+    def __init__(self, files: ModelFiles, gpu: int | None = None, threads: int | None = None) -> None:
+        providers = _providers(gpu)
+        self.model_def, self.model_hash = str(files.model_def), files.short_hash
+        self.concurrent, self.batch_size = (True, 1) if gpu is None else (False, GPU_BATCH)
+        self._session = _session(converted_model(files, optimized=gpu is None), providers, threads)
+        (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
+        self._input = model_input.name
+        self.input_shape = tuple(model_input.shape[1:])
+        self.output_name = model_output.name[len("output_") :]
+
+    def _compute(self, blob: Float32) -> Float32:
+        output: Float32 = self._session.run(None, {self._input: blob})[0]
+        return output
+
+
+def import_onnxruntime() -> Any:
+    """The `onnxruntime` module, with its reports to Microsoft switched off: no run of this software talks to a network."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library starts; newer releases send otherwise
+    return importlib.import_module("onnxruntime")
+
+
+def _providers(gpu: int | None) -> list[Any]:
+    if gpu is None:
+        return ["CPUExecutionProvider"]
+    onnxruntime = import_onnxruntime()
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise EngineError(
+            "--gpu: this ONNX Runtime has no CUDA; put the GPU build in its place: "
+            "pip uninstall --yes onnxruntime && pip install --force-reinstall onnxruntime-gpu"
+        )
+    return [("CUDAExecutionProvider", {"device_id": gpu, "use_tf32": 0})]  # TF32 would cost the score its digits
+
+
+def _session(model: Path | bytes, providers: list[Any], threads: int | None) -> Any:
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; they reach the user as exceptions
+    options.intra_op_num_threads = threads or available_cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores have pictures to decode
+    try:
+        session = onnxruntime.InferenceSession(
+            str(model) if isinstance(model, Path) else model, options, providers=providers
+        )
+    except Exception as error:
+        raise EngineError(f"ONNX Runtime {onnxruntime.__version__} cannot load the converted net: {error}") from error
+    wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if session.get_providers()[0] != wanted:  # ONNX Runtime falls back by itself when CUDA does not start
+        raise EngineError(
+            f"--gpu {providers[0][1]['device_id']}: CUDA could not be started; see `nvidia-smi` for the driver"
+        )
+    return session
+
+
+def converted_model(files: ModelFiles, optimized: bool = True) -> Path | bytes:
+    """The net as an ONNX model, from the cache or converted now: a path, or the bytes where there is no place to keep
+    it.
+
+    `optimized` models went through this release of ONNX Runtime's own graph optimizer already, which saves every later
+    start a third of its loading time; they are for the CPU.
+    """
+    key = f"{files.digest[:32]}-v{CONVERTER_VERSION}"
+    if optimized:
+        key += f"-ort{import_onnxruntime().__version__}"
+    return cached(key, ".onnx", lambda: _optimized(_convert(files)) if optimized else _convert(files))
+
+
+def _optimized(model: bytes) -> bytes:
+    """The model after ONNX Runtime's optimizations, without those that fit one kind of processor alone.
+
+    The model itself where there is no room for the temporary file that this takes: it only starts more slowly.
+    """
+    onnxruntime = import_onnxruntime()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "optimized.onnx"
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 4  # a failure is answered below
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+            options.optimized_model_filepath = str(path)
+            onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            return path.read_bytes()
+    except Exception as error:  # noqa: BLE001  ONNX Runtime's have no base of their own, and a full disk is one
+        logger.info("the converted model is used as it is: %s", error)
+        return model
+
+
+def _convert(files: ModelFiles) -> bytes:
+    """Convert, and check the result: read back, its folded weights must compute what the unfolded layers compute."""
+    from open_nsfw.nets import net as caffe_net
+    from open_nsfw.nets import onnx_graph
+
+    net = caffe_net.read_net(files.model_def, files.pretrained_model)
+    try:
+        output = output_name(net.blob_names, net.output_names)
+        checked = before_softmax(net, output)
+        converted = onnx_graph.convert(net, output)
+        folded, plain = onnx_graph.convert(net, checked), onnx_graph.convert(net, checked, fold=False)
+    except ModelError as error:
+        raise type(error)(f"{files.model_def}: {error}") from error
+    probe = _probe(net.input_shape)
+    ours, reference = (
+        _session(model, _providers(None), None).run(None, {net.input_name: probe})[0] for model in (folded, plain)
+    )
+    largest = float(np.max(np.abs(reference), initial=0, where=np.isfinite(reference)))
+    if not np.allclose(ours, reference, rtol=0, atol=PROBE_TOLERANCE * largest, equal_nan=True):
+        raise ModelError(
+            f"{files.model_def}: the converted net does not compute what the layers do "
+            f"(off by {np.nanmax(np.abs(ours - reference)):.2g}); please report this net"
+        )
+    return converted
+
+
+def before_softmax(net: Net, output: str) -> str:
+    """The blob from which a last Softmax layer makes `output`, or `output` itself: a softmax hides what is off before
+    it."""
+    last = [layer for layer in net.layers if output in layer.tops][-1]
+    return last.bottoms[0] if last.type == "Softmax" and last.bottoms[0] not in (output, net.input_name) else output
+
+
+def _probe(input_shape: tuple[int, ...]) -> Float32:
+    """One deterministic input in the range of mean-subtracted pixels."""
+    random = np.random.default_rng(PROBE_SEED)
+    values = random.integers(0, 256, (1, *input_shape[1:])) - float(np.mean(MEAN_BGR))
+    return values.astype(np.float32)

@@ -1,0 +1,94 @@
+"""One thing to score, what is taken for one, and the options of looking for them. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable
+
+from open_nsfw.errors import InputError
+from open_nsfw.pictures.formats import Limits, is_video, sniff
+
+STDIN = "-"
+HEAD = 4096  # bytes that tell what a file is: a tar header ends at 512, the rest is for one inside gzip
+
+# A file whose name ends like this is taken for a picture or a video whatever it holds: a broken one gets its row.
+# MPEG transport streams are known by content alone: most files called *.ts are TypeScript.
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff"),
+    *(".avif", ".avifs", ".heic", ".heif"),
+)
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".vob", ".flv", ".ogv", ".wmv"),
+    *(".3gp", ".3g2", ".m2ts", ".mts"),
+)
+_SUFFIXES = PICTURE_SUFFIXES + VIDEO_SUFFIXES
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"  # what macOS stores beside x.jpg as ._x.jpg: attributes, no picture
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What is taken from folders and archives, and what an archive may cost."""
+
+    hidden: bool = False
+    """Also files and folders whose name begins with a dot; the members of an archive are never hidden."""
+    limits: Limits = field(default_factory=Limits)
+    """Of one picture; a member of an archive or standard input beyond `max_bytes` is not read."""
+    max_archive_bytes: int = 64 * 1024**3
+    """What unpacking one archive may add to its size; pictures, which are compressed already, add next to nothing."""
+    max_archive_ratio: float = 200.0
+    """Unpacked to packed size of one member of a zip or of a whole compressed tar; judged past 10 MiB unpacked."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to score, or the reason why there is nothing to score."""
+
+    path: str
+    """As the user knows it; a name that is not UTF-8 is carried by surrogate escapes (`os.fsdecode`)."""
+    member: str | None = None
+    """The name inside an archive: a label, never a path that anything is written to."""
+    data: bytes | None = None
+    """The encoded picture or video; None where whoever scores it reads the file `path`."""
+    error: InputError | None = None
+    """Why there is nothing to score."""
+    size: int | None = None
+    """Bytes of the file, or of the archive's file; None for standard input."""
+    modified: float | None = None
+    """When that file was last changed, in seconds since 1970."""
+
+
+Skip = Callable[[str, "str | None"], bool]
+
+
+def named_like_picture(name: str) -> bool:
+    """Whether a file's name ends like a picture's or a video's."""
+    return name.lower().endswith(_SUFFIXES)
+
+
+def is_picture(name: str, head: bytes) -> bool:
+    """Whether a file that nobody asked for by name is to be scored: by its name, else by its first `HEAD` bytes."""
+    if head.startswith(_APPLE_DOUBLE):
+        return False
+    if named_like_picture(name):
+        return True
+    # Some magic is two letters ("BM", a "G" every 188 bytes): no text is a picture for that.
+    return (sniff(head) is not None or is_video(head)) and any(byte < 9 or 13 < byte < 32 for byte in head[:512])
+
+
+def _unreadable(error: Exception, what: str = "cannot be read") -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError("not-found", "there is no such file")
+    return InputError("unreadable", f"{what}: {_system(error)}")
+
+
+def _reason(error: Exception) -> str:
+    return "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {_system(error)}"
+
+
+def _system(error: Exception) -> str:
+    """What the operating system has to say, without the path that the caller names anyway."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _never(path: str, member: str | None) -> bool:
+    return False

@@ -1,0 +1,31 @@
+"""Any text as one printable line, and any name as the bytes it stands for. Standard library only: on the way of every run."""
+
+from __future__ import annotations
+
+import re
+
+# What would break a line, steer a terminal, or reorder what it shows: C0, DEL and C1, line and paragraph separators,
+# the bidirectional controls of Unicode's UAX #9; and surrogates, which stand for bytes that are not UTF-8.
+# Compiling this takes milliseconds, so it is left to the first name that needs it.
+_UNPRINTABLE = "[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+
+
+def encode_name(text: str) -> bytes:
+    """The bytes that `os.fsdecode` made `text` from, where names are UTF-8."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that stand for no byte, as Windows has them in names
+        return text.encode("utf-8", "surrogatepass")
+
+
+def printable(name: str) -> str:
+    """`name` itself, or if anything in it is not to be printed, spelled as bash and zsh read it: `$'a\\x0ab'`."""
+    plain = name.isprintable() or not re.search(_UNPRINTABLE, name)  # Python's word is stricter: no joined emoji
+    if plain and not name.startswith("$'"):
+        return name
+    escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + re.sub(_UNPRINTABLE, _hexadecimal, escaped) + "'"
+
+
+def _hexadecimal(match: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in encode_name(match.group()))
