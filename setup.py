@@ -14,6 +14,7 @@ import compileall
 import hashlib
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -193,49 +194,16 @@ def read_readme() -> str:
     return readme.read_text(encoding="utf-8") if readme.exists() else ""
 
 
-# The lowest releases that the tests have passed with, on Python 3.9. Pillow reads pictures from strangers: 10.3 is the
-# first release with the fixes for the known holes in its decoders up to 2024.
-REQUIREMENTS = ["numpy>=1.22", "pillow>=10.3", "onnxruntime>=1.17", "onnx>=1.16", "protobuf>=3.20.2", "tqdm>=4.64"]
-
-# pycaffe is on PyPI for Python 3.9 and older only, and was built against NumPy 1 and the protobuf of its day. The last
-# onnx that takes that protobuf is 1.17; saying so here spares pip the search.
-CAFFE_REQUIREMENTS = [
-    "kendryte-caffe==1.0.0.20210829",
-    "scikit-image",
-    "scipy",
-    "six",
-    "numpy<2",
-    "protobuf<3.21",
-    "onnx<1.18",
+# What the package needs, from the one module that also tells people what to install.
+INSTALLING = runpy.run_path(str(ROOT / "open_nsfw" / "installing.py"))
+REQUIREMENTS = list(INSTALLING["REQUIREMENTS"])
+EXTRAS = {extra: list(libraries) for extra, libraries in INSTALLING["EXTRAS"].items()}
+EXTRAS["test"] = [
+    *("pytest>=7", "hypothesis", "mypy", "ruff", "setuptools>=77", "types-protobuf", "types-tqdm"),
+    *("scikit-image", "pooch"),  # pictures to compare engines on
+    *(library for extra in ("video", "parquet", "policy", "zstd") for library in EXTRAS[extra]),
+    *(library + '; python_version >= "3.10"' for library in EXTRAS["openvino"]),
 ]
-
-EXTRAS = {
-    "caffe": [requirement + '; python_version < "3.10"' for requirement in CAFFE_REQUIREMENTS],
-    "openvino": ["openvino>=2024.0"],
-    "gpu": ["onnxruntime-gpu>=1.17"],
-    "video": ["av>=12"],
-    "heif": ["pillow-heif>=0.16"],
-    "zstd": ["zstandard>=0.21"],
-    "parquet": ["pyarrow>=14"],
-    "policy": ["scikit-learn>=1.3", "matplotlib>=3.7"],
-    "test": [
-        "pytest>=7",
-        "hypothesis",
-        "mypy",
-        "ruff",
-        "scikit-image",
-        "pooch",
-        "av>=12",
-        "pyarrow>=14",
-        "scikit-learn>=1.3",
-        "matplotlib>=3.7",
-        "zstandard>=0.21",
-        'openvino>=2024.0; python_version >= "3.10"',
-        "setuptools>=77",
-        "types-protobuf",
-        "types-tqdm",
-    ],
-}
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from open_nsfw.cli.calibrate_options import PROGRAM, parser
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import OutputError, SetupError, UsageError
+from open_nsfw.installing import install_command
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.labels import Example, LabelNames
@@ -44,7 +45,7 @@ def check_installed() -> None:
 
         matplotlib.use("Agg")
     except ImportError as error:
-        raise SetupError(f"{error.name} is not installed: pip install 'open-nsfw[policy]'") from error
+        raise SetupError(f"{error.name} is not installed: {install_command('policy')}") from error
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ import struct
 from PIL import Image, UnidentifiedImageError
 
 from open_nsfw.errors import InputError
+from open_nsfw.installing import install_command, pip_command
 from open_nsfw.pictures.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff, too_many_bytes
 
 JPEG_CHUNK = 1 << 24  # bytes that the decoder gets at once; it is slower where one chunk ends and the next begins
@@ -127,7 +128,7 @@ def _load_plugin(kind: str) -> None:
         else:
             importlib.import_module(f"PIL.{FORMATS[kind]}")
     except ImportError:
-        remedy = "pip install 'open-nsfw[heif]'" if kind == "HEIF" else "pip install --upgrade pillow"
+        remedy = install_command("heif") if kind == "HEIF" else f"{pip_command()} install --upgrade pillow"
         raise InputError("missing-decoder", f"{kind} pictures need a decoder that is not installed: {remedy}") from None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from open_nsfw.errors import InputError
+from open_nsfw.installing import install_command
 from open_nsfw.pictures.decode import check_pixels
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
 from open_nsfw.pictures.picture import Picture, picture
@@ -90,7 +91,7 @@ def _import_av() -> Any:
         import av
         import av.error
     except ImportError:
-        raise InputError("missing-library", "videos need PyAV: pip install 'open-nsfw[video]'") from None
+        raise InputError("missing-library", f"videos need PyAV: {install_command('video')}") from None
     av.logging.set_level(av.logging.PANIC)
     return av
 

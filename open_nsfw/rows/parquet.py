@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 from open_nsfw.errors import SetupError
+from open_nsfw.installing import install_command
 from open_nsfw.rows.files import PARTIAL
 from open_nsfw.rows.row import FIELDS, Row, cells
 from open_nsfw.text import encode_name
@@ -27,7 +28,7 @@ BYTES = "bytes:"
 def check_installed() -> None:
     """Raises SetupError, before anything is scored, if the rows could not be written in the end."""
     if find_spec("pyarrow") is None:
-        raise SetupError("--format parquet needs pyarrow: pip install 'open-nsfw[parquet]'")
+        raise SetupError(f"--format parquet needs pyarrow: {install_command('parquet')}")
 
 
 def spell(text: str | None) -> str | None:

@@ -36,6 +36,7 @@ from open_nsfw.cli.classify_options import OneLineParser
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import EngineError, InputError, UsageError
 from open_nsfw.files import check_writable, write_whole
+from open_nsfw.installing import install_command
 from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.progress import Progress
 from open_nsfw.scan.run import count_ahead
@@ -230,7 +231,7 @@ def check_plot(path: str) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise EngineError("--plot needs matplotlib: pip install 'open-nsfw[policy]'") from None
+        raise EngineError(f"--plot needs matplotlib: {install_command('policy')}") from None
     if Path(path).suffix.lower() not in PLOT_ENDINGS:
         raise UsageError(f"--plot {path}: the name must end in {', '.join(PLOT_ENDINGS[:-1])} or {PLOT_ENDINGS[-1]}")
     check_writable(path)

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_nsfw.errors import EngineError, ModelError, UnsupportedLayerError
+from open_nsfw.installing import install_command, libraries
 from open_nsfw.pictures.pixels import MEAN_BGR, Pixels
 from open_nsfw.scoring.engine import Engine, output_name
 from open_nsfw.scoring.model_files import ModelFiles
 
 Float32 = NDArray[np.float32]
 
-INSTALL = "on Python 3.9: pip install 'open-nsfw[caffe]'"
 RAW_SCALE = 255  # caffe.io.load_image gives 0..1, the network reads 0..255
 
 # How a failed CHECK looks in Caffe's log: a severity and date, the place in its sources, and what it has to say.
@@ -41,10 +41,16 @@ def import_caffe() -> Any:
         importlib.import_module("caffe.io")
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise EngineError(f"pycaffe cannot be imported ({reason}); {INSTALL}, or use --engine onnxruntime") from error
+        raise EngineError(f"pycaffe cannot be imported ({reason}); {_ways_out()}") from error
     if not hasattr(caffe, "Net"):
-        raise EngineError(f"the module caffe found on the path is not pycaffe; {INSTALL}, or use --engine onnxruntime")
+        raise EngineError(f"the module caffe found on the path is not pycaffe; {_ways_out()}")
     return caffe
+
+
+def _ways_out() -> str:
+    if sys.version_info < (3, 10):
+        return f"{install_command('caffe')}, or use --engine onnxruntime"
+    return f"in an environment of Python 3.9: pip install {libraries('caffe')}, or use --engine onnxruntime"
 
 
 class CaffeEngine(Engine):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from open_nsfw.errors import ModelError
+from open_nsfw.installing import pip_command
 
 logger = logging.getLogger("open_nsfw")
 
@@ -69,7 +70,7 @@ def packaged_file(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise ModelError(
-        f"{folders[1] / name}: the packaged model is not there; `pip install .` in the checkout puts it there, "
+        f"{folders[1] / name}: the packaged model is not there; `{pip_command()} install .` in the checkout puts it there, "
         f"or name a folder that has it in {MODEL_DIR_VARIABLE}"
     )
 

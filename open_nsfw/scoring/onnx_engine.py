@@ -13,6 +13,7 @@ import numpy as np
 
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
+from open_nsfw.installing import libraries, pip_command
 from open_nsfw.pictures.pixels import MEAN_BGR
 from open_nsfw.scoring.cache import cached
 from open_nsfw.scoring.engine import Engine, Float32, output_name
@@ -64,9 +65,10 @@ def _providers(gpu: int | None) -> list[Any]:
         return ["CPUExecutionProvider"]
     onnxruntime = import_onnxruntime()
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pip = pip_command()
         raise EngineError(
             "--gpu: this ONNX Runtime has no CUDA; put the GPU build in its place: "
-            "pip uninstall --yes onnxruntime && pip install --force-reinstall onnxruntime-gpu"
+            f"{pip} uninstall --yes onnxruntime && {pip} install --force-reinstall {libraries('gpu')}"
         )
     return [("CUDAExecutionProvider", {"device_id": gpu, "use_tf32": 0})]  # TF32 would cost the score its digits
 

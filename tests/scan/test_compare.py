@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.errors import InputError
+from open_nsfw.installing import install_command
 from open_nsfw.nets.ranges import read_ranges
 from open_nsfw.scan import compare as verify
 from open_nsfw.scan.compare import Comparison, Pair, compare
@@ -169,7 +170,7 @@ def test_plot_without_matplotlib(capsys: pytest.CaptureFixture[str], monkeypatch
     status, _, err = run(capsys, PUSHED, "--engine", "onnxruntime", "--plot", "x.png")
     assert (status, err.splitlines()[-1]) == (
         2,
-        "open-nsfw verify: error: --plot needs matplotlib: pip install 'open-nsfw[policy]'",
+        f"open-nsfw verify: error: --plot needs matplotlib: {install_command('policy')}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from open_nsfw import EngineError, load_engine
+from open_nsfw.installing import install_command, libraries, pip_command
 from open_nsfw.scoring.engine import Engine
 from tests.tools.helpers import (
     HAS_CAFFE,
@@ -26,7 +28,11 @@ from tests.tools.helpers import (
 
 NET = "residual"  # the packaged network's shape, very small; its prototxt says N = 2
 SHAPE = (3, 13, 11)
-INSTALL = "on Python 3.9: pip install 'open-nsfw[caffe]', or use --engine onnxruntime"
+INSTALL = (
+    f"{install_command('caffe')}, or use --engine onnxruntime"
+    if sys.version_info < (3, 10)
+    else f"in an environment of Python 3.9: pip install {libraries('caffe')}, or use --engine onnxruntime"
+)
 
 
 def load(name: str, engine: str, **options: int) -> Engine:
@@ -208,7 +214,7 @@ def test_a_gpu_that_is_not_there() -> None:
         load(NET, "onnxruntime", gpu=0)
     assert str(caught.value) == (
         "--gpu: this ONNX Runtime has no CUDA; put the GPU build in its place: "
-        "pip uninstall --yes onnxruntime && pip install --force-reinstall onnxruntime-gpu"
+        f"{pip_command()} uninstall --yes onnxruntime && {pip_command()} install --force-reinstall 'onnxruntime-gpu>=1.17'"
     )
 
 

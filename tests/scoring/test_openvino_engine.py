@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from open_nsfw.errors import EngineError
+from open_nsfw.installing import install_command
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.scoring import openvino_engine
 from open_nsfw.scoring.int8_engine import logits
@@ -108,7 +109,7 @@ def test_without_openvino(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(EngineError) as error:
         OpenVinoEngine(files)
     assert str(error.value).startswith("the engine openvino needs OpenVINO, which cannot be imported (")
-    assert str(error.value).endswith("): pip install 'open-nsfw[openvino]'")
+    assert str(error.value).endswith(f"): {install_command('openvino')}")
     assert "openvino_telemetry" not in sys.modules
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from open_nsfw.errors import UsageError
+from open_nsfw.installing import install_command
 from open_nsfw.pictures.formats import Limits
 from open_nsfw.sources import archives
 from open_nsfw.sources import tar as tar_members
@@ -913,7 +914,7 @@ def test_zstandard_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     write("d/x.tar.zst", b"\x28\xb5\x2f\xfd" + bytes(100))
     write("d/data.json.zst", b"\x28\xb5\x2f\xfd" + bytes(100))
     sources = Sources(["d"])
-    expected = "Zstandard archives need a library: pip install 'open-nsfw[zstd]'"
+    expected = f"Zstandard archives need a library: {install_command('zstd')}"
     assert errors(list(sources)) == [("d/x.tar.zst", None, "missing-library", expected)]
     assert sources.passed_over == 1
 

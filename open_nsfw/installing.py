@@ -1,0 +1,59 @@
+"""What this package needs from other libraries, and the commands that install what is missing.
+
+setup.py reads the tables from here, so a bound is written once. An error message never names this package's extras
+(`open-nsfw[video]`), because no package index has it: it names the libraries, which works for every way of installing.
+
+Only the standard library is imported, and little of it: setup.py runs this before anything is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# The lowest releases that the tests have passed with, on Python 3.9. Pillow reads pictures from strangers: 10.3 is the
+# first release with the fixes for the known holes in its decoders up to 2024.
+REQUIREMENTS = ("numpy>=1.22", "pillow>=10.3", "onnxruntime>=1.17", "onnx>=1.16", "protobuf>=3.20.2", "tqdm>=4.64")
+
+# pycaffe is on PyPI for Python 3.9 and older only, and was built against NumPy 1 and the protobuf of its day. The last
+# onnx that takes that protobuf is 1.17; saying so here spares pip the search.
+_CAFFE = ("kendryte-caffe==1.0.0.20210829", "scikit-image", "scipy", "six", "numpy<2", "protobuf<3.21", "onnx<1.18")
+
+EXTRAS = {
+    "caffe": tuple(requirement + '; python_version < "3.10"' for requirement in _CAFFE),
+    "openvino": ("openvino>=2024.0",),
+    "gpu": ("onnxruntime-gpu>=1.17",),
+    "video": ("av>=12",),
+    "heif": ("pillow-heif>=0.16",),
+    "zstd": ("zstandard>=0.21",),
+    "parquet": ("pyarrow>=14",),
+    "policy": ("scikit-learn>=1.3", "matplotlib>=3.7"),
+}
+
+
+def pip_command() -> str:
+    """How a shell calls the pip of the environment that runs this: `pip` where that is the one it finds, else by path."""
+    from importlib.machinery import PathFinder  # alone: setuptools puts a finder before it that acts on the name `pip`
+    from shutil import which
+
+    found, python = which("pip"), sys.executable or "python"
+    if found is not None and os.path.dirname(found) == os.path.dirname(python):
+        return "pip"
+    ensure = "" if PathFinder.find_spec("pip") else f"{_quoted(python)} -m ensurepip && "
+    return f"{ensure}{_quoted(python)} -m pip"
+
+
+def install_command(extra: str) -> str:
+    """The shell command that installs the libraries of an extra into the environment that runs this."""
+    return f"{pip_command()} install {libraries(extra)}"
+
+
+def libraries(extra: str) -> str:
+    """The libraries of an extra with their bounds, quoted for a shell: "'scikit-learn>=1.3' 'matplotlib>=3.7'"."""
+    return " ".join(_quoted(requirement.partition(";")[0]) for requirement in EXTRAS[extra])
+
+
+def _quoted(word: str) -> str:
+    from shlex import quote
+
+    return quote(word)
