@@ -458,16 +458,6 @@ def test_resume_counts_the_frames_of_an_earlier_run(tmp_path: Path) -> None:
     assert again.stderr == expected
 
 
-def test_cores_of_a_container(tmp_path: Path) -> None:
-    """The quota of a control group counts, rounded up; what cannot be read does not."""
-    from open_nsfw.cores import available_cores
-
-    everything = available_cores(tmp_path / "missing")
-    for text, expected in (("max 100000\n", everything), ("150000 100000\n", min(everything, 2)), ("1 100000\n", 1)):
-        (tmp_path / "cpu.max").write_text(text)
-        assert available_cores(tmp_path / "cpu.max") == expected
-
-
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -1,0 +1,118 @@
+"""Limits of control groups: trees as the kernel lays them out, and a real group where this machine lets us make one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from open_nsfw.cgroup import cpu_share, memory_limit
+from open_nsfw.cores import available_cores
+from tests.tools.helpers import ROOT
+
+V1_UNLIMITED = "9223372036854771712"
+
+
+def tree(folder: Path, membership: str, files: dict[str, str]) -> tuple[Path, Path]:
+    """(the mounted folder, the membership file) with these contents."""
+    mounted = folder / "cgroup"
+    mounted.mkdir()
+    for name, text in files.items():
+        (mounted / name).parent.mkdir(parents=True, exist_ok=True)
+        (mounted / name).write_text(text + "\n")
+    (folder / "self").write_text(membership)
+    return mounted, folder / "self"
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "share", "memory"),
+    [
+        # a container that sees its own group as the top
+        ("0::/\n", {"cpu.max": "150000 100000", "memory.max": "536870912"}, 1.5, 512 << 20),
+        ("0::/\n", {"cpu.max": "max 100000", "memory.max": "max"}, None, None),
+        ("0::/\n", {}, None, None),
+        # a service: the group below the top has the limit, or one above it
+        ("0::/a.slice/b.service\n", {"a.slice/b.service/cpu.max": "50000 100000", "cpu.max": "max 100000"}, 0.5, None),
+        ("0::/a.slice/b.service\n", {"a.slice/memory.max": "1000", "a.slice/b.service/memory.max": "3000"}, None, 1000),
+        # a container that sees the path of its host, and one outside its view
+        ("0::/docker/0123\n", {"cpu.max": "200000 100000", "memory.max": "77"}, 2.0, 77),
+        ("0::/../../other\n", {"cpu.max": "200000 100000"}, 2.0, None),
+        # v1, with cpu and cpuacct together, and hybrid
+        (
+            "5:cpu,cpuacct:/x\n4:memory:/x\n",
+            {
+                **{"cpu/x/cpu.cfs_quota_us": "25000", "cpu/x/cpu.cfs_period_us": "50000"},
+                **{"memory/x/memory.limit_in_bytes": "4096", "memory/memory.limit_in_bytes": V1_UNLIMITED},
+            },
+            0.5,
+            4096,
+        ),
+        (
+            "5:cpu:/\n4:memory:/\n0::/\n",
+            {
+                **{"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"},
+                **{"memory/memory.limit_in_bytes": V1_UNLIMITED, "unified/memory.max": "9999"},
+            },
+            None,
+            9999,
+        ),
+        # nonsense is no limit
+        ("0::/\n", {"cpu.max": "0 0", "memory.max": "-5"}, None, None),
+        ("0::/\n", {"cpu.max": "", "memory.max": "many"}, None, None),
+        ("nonsense\n\n:::\n", {"cpu.max": "1 1"}, 1.0, None),
+    ],
+)
+def test_limits(
+    membership: str, files: dict[str, str], share: float | None, memory: int | None, tmp_path: Path
+) -> None:
+    mounted, member = tree(tmp_path, membership, files)
+    assert (cpu_share(mounted, member), memory_limit(mounted, member)) == (share, memory)
+
+
+def test_no_control_groups(tmp_path: Path) -> None:
+    """Elsewhere than on Linux."""
+    assert cpu_share(tmp_path / "none", tmp_path / "none") is None
+    assert memory_limit(tmp_path / "none", tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(("share", "cores"), [(None, 8), (1.5, 2), (0.00001, 1), (64.0, 8)])
+def test_cores_follow_the_share(share: float | None, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded up, at least one, and no more than the scheduler gives."""
+    monkeypatch.setattr("open_nsfw.cores.cpu_share", lambda: share)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert available_cores() == cores
+
+
+@pytest.fixture(name="cpu_group")
+def _cpu_group() -> Iterator[Path]:
+    """A real group of v1 or v2 that may use one processor; removed at the end."""
+    top = Path("/sys/fs/cgroup")
+    v1 = (top / "cpu" / "cpu.cfs_quota_us").exists()
+    group = (top / "cpu" if v1 else top) / f"open-nsfw-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        if v1:
+            (group / "cpu.cfs_quota_us").write_text("100000")
+        else:
+            (group / "cpu.max").write_text("100000 100000")
+        yield group
+    except OSError as error:
+        pytest.skip(f"a control group here takes no limit: {error}")
+    finally:
+        group.rmdir()
+
+
+@pytest.mark.skipif(available_cores() < 2, reason="this process has one core without any limit")
+def test_a_real_group_limits_the_cores(cpu_group: Path) -> None:
+    """A process that was put into the group uses one core."""
+    line = f"echo $$ > '{cpu_group}/cgroup.procs' && exec '{sys.executable}' -c \"$0\""
+    code = "from open_nsfw.cores import available_cores; print(available_cores())"
+    run = subprocess.run(["sh", "-c", line, code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "1\n", "")
