@@ -27,8 +27,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 from gradient import Climber
 
-from open_nsfw.nets.net import read_net
 from open_nsfw.nets.onnx_graph import convert
+from open_nsfw.nets.read import read_net
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.scoring.engine import OUTPUT

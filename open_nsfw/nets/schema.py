@@ -17,7 +17,7 @@ PACKAGE = "open_nsfw_caffe"
 
 # One field a line: number, type, name, default. `*` repeats, `**` repeats packed. A capitalised type is a message or an
 # enum of this table. BlobProto.data is a packed list of floats in Caffe; on the wire that is the same as bytes, which
-# NumPy takes as they are (caffe_net.py reads the other two encodings through BlobValues).
+# NumPy takes as they are (caffemodel.py reads the other two encodings through BlobValues).
 _MESSAGES = {
     "BlobShape": "1 int64** dim",
     "BlobProto": """1 int32 num; 2 int32 channels; 3 int32 height; 4 int32 width; 5 bytes data; 6 bytes diff

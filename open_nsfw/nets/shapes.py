@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from open_nsfw.errors import ModelError
-from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape
+from open_nsfw.nets.net import MOST_AXES, MOST_VALUES, Layer, Net, Shape, count_values
 from open_nsfw.nets.schema import enum_name
 
 
@@ -49,7 +48,7 @@ def infer(net: Net) -> list[LayerShapes]:
             raise layer.error(
                 f"its input of shape {_text(bottoms[0])} is too small: the output would be {_text(tops[0])}"
             )
-        if any(math.prod(shape) > MOST_VALUES for shape in [*tops, *blobs]):
+        if any(count_values(shape) > MOST_VALUES for shape in [*tops, *blobs]):
             raise layer.error("a blob around it has more values than a blob of Caffe can have")
         known.update(zip(layer.tops, tops))
         result.append(LayerShapes(bottoms, tuple(tops), tuple(blobs)))
@@ -297,6 +296,8 @@ def _reshape(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     end = len(bottom) if param.num_axes == -1 else first + param.num_axes
     if not 0 <= first <= end <= len(bottom):
         raise layer.error(f"axis {param.axis} with num_axes {param.num_axes} reaches past the input {_text(bottom)}")
+    if first + len(param.shape.dim) + len(bottom) - end > MOST_AXES:
+        raise layer.error(f"its output would have more than {MOST_AXES} axes, which is what a blob of Caffe can have")
     dims = list(_reshaped_dims(layer, list(param.shape.dim), bottom[first:]))
     inner, total = math.prod(dim for dim in dims if dim != -1), math.prod(bottom[first:end])
     if dims.count(-1) > 1 or (-1 in dims and total % max(inner, 1)) or (-1 not in dims and inner != total):
@@ -336,13 +337,3 @@ _RULES: dict[str, Callable[[Layer, tuple[Shape, ...]], _Result]] = {
     "Split": _unchanged,
     "TanH": _unchanged,
 }
-
-
-def output_shape(net: Net, blob: str) -> Shape:
-    """The shape of the blob named `blob` at the end of the net. Raises ModelError if no layer makes it."""
-    shapes = {
-        top: shape for layer, around in zip(net.layers, infer(net)) for top, shape in zip(layer.tops, around.tops)
-    }
-    if blob not in shapes:
-        raise ModelError(f'the net makes no blob "{blob}"; it makes {", ".join(net.output_names)}')
-    return shapes[blob]

@@ -142,7 +142,7 @@ def _choose_device(caffe: Any, gpu: int | None) -> None:
 
 def _check_files(files: ModelFiles) -> None:
     """Check the two files with this package's own reader, whose messages say more than Caffe's."""
-    from open_nsfw.nets.net import read_net
+    from open_nsfw.nets.read import read_net
 
     try:
         read_net(files.model_def, files.pretrained_model)

@@ -128,10 +128,10 @@ def _optimized(model: bytes) -> bytes:
 
 def _convert(files: ModelFiles) -> bytes:
     """Convert, and check the result: read back, its folded weights must compute what the unfolded layers compute."""
-    from open_nsfw.nets import net as caffe_net
     from open_nsfw.nets import onnx_graph
+    from open_nsfw.nets.read import read_net
 
-    net = caffe_net.read_net(files.model_def, files.pretrained_model)
+    net = read_net(files.model_def, files.pretrained_model)
     try:
         output = output_name(net.blob_names, net.output_names)
         checked = before_softmax(net, output)

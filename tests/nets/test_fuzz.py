@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from open_nsfw.errors import ModelError
-from open_nsfw.nets.net import read_net
+from open_nsfw.nets.read import read_net
 from tests.tools.helpers import NETS, examples
 
 PROTOTXT = (NETS / "reshaping.prototxt").read_bytes()

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from open_nsfw import ModelError
 from open_nsfw.nets import schema as caffe_schema
-from open_nsfw.nets.net import V1_TYPES, Net, read_caffemodel, read_net, read_prototxt
+from open_nsfw.nets.caffemodel import read_caffemodel
+from open_nsfw.nets.net import Net
+from open_nsfw.nets.prototxt import V1_TYPES, read_prototxt
+from open_nsfw.nets.read import read_net
 from tests.tools.helpers import MODEL_DEF, SMALL_WEIGHTS, WEIGHTS, caffemodel, examples, needs_caffe, ones, small_net
 
 DIMS = "dim: 2 dim: 3 dim: 5 dim: 7"

@@ -16,7 +16,9 @@ import pytest
 from open_nsfw import ModelError, load_engine
 from open_nsfw.errors import UnsupportedLayerError
 from open_nsfw.nets import onnx_graph
-from open_nsfw.nets.net import SUPPORTED_TYPES, Net, read_net, read_prototxt
+from open_nsfw.nets.net import Net
+from open_nsfw.nets.prototxt import SUPPORTED_TYPES, read_prototxt
+from open_nsfw.nets.read import read_net
 from open_nsfw.scoring import onnx_engine
 from open_nsfw.scoring.model_files import find_model_files
 from tests.tools.fixed_nets import fixed_nets, refused_nets

@@ -1,0 +1,240 @@
+"""A deploy prototxt (Caffe's text format) -> `Net` without weights, by Caffe's own rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from open_nsfw.errors import ModelError, UnsupportedLayerError
+from open_nsfw.nets import schema
+from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape, check_axes, count_values, read_model_file
+
+# Layer types of the old `layers { type: CONVOLUTION }` spelling, by their name in the new one.
+V1_TYPES = {
+    "CONCAT": "Concat",
+    "CONVOLUTION": "Convolution",
+    "DROPOUT": "Dropout",
+    "ELTWISE": "Eltwise",
+    "FLATTEN": "Flatten",
+    "INNER_PRODUCT": "InnerProduct",
+    "LRN": "LRN",
+    "POOLING": "Pooling",
+    "RELU": "ReLU",
+    "SIGMOID": "Sigmoid",
+    "SOFTMAX": "Softmax",
+    "SPLIT": "Split",
+    "TANH": "TanH",
+}
+
+
+SUPPORTED_TYPES = frozenset(V1_TYPES.values()) | {"BatchNorm", "ELU", "Input", "PReLU", "Reshape", "Scale"}
+
+
+TEST_PHASE = 1
+
+
+LONGEST_PROBLEM = 300  # characters of what the parser says
+
+
+def read_prototxt(path: str | Path) -> Net:
+    """Read a deploy prototxt (Caffe's text format) into a `Net` without weights, with the layers of the test phase.
+
+    Raises ModelError for text that Caffe would not take, for a layer type that is not supported, and for a net that has
+    not exactly one input or reads a blob that no layer has made.
+    """
+    text = read_model_file(path).decode("utf-8", errors="replace")
+    try:
+        return _net_from_message(_parse_prototxt(text))
+    except ModelError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _parse_prototxt(text: str) -> Any:
+    """Strictly, so that a misspelt option is not lost; only layers that are no part of the test net may hold anything."""
+    _check_escapes(text)
+    try:
+        return _parse_strictly(text)
+    except ModelError:
+        used = _without_unused_layers(text)
+    try:
+        return _parse_strictly(used)
+    except ModelError as problem:
+        for layer in _layers_in_test_phase(_parse_leniently(used, problem)):
+            _check_type(layer)  # the unknown field may be the settings of a type that is not supported
+        raise
+
+
+def _parse_strictly(text: str) -> Any:
+    try:
+        return text_format.Parse(text, schema.NetParameter())
+    except text_format.ParseError as error:  # it quotes the line, which may be the whole file
+        raise ModelError(f"not a readable prototxt: {str(error)[:LONGEST_PROBLEM]}") from None
+    except RecursionError:
+        raise ModelError("not a readable prototxt: its messages are nested without end") from None
+
+
+def _parse_leniently(text: str, problem: ModelError) -> Any:
+    """The message without fields that the schema does not have; `problem` if not even that can be read."""
+    try:
+        return text_format.Parse(text, schema.NetParameter(), allow_unknown_field=True)
+    except (text_format.ParseError, RecursionError):
+        raise problem from None
+
+
+# A string, a comment, or a brace of Caffe's text format: enough to find where a layer begins and ends. A string without
+# an end counts to the end of its line: were it no match, the search would begin anew at each quote that it holds.
+_PIECES = re.compile(r"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|\#[^\n]*|[{}])""")
+
+
+# A backslash in a string and what follows it; the group, where not both Caffe and protobuf's Python part know it.
+_ESCAPE = re.compile(r"""\\(?:[abfnrtvx\\'"]|[0-7]{1,2}(?![0-7])|[0-3][0-7]{2}|u(?!005[cC])|U(?!0000005[cC])|(.))""")
+
+
+def _check_escapes(text: str) -> None:
+    """Caffe refuses strings with an escape that it does not know; protobuf's Python part would take them with a warning,
+    which may be an error for whoever calls us."""
+    if "\\" not in text:
+        return
+    for piece in _PIECES.finditer(text):
+        for escape in _ESCAPE.finditer(piece[0]) if piece[0][0] in "\"'" else ():
+            if escape[1]:
+                line = text.count("\n", 0, piece.start()) + 1
+                raise ModelError(f"not a readable prototxt: line {line}: a string has the unknown escape {escape[0]}")
+
+
+def _without_unused_layers(text: str) -> str:
+    """The text with blanks in place of the layers that are not in the test phase; line numbers stay."""
+    depth, end, result = 0, 0, []
+    for piece in _PIECES.finditer(text):
+        if piece[0] == "{":
+            depth += 1
+        elif piece[0] == "}":
+            depth -= 1
+            if depth == 0:  # the end of something that began at the top level
+                block = text[end : piece.end()]
+                result.append(re.sub(r"[^\n]", " ", block) if _is_unused_layer(block) else block)
+                end = piece.end()
+    return "".join(result) + text[end:]
+
+
+def _is_unused_layer(block: str) -> bool:
+    try:
+        message = text_format.Parse(block, schema.NetParameter(), allow_unknown_field=True)
+    except (text_format.ParseError, RecursionError):
+        return False
+    return bool(message.layer or message.layers) and not list(_layers_in_test_phase(message))
+
+
+def _layers_in_test_phase(message: Any) -> Iterator[Any]:
+    layers = [_upgrade_v1_layer(layer) for layer in message.layers] + list(message.layer)
+    return filter(_in_test_phase, layers)
+
+
+def _net_from_message(message: Any) -> Net:
+    if message.layers and message.layer:
+        raise ModelError("mixes the old `layers` with the new `layer`: Caffe reads only one of them")
+    inputs = _declared_inputs(message)
+    layers: list[Layer] = []
+    for parameter in _layers_in_test_phase(message):
+        _check_type(parameter)
+        layer = Layer(parameter.name, parameter.type, tuple(parameter.bottom), tuple(parameter.top), parameter)
+        if layer.type == "Input":
+            inputs.update(_input_layer_shapes(layer))
+        else:
+            layers.append(layer)
+    if len(inputs) != 1:
+        named = ", ".join(inputs) or "none"
+        raise ModelError(f"a net with one input is needed, this one has {len(inputs)} ({named})")
+    if not layers:
+        raise ModelError("the net has no layers")
+    (input_name, input_shape), *_ = inputs.items()
+    _check_blob_order(layers, input_name)
+    return Net(message.name, input_name, input_shape, tuple(layers))
+
+
+def _declared_inputs(message: Any) -> dict[str, Shape]:
+    """Inputs spelt at the top of the file: `input:` with either `input_shape` or four `input_dim` each."""
+    names, dims = list(message.input), list(message.input_dim)
+    shapes = [tuple(shape.dim) for shape in message.input_shape]
+    shapes = shapes or [tuple(dims[start : start + 4]) for start in range(0, len(dims), 4)]
+    if len(names) != len(shapes):
+        raise ModelError(f"{len(names)} input names, but {len(shapes)} input shapes")
+    return {name: _checked_input_shape(name, shape) for name, shape in zip(names, shapes)}
+
+
+def _input_layer_shapes(layer: Layer) -> dict[str, Shape]:
+    shapes = [tuple(shape.dim) for shape in layer.param.input_param.shape]
+    if len(shapes) == 1:
+        shapes *= len(layer.tops)
+    if len(shapes) != len(layer.tops):
+        raise layer.error(f"{len(layer.tops)} tops, but {len(shapes)} shapes in input_param")
+    return {top: _checked_input_shape(top, shape) for top, shape in zip(layer.tops, shapes)}
+
+
+def _checked_input_shape(name: str, shape: Shape) -> Shape:
+    check_axes(shape, f'input "{name}"')
+    if not shape or min(shape) < 1:
+        raise ModelError(f'the shape of input "{name}" is {list(shape)}; every dimension must be at least 1')
+    if count_values(shape) > MOST_VALUES:
+        raise ModelError(f'input "{name}" of shape {list(shape)} has more values than a blob of Caffe can have')
+    return shape
+
+
+def _check_type(parameter: Any) -> None:
+    if parameter.type not in SUPPORTED_TYPES:
+        raise UnsupportedLayerError(
+            f'layer "{parameter.name}" has the type {parameter.type or "(none)"}, which is not supported; '
+            f"supported are {', '.join(sorted(SUPPORTED_TYPES))}"
+        )
+
+
+def _check_blob_order(layers: list[Layer], input_name: str) -> None:
+    """Caffe's rules for a net: blobs are made before they are read, by one layer each. A layer in place takes over its
+    blob only if nothing else has read it (Caffe would have given each reader a copy of another name)."""
+    readers = {input_name: 0}
+    for layer in layers:
+        for bottom in layer.bottoms:
+            if bottom not in readers:
+                raise layer.error(f'reads the blob "{bottom}", which no layer before it makes')
+            readers[bottom] += 1
+        for index, top in enumerate(layer.tops):
+            in_place = index < len(layer.bottoms) and layer.bottoms[index] == top
+            if top in readers and not in_place:
+                raise layer.error(f'makes the blob "{top}", which a layer before it makes already')
+            if in_place and readers[top] > 1:
+                raise layer.error(f'overwrites the blob "{top}", which another layer has read')
+            readers[top] = 0
+
+
+def _in_test_phase(parameter: Any) -> bool:
+    """Caffe's rule for a net at level 0 with no stages: any exclude rule that holds drops a layer, and so do include
+    rules of which none holds."""
+    if parameter.include:
+        return any(_rule_holds(rule) for rule in parameter.include)
+    return not any(_rule_holds(rule) for rule in parameter.exclude)
+
+
+def _rule_holds(rule: Any) -> bool:
+    wrong_phase = rule.HasField("phase") and rule.phase != TEST_PHASE
+    wrong_level = (rule.HasField("min_level") and rule.min_level > 0) or (
+        rule.HasField("max_level") and rule.max_level < 0
+    )
+    return not (wrong_phase or wrong_level or rule.stage)
+
+
+def _upgrade_v1_layer(old: Any) -> Any:
+    """An old `layers` entry as the LayerParameter that Caffe's upgrade_net_proto_text makes of it."""
+    type_name = schema.enum_name(old, "type")
+    new = schema.LayerParameter(name=old.name, type=V1_TYPES.get(type_name, type_name))
+    new.bottom.extend(old.bottom)
+    new.top.extend(old.top)
+    new.include.extend(old.include)
+    new.exclude.extend(old.exclude)
+    for descriptor, value in old.ListFields():
+        if descriptor.name.endswith("_param"):
+            getattr(new, descriptor.name).CopyFrom(value)
+    return new
