@@ -157,7 +157,7 @@ def _score(way: Way, data: bytes) -> tuple[float, bool] | InputError:
     except InputError as error:
         return error
     if score != score:
-        return InputError("no-score", "the network gives no number for it")
+        return InputError("not-finite", "the network gives no number for it")
     return float(score), twice
 
 
