@@ -199,7 +199,7 @@ INSTALLING = runpy.run_path(str(ROOT / "open_nsfw" / "installing.py"))
 REQUIREMENTS = list(INSTALLING["REQUIREMENTS"])
 EXTRAS = {extra: list(libraries) for extra, libraries in INSTALLING["EXTRAS"].items()}
 EXTRAS["test"] = [
-    *("pytest>=7", "hypothesis", "mypy", "ruff", "setuptools>=77", "types-protobuf", "types-tqdm"),
+    *("pytest>=7", "hypothesis", "jsonschema", "mypy", "ruff", "setuptools>=77", "types-protobuf", "types-tqdm"),
     *("scikit-image", "pooch"),  # pictures to compare engines on
     *(library for extra in ("video", "parquet", "policy", "zstd") for library in EXTRAS[extra]),
     *(library + '; python_version >= "3.10"' for library in EXTRAS["openvino"]),

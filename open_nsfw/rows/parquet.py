@@ -64,17 +64,22 @@ def write(path: str, rows: Iterable[Row]) -> None:
         raise
 
 
+def schema() -> Any:
+    """The columns of a row, as a pyarrow.Schema."""
+    arrow = import_module("pyarrow")
+    types = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
+    return arrow.schema([arrow.field(one.name, types[one.type], one.nullable) for one in FIELDS])
+
+
 def _write_groups(file: Any, rows: Iterable[Row]) -> None:
     arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    types = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
-    schema = arrow.schema([arrow.field(one.name, types[one.type], one.nullable) for one in FIELDS])
-    rows = iter(rows)
-    with parquet.ParquetWriter(file, schema) as writer:
+    rows, columns = iter(rows), schema()
+    with parquet.ParquetWriter(file, columns) as writer:
         while True:
             group = [_spelled(row) for row in islice(rows, ROWS_AT_ONCE)]
             if not group:
                 return
-            writer.write_table(arrow.Table.from_pylist(group, schema=schema))
+            writer.write_table(arrow.Table.from_pylist(group, schema=columns))
 
 
 def _spelled(row: Row) -> dict[str, Any]:

@@ -80,15 +80,6 @@ _CASTS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": floa
 _COLUMNS = tuple((one.name, _CASTS[one.type]) for one in FIELDS)
 
 
-def field_table() -> str:
-    """The columns as a Markdown table, for docs/command.md."""
-    words = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
-    lines = ["| Field | Type | What it means |", "|---|---|---|"]
-    for one in FIELDS:
-        lines.append(f"| `{one.name}` | {words[one.type]}{' or null' if one.nullable else ''} | {one.means} |")
-    return "\n".join(lines) + "\n"
-
-
 def cells(row: Row) -> dict[str, Any]:
     """The values by field, in the order of `FIELDS`, as plain str, int, float, bool or None; no NaN, no infinity."""
     values: dict[str, Any] = {}

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import shlex
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from open_nsfw.cli import classify as command
 from open_nsfw.cli.classify_options import parser
+from open_nsfw.rows.lines import json_line
+from open_nsfw.rows.row import Row
 from open_nsfw.scan import run as scan
+from tests.tools import make_docs_tables as tables
 from tests.tools.helpers import ROOT, SUMMARY
-from tests.tools.make_docs_tables import COMMAND, with_tables
 
 README = ROOT / "README.md"
+COMMAND = ROOT / "docs" / "command.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+
+GOOD = Row("a.jpg", score=0.25, exact=True, width=4, height=3, format="JPEG", bytes=9, modified=1.5, sha256="0" * 64)
+BAD = Row("x.zip", "b.jpg", kind="frame", frame=0, seconds=0.5, error="truncated: it ends too early")
+SUMMARY_ROW = Row("c.gif", kind="summary", score=1.0, frames=2, max=1.0, mean=0.5, above=1, engine="onnxruntime")
 
 
 def test_readme_is_short() -> None:
@@ -46,16 +57,70 @@ def test_every_page_is_linked_from_readme() -> None:
     assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []
 
 
-def test_tables_are_those_of_the_code() -> None:
-    """The columns of a row and the options; `python -m tests.tools.make_docs_tables` writes them."""
-    text = COMMAND.read_text(encoding="utf-8")
-    assert with_tables(text) == text
+@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
+def test_tables_are_those_of_the_code(page: Path) -> None:
+    """`python -m tests.tools.make_docs_tables` writes them."""
+    text = page.read_text(encoding="utf-8")
+    assert tables.with_tables(text) == text
 
 
-def test_every_option_is_documented_in_the_help() -> None:
-    """No option without a sentence."""
-    undocumented = [action.option_strings for action in parser()._actions if not action.help]
-    assert undocumented == []
+def test_every_table_has_one_place() -> None:
+    """Also that of a verb added lately."""
+    assert {name: pages for name, pages in tables.places().items() if len(pages) != 1} == {}
+
+
+def test_row_schema_is_that_of_the_code() -> None:
+    """It is written with the tables."""
+    assert tables.ROW_SCHEMA.read_text(encoding="utf-8") == tables.row_schema()
+
+
+@pytest.mark.parametrize("row", [GOOD, BAD, SUMMARY_ROW], ids=lambda row: row.kind)
+def test_rows_keep_to_their_schema(row: Row) -> None:
+    """As the command writes them."""
+    jsonschema.validate(json.loads(json_line(row)), json.loads(tables.row_schema()))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"score": 1.5}, {"kind": "film"}, {"error": "lost: it is lost"}, {"width": "4"}, {"extra": 1}], ids=str
+)
+def test_the_schema_refuses(wrong: dict[str, object]) -> None:
+    """What no row has."""
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**json.loads(json_line(GOOD)), **wrong}, json.loads(tables.row_schema()))
+
+
+def test_environment_variables_are_all_listed() -> None:
+    """Those that the package and setup.py read or set, by name or by a constant of the module."""
+    sources = [*(ROOT / "open_nsfw").rglob("*.py"), ROOT / "classify_nsfw.py", ROOT / "setup.py"]
+    assert {name for source in sources for name in _environment_names(source)} == set(tables.ENVIRONMENT)
+
+
+def _environment_names(source: Path) -> Iterator[str]:
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    constants = {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            where, key = node.func.value, node.args[0]
+        elif isinstance(node, ast.Subscript):
+            where, key = node.value, node.slice
+        else:
+            continue
+        if ast.unparse(where) in ("os.environ", "environ"):
+            yield key.value if isinstance(key, ast.Constant) else constants[ast.unparse(key)]
+
+
+def test_every_option_has_its_sentence() -> None:
+    """Of every command."""
+    rows = [
+        line for page in tables.PAGES for line in page.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"
+    ]
+    assert [line for line in rows if line.endswith("|  |")] == []
 
 
 def test_every_command_parses() -> None:

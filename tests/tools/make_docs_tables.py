@@ -1,34 +1,114 @@
-"""Write the tables of docs/ that come from the code: the columns of a row, and the options of the command.
+"""Write what docs/ takes from the code: rows, error codes, options, environment variables, and docs/row.schema.json.
 
     python -m tests.tools.make_docs_tables
 
-What stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced. A test fails where a page and the code differ.
+What stands between `<!-- NAME -->` and `<!-- /NAME -->` in a page is replaced by the table of that name. A test fails
+where a page and the code differ.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
+from unittest.mock import patch
 
+from open_nsfw import __main__ as open_nsfw
 from open_nsfw.cli.classify_options import parser
-from open_nsfw.rows.row import field_table
+from open_nsfw.errors import ERROR_CODES
+from open_nsfw.rows import parquet
+from open_nsfw.rows.row import FIELDS, Field
 
-COMMAND = Path(__file__).resolve().parents[2] / "docs" / "command.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = tuple(sorted(DOCS.glob("*.md")))
+ROW_SCHEMA = DOCS / "row.schema.json"
+
+_JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_CONSTRAINTS: dict[str, dict[str, Any]] = {
+    "kind": {"enum": ["picture", "frame", "summary"]},
+    "score": {"minimum": 0, "maximum": 1},
+    "error": {"pattern": f"^({'|'.join(ERROR_CODES)}): "},
+    "sha256": {"pattern": "^[0-9a-f]{64}$"},
+}
+
+# What the package and its build read from the environment. A test compares the names with those in the source.
+ENVIRONMENT = {
+    "OPEN_NSFW_CACHE": "the folder where converted models are kept (default: `open_nsfw` in the user's cache folder)",
+    "XDG_CACHE_HOME": "the user's cache folder on Linux (default `~/.cache`); macOS has `~/Library/Caches`",
+    "LOCALAPPDATA": "the user's cache folder on Windows",
+    "OPEN_NSFW_MODEL_DIR": "a folder with the packaged model's files, looked into where package and checkout lack them",
+    "OPEN_NSFW_WEIGHTS": "when building: a copy of the weights, which are downloaded otherwise",
+    "GLOG_minloglevel": "how much pycaffe logs; 2 (errors only) unless it is set",
+    "ORT_DISABLE_TELEMETRY": "set to 1 before ONNX Runtime is loaded, so that it reports to nobody",
+}
 
 
-def option_table() -> str:
-    """All options of the command, by group."""
-    lines = ["| Option | What it does |", "|---|---|"]
-    for group in parser()._action_groups:
-        for action in group._group_actions:
-            if action.help is not argparse.SUPPRESS:
-                lines.append(f"| {_spelling(action)} | {' '.join((action.help or '').split()).replace('%%', '%')} |")
+def rows_table() -> str:
+    """The columns of a row, with their types in JSON and in Parquet."""
+    types = {one.name: str(one.type) for one in parquet.schema()}
+    lines = ["| Field | Type | In Parquet | What it means |", "|---|---|---|---|"]
+    for one in FIELDS:
+        null = " or null" if one.nullable else ""
+        lines.append(f"| `{one.name}` | {_JSON_TYPES[one.type]}{null} | {types[one.name]} | {one.means} |")
     return "\n".join(lines) + "\n"
 
 
+def codes_table() -> str:
+    """The codes that an `error` begins with."""
+    lines = ["| Code | What it means | What to do |", "|---|---|---|"]
+    return (
+        "\n".join(lines + [f"| `{code}` | {means} | {to_do} |" for code, (means, to_do) in ERROR_CODES.items()]) + "\n"
+    )
+
+
+def environment_table() -> str:
+    """The variables of the environment."""
+    lines = ["| Variable | What it does |", "|---|---|"]
+    return "\n".join(lines + [f"| `{name}` | {means} |" for name, means in ENVIRONMENT.items()]) + "\n"
+
+
+def row_schema() -> str:
+    """A row as JSON Schema, as text."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A row of classify_nsfw --format jsonl",
+        "type": "object",
+        "properties": {one.name: _property(one) for one in FIELDS},
+        "required": [one.name for one in FIELDS],
+        "additionalProperties": False,
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _property(one: Field) -> dict[str, Any]:
+    kind = _JSON_TYPES[one.type]
+    return {
+        "description": one.means,
+        "type": [kind, "null"] if one.nullable else kind,
+        **_CONSTRAINTS.get(one.name, {}),
+    }
+
+
+def option_table(of: argparse.ArgumentParser) -> str:
+    """All arguments and options of a command, by group."""
+    lines = ["| Option | What it does |", "|---|---|"]
+    for group in of._action_groups:
+        for action in group._group_actions:
+            if action.help is not argparse.SUPPRESS:
+                lines.append(f"| {_spelling(action)} | {_sentence(action, of.prog)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(action: argparse.Action, program: str) -> str:
+    values = {**vars(action), "prog": program}
+    return " ".join((action.help or "").split()) % values if action.help else ""
+
+
 def _spelling(action: argparse.Action) -> str:
-    names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar}`"
+    names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
     if action.choices:
         return f"{names} `{'`, `'.join(map(str, action.choices))}`"
     metavar = " ".join(action.metavar) if isinstance(action.metavar, tuple) else action.metavar
@@ -37,15 +117,67 @@ def _spelling(action: argparse.Action) -> str:
     return f"{names} `{f'[{metavar}]' if action.nargs == '?' else metavar}`"
 
 
+class _Parser(BaseException):
+    """Carries a verb's parser out of the verb; no handler of errors takes it for one."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+
+
+def verb_parser(*words: str) -> argparse.ArgumentParser:
+    """The parser of `open-nsfw VERB` or of `open-nsfw VERB ACTION`, wherever the verb makes it."""
+
+    def caught(self: argparse.ArgumentParser, *args: object, **kwargs: object) -> NoReturn:
+        raise _Parser(self)
+
+    verb, *actions = words
+    with patch.object(argparse.ArgumentParser, "parse_known_args", caught):
+        try:
+            open_nsfw.main([verb])
+        except _Parser as carrier:
+            found = carrier.parser
+    for action in actions:
+        (choices,) = (one.choices for one in found._actions if isinstance(one, argparse._SubParsersAction))
+        found = choices[action]
+    return found
+
+
+def _tables() -> dict[str, Callable[[], str]]:
+    tables = {"rows": rows_table, "codes": codes_table, "environment": environment_table}
+    tables["options of classify_nsfw"] = lambda: option_table(parser())
+    for verb in open_nsfw.VERBS:
+        for words in _commands(verb):
+            tables[f"options of open-nsfw {' '.join(words)}"] = lambda words=words: option_table(verb_parser(*words))
+    return tables
+
+
+def _commands(verb: str) -> list[tuple[str, ...]]:
+    """The verb alone, or with each of its actions."""
+    for action in verb_parser(verb)._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return [(verb, choice) for choice in action.choices]
+    return [(verb,)]
+
+
+_PLACE = re.compile(r"(<!-- ((?:rows|codes|environment|options of [\w -]+?)) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+
+
 def with_tables(text: str) -> str:
-    """The page's text with its tables as the code has them."""
-    for name, table in (("rows", field_table()), ("options", option_table())):
-        pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, count = pattern.subn(lambda match: match[1] + table + match[2], text)  # noqa: B023
-        if count != 1:
-            raise SystemExit(f"docs/command.md has no place for the table of {name}")
-    return text
+    """A page's text with its tables as the code has them."""
+    tables = _tables()
+    return _PLACE.sub(lambda match: match[1] + tables[match[2]]() + match[3], text)
+
+
+def places() -> dict[str, list[str]]:
+    """For each table, the pages that have a place for it."""
+    found: dict[str, list[str]] = {name: [] for name in _tables()}
+    for page in PAGES:
+        for match in _PLACE.finditer(page.read_text(encoding="utf-8")):
+            found[match[2]].append(page.name)
+    return found
 
 
 if __name__ == "__main__":
-    COMMAND.write_text(with_tables(COMMAND.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+    ROW_SCHEMA.write_text(row_schema(), encoding="utf-8")
