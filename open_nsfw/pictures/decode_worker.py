@@ -23,14 +23,16 @@ from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.formats import is_video, read_bytes, read_head
 from open_nsfw.pictures.frames import pictures
 from open_nsfw.pictures.messages import receive, send
+from open_nsfw.pictures.picture import Failure
 
-_FIELDS = ("width", "height", "format", "frame", "seconds", "exact", "reduced")  # of Picture
+_FIELDS = ("width", "height", "format", "frame", "seconds", "exact", "reduced", "track")  # of Picture
 
 
 def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream: BinaryIO) -> None:
     """Decode one file, the payload or the one at the request's `path`; by the quick decode if it has a `quick_side`.
 
-    Sends `file` with its size and hash, a `picture` with its pixels for each, and in the end `end` or `error`.
+    Sends `file` with its size and hash, a `picture` with its pixels for each, a `failure` in place of one that cannot be
+    had while others can, and in the end `end` or `error`.
     """
     try:
         for message, pixels in _messages(request, payload, options):
@@ -59,8 +61,12 @@ def _messages(request: dict[str, Any], payload: bytes, options: Extraction) -> I
         found, size = pictures(data, options, request["quick_side"]), len(data)
         digest = hashlib.sha256(data).hexdigest() if options.hash else None
     yield {"kind": "file", "bytes": size, "sha256": digest}, b""
-    for picture in found:
-        yield {"kind": "picture", **{name: getattr(picture, name) for name in _FIELDS}}, picture.pixels
+    for one in found:
+        if isinstance(one, Failure):
+            where = {"frame": one.frame, "seconds": one.seconds, "track": one.track}
+            yield {"kind": "failure", "code": one.error.code, "message": str(one.error), **where}, b""
+        else:
+            yield {"kind": "picture", **{name: getattr(one, name) for name in _FIELDS}}, one.pixels
 
 
 def _file_sha256(path: str) -> str:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from open_nsfw.errors import InputError, UsageError
 from open_nsfw.pictures.formats import Limits
 
+NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
+
 
 @dataclass(frozen=True)
 class FrameChoice:

@@ -12,14 +12,14 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.decode import open_image
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
 from open_nsfw.pictures.formats import is_video, sniff
-from open_nsfw.pictures.picture import Picture, picture, quick_picture
+from open_nsfw.pictures.picture import Failure, Picture, picture, quick_picture
 
 HEAD = 512  # bytes that tell what a file is
 
 
-def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Picture]:
-    """The pictures in an encoded file, in order, made ready one at a time. A single JPEG is decoded quickly, for a net of
-    `quick_side` x `quick_side` pixels, if that is given.
+def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Picture | Failure]:
+    """The pictures in an encoded file, in order, made ready one at a time, or why one of several cannot be had. A single
+    JPEG is decoded quickly, for a net of `quick_side` x `quick_side` pixels, if that is given.
 
     Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
     """

@@ -109,7 +109,8 @@ class DecodeWorker:
         self, path: str | None, data: bytes | None, quick_side: int | None = None
     ) -> Iterator[tuple[dict[str, Any], bytes]]:
         """What the worker has to say about one file: a `file` message, then a `picture` with its pixels for each,
-        by the quick decode for a net of `quick_side` x `quick_side` pixels if that is given.
+        by the quick decode for a net of `quick_side` x `quick_side` pixels if that is given; a `failure` stands for a
+        picture that cannot be had while others of the file can.
 
         Raises InputError for whatever went wrong, `timeout` and `decoder-crashed` among it; SetupError if no worker
         starts.

@@ -1,4 +1,4 @@
-"""`Picture`: one picture of a file, ready for the network."""
+"""`Picture`: one picture of a file, ready for the network; `Failure`: one that cannot be had."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from open_nsfw.errors import InputError
 from open_nsfw.pictures.decode import round_trip, to_rgb
 
 
@@ -27,6 +28,19 @@ class Picture:
     """Whether the pixels are the recipe's, rather than the quick decode's."""
     reduced: bool = False
     """Decoded at reduced size."""
+    track: int | None = None
+    """Which video track it is of, from 0, in a file that has several."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture of a file that cannot be scored, while others of the same file can."""
+
+    error: InputError
+    frame: int
+    """Index in the file, from 0, like that of a `Picture`."""
+    seconds: float | None = None
+    track: int | None = None
 
 
 def picture(image: Image.Image, frame: int | None = None, seconds: float | None = None) -> Picture:

@@ -9,10 +9,10 @@ from open_nsfw.errors import InputError
 from open_nsfw.installing import install_command
 from open_nsfw.pictures.decode import check_pixels
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
-from open_nsfw.pictures.picture import Picture, picture
+from open_nsfw.pictures.picture import Failure, Picture, picture
 
 
-def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Picture]:
+def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Picture | Failure]:
     """A video's frames, one every `options.frames.every_seconds`, the first and the last ones always.
 
     Time is the frame's own (its presentation time), so a variable frame rate is no matter. Raises InputError if there

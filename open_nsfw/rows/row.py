@@ -32,6 +32,9 @@ class Row:
     )
     frame: int | None = field(default=None, metadata=_means("the number of the frame or page, from 0"))
     seconds: float | None = field(default=None, metadata=_means("when the frame is shown, from the start of the video"))
+    track: int | None = field(
+        default=None, metadata=_means("the number of the video track, from 0, where a video has several")
+    )
     score: float | None = field(
         default=None, metadata=_means("the probability of NSFW, 0 to 1; the highest of a summary; null if it failed")
     )
@@ -96,7 +99,9 @@ def cells(row: Row) -> dict[str, Any]:
 
 
 def label(row: Row) -> str:
-    """The name for people, on one line: `photos/a.jpg`, `upload.zip!a.jpg`, `loop.gif #12`, `clip.mp4 #84 @3.5s`."""
+    """The name for people, on one line: `photos/a.jpg`, `upload.zip!a.jpg`, `loop.gif #12`, `clip.mp4 #84 @3.5s`,
+    `clip.mp4 track 1 #84`."""
     name = printable(row.path if row.member is None else f"{row.path}!{row.member}")
+    track = "" if row.track is None else f" track {row.track}"
     frame = "" if row.frame is None else f" #{row.frame}"
-    return name + frame + ("" if row.seconds is None else f" @{row.seconds:.12g}s")
+    return name + track + frame + ("" if row.seconds is None else f" @{row.seconds:.12g}s")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.pictures.extraction import NO_PICTURES, Extraction
 from open_nsfw.pictures.formats import sniff
 from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
 from open_nsfw.rows.row import Row
@@ -122,7 +122,8 @@ class Pipeline:
             job.start()
 
     def rows(self) -> Iterator[list[Row]]:
-        """The rows of each item, in the items' order: one for a picture, more for an animation or a video.
+        """The rows of each item, in the items' order: one for a picture, more for an animation or a video, none for a
+        file that was taken for its content alone and has only sound.
 
         An exception of the source or of the engine comes out here.
         """
@@ -196,7 +197,7 @@ class Pipeline:
             self._decode(worker, results[-1], waiting, quick)
         self._score(waiting, quick)
         for result in results:
-            if any(row.exact is None for row in result.rows):
+            if any(row.exact is None and row.error is None for row in result.rows):
                 result.rows.clear()
                 self._decode(worker, result, waiting, quick=False)
                 self._score(waiting, quick=False)
@@ -239,8 +240,13 @@ class Pipeline:
         side = self._quick_side() if quick else None
         try:
             for message, payload in worker.messages(item.path if item.data is None else None, item.data, side):
-                if message.pop("kind") == "file":
+                kind = message.pop("kind")
+                if kind == "file":
                     result.basis = replace(result.basis, **message)
+                    continue
+                if kind == "failure":
+                    self._score(waiting, quick)  # the frames that came before it
+                    result.add_failure(message)
                     continue
                 waiting.append(_waiting(result, message, payload))
                 if len(waiting) >= (self._batch if self._scorer.done() else LARGEST_BATCH):
@@ -266,6 +272,8 @@ class Pipeline:
     def _rows(self, result: _Result) -> list[Row]:
         """All rows of one item."""
         rows = result.rows
+        if _is_passed_over(result):
+            return []
         if result.error is not None:
             rows = [*rows, replace(result.basis, **_next_frame(rows), error=_error_text(result.error))]
         rows = [replace(row, **self._model(row.exact)) for row in rows]
@@ -332,6 +340,12 @@ class _Result:
             kind = "picture" if fields["frame"] is None else "frame"
             self.rows.append(replace(self.basis, **fields, kind=kind, score=score, exact=exact))
 
+    def add_failure(self, fields: dict[str, Any]) -> None:
+        """A picture of the file cannot be had; the file goes on."""
+        if self.error is None:
+            error = _error_text(InputError(fields.pop("code"), fields.pop("message")))
+            self.rows.append(replace(self.basis, **fields, kind="frame", error=error))
+
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -389,6 +403,12 @@ def _basis(item: Item) -> Row:
         bytes=item.size if item.data is None else len(item.data),
         modified=item.modified,
     )
+
+
+def _is_passed_over(result: _Result) -> bool:
+    """Whether a file that nobody asked for turned out to be sound without a film."""
+    code = None if result.error is None else result.error.code
+    return code == NO_PICTURES and result.task.item.by_content and not result.rows
 
 
 def _judged(row: Row, verdict: Callable[[float], str]) -> Row:

@@ -182,10 +182,12 @@ class Reporter:
         thread, and only if somebody watches."""
         self.tally = Tally(bands, fast)
         self._quiet, self._single = quiet, single
+        self._passed_over = 0
         self._progress = Progress(count, shown=not (quiet or single))
 
     def add(self, rows: list[Row]) -> None:
-        """Take note of an item's rows."""
+        """Take note of an item's rows; an item without any was passed over."""
+        self._passed_over += not rows
         for row in rows:
             self.tally.add(row)
             if row.error is not None and not self._quiet:
@@ -205,4 +207,4 @@ class Reporter:
         """End the bar and sum up."""
         self._progress.close()
         if not self._quiet and not self._single:
-            print(f"{COMMAND}: {self.tally.summary(passed_over)}", file=sys.stderr)
+            print(f"{COMMAND}: {self.tally.summary(passed_over + self._passed_over)}", file=sys.stderr)

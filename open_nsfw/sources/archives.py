@@ -110,7 +110,8 @@ class _Archive:
         try:
             if nested and not named_like_picture(member.name):
                 raise InputError("nested-archive", "is an archive inside an archive; unpack the outer one first")
-            return replace(self.archive, member=member.name, data=self._read(member, head, stream))
+            data, by_content = self._read(member, head, stream), not named_like_picture(member.name)
+            return replace(self.archive, member=member.name, data=data, by_content=by_content)
         except ArchiveError:
             raise
         except InputError as error:

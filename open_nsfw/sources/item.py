@@ -55,6 +55,8 @@ class Item:
     """Bytes of the file, or of the archive's file; None for standard input."""
     modified: float | None = None
     """When that file was last changed, in seconds since 1970."""
+    by_content: bool = False
+    """Nobody named it and its name is not a picture's: if it turns out to have only sound, it is passed over."""
 
 
 Skip = Callable[[str, "str | None"], bool]

@@ -151,7 +151,7 @@ class Sources:
     def _by_content(self, item: Item, named: bool) -> Iterator[Item]:
         head = read_head(item.path, HEAD)
         if is_picture("", head):
-            yield item
+            yield replace(item, by_content=not named and not named_like_picture(item.path))
             return
         from open_nsfw.sources.archives import archive_kind, read_archive
 

@@ -110,7 +110,7 @@ def test_every_field_says_what_it_means() -> None:
 
 def test_json_line_is_these_bytes() -> None:
     assert lines.json_line(PICTURE) == (
-        b'{"path": "photos/a.jpg", "member": null, "kind": "picture", "frame": null, "seconds": null, '
+        b'{"path": "photos/a.jpg", "member": null, "kind": "picture", "frame": null, "seconds": null, "track": null, '
         b'"score": 0.0129502080381, "exact": null, "verdict": null, "error": null, '
         b'"width": 640, "height": 480, "format": "JPEG", "bytes": 12345, '
         b'"modified": 1700000000.25, "sha256": null, "frames": null, "max": null, "mean": null, "above": null, '
@@ -126,13 +126,15 @@ def test_json_of_a_name_that_is_not_utf_8_is_ascii_and_gives_the_bytes_back() ->
 
 def test_csv_lines_are_these_bytes() -> None:
     assert lines.csv_header() == (
-        b"path,member,kind,frame,seconds,score,exact,verdict,error,width,height,format,bytes,modified,sha256,"
+        b"path,member,kind,frame,seconds,track,score,exact,verdict,error,width,height,format,bytes,modified,sha256,"
         b"frames,max,mean,above,engine,model\r\n"
     )
     assert lines.csv_line(FAILED) == (
-        b'b.jpg,,picture,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,caffe,1f2e3d4c\r\n'
+        b'b.jpg,,picture,,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,caffe,1f2e3d4c\r\n'
     )
-    assert lines.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,"",""\r\n'
+    assert (
+        lines.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,,"",""\r\n'
+    )
 
 
 def test_csv_is_read_by_the_standard_library(tmp_path: Path) -> None:
@@ -158,6 +160,7 @@ def test_text_of_one_picture_is_what_yahoos_script_prints() -> None:
         (Row("u.zip", "a/ü😀.jpg", score=0.5), "NSFW score: 0.5 u.zip!a/ü😀.jpg\n"),
         (Row("loop.gif", kind="frame", frame=12, score=1.0), "NSFW score: 1 loop.gif #12\n"),
         (Row("c.mp4", kind="frame", frame=84, seconds=3.5, score=0.25), "NSFW score: 0.25 c.mp4 #84 @3.5s\n"),
+        (Row("c.mp4", kind="frame", frame=2, track=1, score=0.25), "NSFW score: 0.25 c.mp4 track 1 #2\n"),
         (
             SUMMARY,
             "NSFW score: 0.75 clip.mp4 (highest of 120 frames, mean 0.25, 0 at or over the threshold)\n",
@@ -195,7 +198,7 @@ def test_numbers_of_numpy_are_written_as_numbers() -> None:
     import numpy as np
 
     row = Row("a", score=np.float32(0.5), frame=np.int64(3), mean=np.float64(0.25))  # type: ignore[arg-type]
-    assert lines.csv_line(row) == b'a,,picture,3,,0.5,,,,,,,,,,,,0.25,,"",""\r\n'
+    assert lines.csv_line(row) == b'a,,picture,3,,,0.5,,,,,,,,,,,,0.25,,"",""\r\n'
     assert lines.json_line(row) == lines.json_line(Row("a", score=0.5, frame=3, mean=0.25))
 
 
