@@ -24,12 +24,12 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
 import harmless_pictures
 import peers
 
-from open_nsfw.nets.ranges import FILE_NAME, NEAR, read_ranges
+from open_nsfw.cli import quantize_ranges
+from open_nsfw.nets.ranges import NEAR, Margins
 from open_nsfw.progress import Progress
-from open_nsfw.scoring import measure_ranges as ranges
-from open_nsfw.scoring.escalation import THRESHOLDS, Margins, escalates, logit
+from open_nsfw.scoring.fast import THRESHOLDS, escalates, logit
 from open_nsfw.scoring.margins import Difference, describe, differences, with_margins
-from open_nsfw.scoring.model_files import find_model_files
+from open_nsfw.scoring.model_files import RANGES, find_model_files, read_ranges
 
 
 def main() -> int:
@@ -39,10 +39,10 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     harmless_pictures.write_pictures(options.pictures)
-    held_back, stored = options.pictures / "held_back", ROOT / "nsfw_model" / FILE_NAME
+    held_back, stored = options.pictures / "held_back", ROOT / "nsfw_model" / RANGES
     if options.write:
         folder = str(options.pictures / "calibration")
-        return ranges.main([folder, "--held-back", str(held_back), "--output", str(stored)])
+        return quantize_ranges.main([folder, "--held-back", str(held_back), "--output", str(stored)])
     files = find_model_files()
     known, _ = read_ranges(files, stored)
     paths = sorted(map(str, held_back.iterdir()))

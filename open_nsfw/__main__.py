@@ -26,10 +26,8 @@ VERBS = {
     "build-net": Verb("nets.build", "write a residual network as Caffe prototxt and print what it costs"),
     "calibrate": Verb("calibration.calibrate", "choose thresholds on labelled pictures: a report and a policy"),
     "policy": Verb("calibration.drift", "check: do today's scores still lie as those the policy was chosen on?"),
-    "quantize-ranges": Verb(
-        "scoring.measure_ranges", "measure what the fast mode must know about a network of your own"
-    ),
-    "verify": Verb("scan.compare", "compare a way of scoring with the exact one, on your own pictures"),
+    "quantize-ranges": Verb("cli.quantize_ranges", "measure what the fast mode must know about a network of your own"),
+    "verify": Verb("cli.verify", "compare a way of scoring with the exact one, on your own pictures"),
 }
 
 

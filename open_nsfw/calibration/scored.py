@@ -105,10 +105,10 @@ def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes
     from open_nsfw.scoring.scorer import Models
 
     def load() -> Models:
-        from open_nsfw.scoring.classifier import Classifier
-        from open_nsfw.scoring.load import make_engine
+        from open_nsfw.scoring.load import load_models
+        from open_nsfw.scoring.options import LoadOptions
 
-        return Models(Classifier(make_engine(files, options.engine, options.gpu, threads=1)))
+        return load_models(LoadOptions(engine=options.engine, gpu=options.gpu, threads=1), files)
 
     pipeline = PipelineOptions(options.jobs or available_cores(), Extraction(hash=True))
     try:

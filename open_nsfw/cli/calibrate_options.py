@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.scoring.names import ENGINES
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.thresholds import Costs
@@ -90,7 +91,7 @@ def _add_label_options(add: Any) -> None:
     add("--model-hash", metavar="HASH", help="the model that gave the scores in LABELS, as rows name it")
     add("--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)")
     add("--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: Yahoo's)")
-    add("--engine", default="auto", choices=["auto", "caffe", "onnxruntime"], help="what computes (default auto)")
+    add("--engine", default="auto", choices=ENGINES, help="what computes (default auto)")
     add("--gpu", type=int, metavar="ID", help="compute on this GPU")
     add("--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)")
     add(

@@ -17,7 +17,7 @@ from open_nsfw.cores import available_cores
 from open_nsfw.errors import OpenNsfwError, UsageError
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits, is_video, read_head, sniff
-from open_nsfw.scoring.escalation import parse_thresholds
+from open_nsfw.scoring.fast import parse_thresholds
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.policy import Policy
@@ -89,6 +89,8 @@ def _check(options: argparse.Namespace) -> None:
         options.thresholds = parse_thresholds(options.thresholds)
     if options.fast and options.precision != "float32":
         raise UsageError("--fast has a quick score of its own: leave --precision out")
+    if options.precision != "float32" and options.engine != "openvino":
+        raise UsageError(f"--precision {options.precision} goes with --engine openvino")
     for option, given, other, is_there in (
         ("--thresholds", options.thresholds is not None, "--fast", options.fast),
         ("--ranges", options.ranges, "--fast", options.fast),
@@ -188,8 +190,8 @@ def _keeps_inexact(
     all thresholds of now, and otherwise one that this run would compute in the same way."""
     if not options.fast:
         return lambda score, engine: options.precision != "float32" and engine == f"openvino-{options.precision}"
-    from open_nsfw.nets.ranges import read_ranges
-    from open_nsfw.scoring.escalation import escalates
+    from open_nsfw.scoring.fast import escalates
+    from open_nsfw.scoring.model_files import read_ranges
 
     thresholds = _thresholds(options, policy)
     margins = read_ranges(files(), options.ranges)[0].margins_for(thresholds)
@@ -245,28 +247,30 @@ def _sorter(sorting: Sorting | None, reporter: Reporter) -> Sorter | None:
 
 
 def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find: Callable[[], ModelFiles]) -> Models:
-    from open_nsfw.scoring.classifier import Classifier
-    from open_nsfw.scoring.load import make_engine
-    from open_nsfw.scoring.scorer import Models
+    from open_nsfw.scoring.load import load_models
+    from open_nsfw.scoring.options import LoadOptions
 
-    files = find()
-    threads = None if single else 1  # many pictures: one a core, side by side; one picture: all cores on it
-    exact = Classifier(make_engine(files, options.engine, options.gpu, threads, options.precision))
+    models = load_models(
+        LoadOptions(
+            engine=options.engine,
+            gpu=options.gpu,
+            threads=None if single else 1,  # many pictures: one a core, side by side; one picture: all cores on it
+            precision=options.precision,
+            fast=options.fast,
+            ranges=options.ranges,
+            thresholds=_thresholds(options, policy),
+        ),
+        find(),
+    )
     if policy is not None and not options.policy_for_any_model:
-        policy.check_model(exact.engine.model_hash)
-    if not options.fast:
-        return Models(exact)
-    from open_nsfw.scoring.int8_engine import Int8Engine
-
-    engine = Int8Engine(files, threads, options.ranges)
-    thresholds = _thresholds(options, policy)
-    return Models(exact, Classifier(engine), thresholds, engine.ranges.margins_for(thresholds))
+        policy.check_model(models.exact.engine.model_hash)
+    return models
 
 
 def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[float, ...]:
     """The scores that something hangs on: those asked for and the policy's, or the bands', and what files are sorted
     by."""
-    from open_nsfw.scoring.escalation import THRESHOLDS
+    from open_nsfw.scoring.fast import THRESHOLDS
 
     asked = (*(options.thresholds or ()), *(policy.thresholds if policy is not None else ()))
     chosen = asked or THRESHOLDS

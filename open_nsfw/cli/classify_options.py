@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
+from open_nsfw.scoring.names import ENGINES, PRECISIONS
 from open_nsfw.version import __version__
 
 COMMAND = "classify_nsfw"
@@ -118,7 +119,7 @@ def _add_model_options(group: Any) -> None:
     group.add_argument(
         "--engine",
         default="auto",
-        choices=["auto", "caffe", "onnxruntime", "openvino"],
+        choices=ENGINES,
         help="what computes: pycaffe, ONNX Runtime, OpenVINO, or (auto, the default) pycaffe where it can be imported",
     )
     group.add_argument(
@@ -127,7 +128,7 @@ def _add_model_options(group: Any) -> None:
     group.add_argument(
         "--precision",
         default="float32",
-        choices=["float32", "bfloat16", "int8"],
+        choices=PRECISIONS,
         help="with --engine openvino: bfloat16 and int8 are faster and not exact (default float32)",
     )
     group.add_argument(

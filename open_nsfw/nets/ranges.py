@@ -10,14 +10,10 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from open_nsfw.errors import ModelError
-from open_nsfw.scoring.escalation import Margins
-from open_nsfw.scoring.model_files import ModelFiles, packaged_file
 
-FILE_NAME = "quantization.json"
 FORMAT = 1
 # The scores between which the margin holds, and the same as a logit; decisions fall there. Farther out logits differ by
 # more, for pictures that no usual threshold is near to.
@@ -31,6 +27,20 @@ REMEDY = f"make ranges for this model: {PROGRAM} FOLDER --output FILE"
 LARGEST = 1e9  # of what is in the file
 LARGEST_FACTOR = 1e3
 DIGITS = 3  # of every number: a thousandth of a range is a quarter of a level
+
+
+@dataclass(frozen=True)
+class Margins:
+    """How near to a threshold's logit a quick logit may come before the picture is scored exactly, in logits."""
+
+    full: float = 0.0
+    """For pictures that were decoded in full."""
+    reduced: float = 0.0
+    """For those decoded at reduced size, whose quick scores are farther off."""
+
+    def of(self, reduced: bool) -> float:
+        """The margin for a picture."""
+        return self.reduced if reduced else self.full
 
 
 @dataclass(frozen=True)
@@ -117,26 +127,15 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def read_ranges(files: ModelFiles, path: str | Path | None = None) -> tuple[Ranges, bytes]:
-    """The ranges for a model and the file's bytes; None stands for the packaged file.
+def parse(content: bytes, source: str) -> Ranges:
+    """The ranges in a file's bytes; `source` is its name, for messages.
 
-    Raises ModelError if the file is missing, damaged, or was made for another model.
+    Raises ModelError if it is damaged or no ranges file.
     """
-    source = Path(path) if path is not None else packaged_file(FILE_NAME)
     try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{source}: cannot be read: {error.strerror or error}; {REMEDY}") from error
-    try:
-        ranges = replace(_parse(json.loads(content)), source=str(source))
+        return replace(_parse(json.loads(content)), source=source)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{source}: not a ranges file ({_reason(error)}); {REMEDY}") from error
-    if ranges.model != files.digest:
-        raise ModelError(
-            f"{source}: these ranges are of the model {ranges.model[:12]}, not of {files.short_hash} "
-            f"({files.pretrained_model}); {REMEDY}"
-        )
-    return ranges, content
 
 
 def _reason(error: Exception) -> str:

@@ -1,38 +1,41 @@
-"""One picture in the fast mode, in this process: quickly first, and exactly where it matters.
+"""The decision of the fast mode: which quick scores will do, and which pictures must be scored exactly.
 
-The command does the same by scorer.py, with decoding in processes of its own.
+A quick score will do where its logit is far from the logits of all thresholds that something hangs on. Standard library
+only: the command decides before Pillow and NumPy are loaded which rows of an earlier run it keeps.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
+from open_nsfw.errors import UsageError
 
-from open_nsfw.pictures.reduced import quick_round_trip
-from open_nsfw.scoring.classifier import Classifier, Score
-from open_nsfw.scoring.escalation import THRESHOLDS, Margins, escalates
+THRESHOLDS = (0.2, 0.8)  # the bands that the network's authors suggest
+# Scores nearer than this to 0 or 1 are 0 or 1 in float32, which logits must not make infinite.
+SMALLEST_SCORE = 2.0**-25
 
 
-class FastClassifier:
-    """Scores encoded pictures quickly, and again exactly where the quick score comes near a threshold."""
+def logit(score: float) -> float:
+    """log(score / (1 - score)) of a score 0..1, within -17.4 to 17.4; NaN for NaN."""
+    bounded = min(max(score, SMALLEST_SCORE), 1 - SMALLEST_SCORE)
+    return math.log(bounded / (1 - bounded)) if score == score else math.nan
 
-    def __init__(
-        self, quick: Classifier, exact: Classifier, margins: Margins, thresholds: Sequence[float] = THRESHOLDS
-    ) -> None:
-        """`quick`: on an `Int8Engine`; `exact`: on any engine of the same model; `margins`: of the ranges file, for
-        these thresholds."""
-        self.quick, self.exact = quick, exact
-        self.margins, self.thresholds = margins, tuple(thresholds)
 
-    def score(self, data: bytes) -> tuple[Score, bool]:
-        """The score of an encoded picture, and whether it is exact. Raises InputError."""
-        score, reduced = self.quick_score(data)
-        if escalates(score, self.thresholds, self.margins.of(reduced)):
-            return self.exact.score(data), True
-        return score, False
+def escalates(quick_score: float, thresholds: Sequence[float] = THRESHOLDS, margin: float = 0.0) -> bool:
+    """Whether a picture with this quick score must be scored exactly: its logit lies within `margin` of a threshold's
+    logit, the border included, or there is no quick score (NaN)."""
+    value = logit(quick_score)
+    return not all(abs(value - logit(threshold)) > margin for threshold in thresholds) or value != value
 
-    def quick_score(self, data: bytes) -> tuple[Score, bool]:
-        """The quick score alone, and whether the picture was decoded at reduced size."""
-        picture = quick_round_trip(data, max(self.quick.engine.input_shape[1:]), self.exact.limits)
-        return self.quick.score_pixels([np.asarray(picture.image)])[0], picture.reduced
+
+def parse_thresholds(text: str) -> tuple[float, ...]:
+    """Thresholds as `--thresholds` takes them: scores from 0 to 1, comma-separated; ascending, each once. Raises
+    UsageError."""
+    try:
+        values = tuple(sorted({float(each) for each in text.split(",")}))
+    except ValueError:
+        values = ()
+    if not values or not all(0 <= value <= 1 for value in values):
+        raise UsageError(f'--thresholds "{text}": scores from 0 to 1 are needed, separated by commas')
+    return values

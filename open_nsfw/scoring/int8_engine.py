@@ -12,11 +12,11 @@ import numpy as np
 
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
-from open_nsfw.nets.ranges import Ranges, read_ranges
+from open_nsfw.nets.ranges import Ranges
 from open_nsfw.scoring.cache import cached
 from open_nsfw.scoring.classifier import NSFW
 from open_nsfw.scoring.engine import Engine, Float32
-from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.onnx_engine import CONVERTER_VERSION, converted_model, import_onnxruntime
 
 # Part of the key of the cache: raise it whenever quantize.py makes another graph from the same files.
@@ -38,7 +38,7 @@ class Int8Engine(Engine):
         self, files: ModelFiles, threads: int | None = None, ranges: str | os.PathLike[str] | None = None
     ) -> None:
         """`ranges`: the ranges file, None for the packaged one. Raises ModelError and EngineError."""
-        self.ranges, content = read_ranges(files, None if ranges is None else Path(ranges))
+        self.ranges, content = read_ranges(files, ranges)
         self.model_def, self.model_hash = str(files.model_def), files.short_hash
         self._session = int8_session(quantized_model(files, self.ranges, content), threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()

@@ -1,4 +1,8 @@
-"""The one place that chooses and loads an engine or a classifier."""
+"""The one place that loads models: engines, classifiers, and what the fast mode needs beside them.
+
+`load_engine` and `load_model` are the public functions; the command and the verbs call `load_models`. Modules of engines
+are imported when their engine is asked for, which keeps the command's start short.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,28 @@ from open_nsfw.pictures.formats import Limits
 from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.engine import Engine
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
-from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
+from open_nsfw.scoring.names import ENGINES, check_precision
+from open_nsfw.scoring.options import LoadOptions
+from open_nsfw.scoring.scorer import Models
 
 logger = logging.getLogger("open_nsfw")
 
-ENGINES = ("auto", "caffe", "onnxruntime", "openvino")
+
+def load_models(options: LoadOptions, files: ModelFiles | None = None) -> Models:
+    """The exact classifier and, with `options.fast`, the quick one with its margins.
+
+    `files` are those of the options where they were found already, that is read and hashed. Raises ModelError for a
+    model or ranges file that cannot be used, EngineError for an engine or GPU that is not there.
+    """
+    files = files or find_model_files(options.model_def, options.pretrained_model)
+    exact = Classifier(_engine(files, options), options.limits)
+    if not options.fast:
+        return Models(exact)
+    from open_nsfw.scoring.int8_engine import Int8Engine
+
+    engine = Int8Engine(files, options.threads, options.ranges)
+    margins = engine.ranges.margins_for(options.thresholds)
+    return Models(exact, Classifier(engine, options.limits), options.thresholds, margins)
 
 
 def load_engine(
@@ -30,50 +51,11 @@ def load_engine(
 
     `engine`: `caffe`, `onnxruntime`, `openvino`, or `auto` (pycaffe where it can be imported, ONNX Runtime otherwise).
     `gpu`: the device's number, None for the CPU. `threads`: how many one forward pass uses, None for one a core; Caffe
-    has its own mind about it. `precision`: `float32`, and of OpenVINO also `bfloat16` and `int8`, which are not exact.
-    Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there.
+    decides by itself. `precision`: `float32`; of OpenVINO also `bfloat16` and `int8`, of ONNX Runtime `int8`, which are
+    not exact. Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there.
     """
-    return make_engine(find_model_files(model_def, pretrained_model), engine, gpu, threads, precision)
-
-
-def make_engine(
-    files: ModelFiles,
-    engine: str = "auto",
-    gpu: int | None = None,
-    threads: int | None = None,
-    precision: str = "float32",
-) -> Engine:
-    """`load_engine` for files that were found already, which means read and hashed."""
-    if engine not in ENGINES:
-        raise EngineError(f'there is no engine "{engine}"; there are {", ".join(ENGINES)}')
-    if precision != "float32" and engine != "openvino":
-        raise EngineError(f"--precision {precision} goes with --engine openvino")
-    if gpu is not None and engine == "openvino":
-        raise EngineError("--gpu: the engine openvino computes on the CPU; --engine onnxruntime or caffe can use a GPU")
-    if engine == "openvino":
-        from open_nsfw.scoring.openvino_engine import OpenVinoEngine
-
-        return OpenVinoEngine(files, precision, threads)
-    if engine == "caffe" or (engine == "auto" and pycaffe_is_there()):
-        from open_nsfw.scoring.caffe_engine import CaffeEngine
-
-        return CaffeEngine(files, gpu)
-    return OnnxRuntimeEngine(files, gpu, threads)
-
-
-def pycaffe_is_there() -> bool:
-    """Whether `import caffe` gives pycaffe. One that is there but broken is reported in the log, once."""
-    spec = importlib.util.find_spec("caffe")
-    if spec is None or spec.origin is None:  # no origin: a mere folder of that name, such as Caffe's sources
-        return False
-    try:
-        from open_nsfw.scoring.caffe_engine import import_caffe
-
-        import_caffe()
-    except EngineError as error:
-        logger.warning("%s; ONNX Runtime is used", error)
-        return False
-    return True
+    options = LoadOptions(model_def, pretrained_model, engine, gpu, threads, precision)
+    return _engine(find_model_files(model_def, pretrained_model), options)
 
 
 def load_model(
@@ -90,4 +72,56 @@ def load_model(
     The arguments are those of `load_engine`; without any, the packaged model on pycaffe or ONNX Runtime. `limits` is
     what one picture may cost. Raises ModelError and EngineError.
     """
-    return Classifier(load_engine(model_def, pretrained_model, engine, gpu, threads, precision), limits)
+    return load_models(LoadOptions(model_def, pretrained_model, engine, gpu, threads, precision, limits)).exact
+
+
+def _engine(files: ModelFiles, options: LoadOptions) -> Engine:
+    """The engine that the options name."""
+    name, precision = options.engine, options.precision
+    _check(name, precision, options.gpu)
+    if name == "openvino":
+        from open_nsfw.scoring.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(files, precision, options.threads, options.ranges)
+    if precision == "int8":
+        from open_nsfw.scoring.int8_engine import Int8Engine
+
+        return Int8Engine(files, options.threads, options.ranges)
+    if name == "caffe" or (name == "auto" and pycaffe_is_there()):
+        from open_nsfw.scoring.caffe_engine import CaffeEngine
+
+        return CaffeEngine(files, options.gpu)
+    from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(files, options.gpu, options.threads)
+
+
+def _check(engine: str, precision: str, gpu: int | None) -> None:
+    """Raises EngineError for an engine, precision and GPU that do not go together."""
+    if engine not in ENGINES:
+        raise EngineError(f'there is no engine "{engine}"; there are {", ".join(ENGINES)}')
+    check_precision(precision)
+    if engine == "openvino":
+        if gpu is not None:
+            raise EngineError(
+                "--gpu: the engine openvino computes on the CPU; --engine onnxruntime or caffe can use a GPU"
+            )
+    elif precision == "bfloat16" or (precision == "int8" and engine == "caffe"):
+        raise EngineError(f"--precision {precision}: the engine {engine} has none; --engine openvino does")
+    elif precision == "int8" and gpu is not None:
+        raise EngineError("--precision int8: the int8 net computes on the CPU; leave --gpu out")
+
+
+def pycaffe_is_there() -> bool:
+    """Whether `import caffe` gives pycaffe. One that is there but broken is reported in the log."""
+    spec = importlib.util.find_spec("caffe")
+    if spec is None or spec.origin is None:  # no origin: a mere folder of that name, such as Caffe's sources
+        return False
+    from open_nsfw.scoring.caffe_engine import import_caffe
+
+    try:
+        import_caffe()
+    except EngineError as error:
+        logger.warning("%s; ONNX Runtime is used", error)
+        return False
+    return True

@@ -17,10 +17,10 @@ from open_nsfw.pictures.formats import read_bytes
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
-from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.int8_engine import float_model, int8_session, logits
+from open_nsfw.scoring.load import load_models
 from open_nsfw.scoring.model_files import ModelFiles
-from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
+from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.text import printable
 
 LEAST_PICTURES = 20  # fewer give neither ranges nor a worst case that mean anything
@@ -61,7 +61,7 @@ def differences(
     """Quick and exact logits of picture files. Left out, and named on stderr, are those that cannot be decoded, or have
     the content of another or of one in `seen` (SHA-256)."""
     progress, seen = progress or Progress(shown=False), set() if seen is None else seen
-    exact = Classifier(OnnxRuntimeEngine(files)).engine
+    exact = load_models(LoadOptions(engine="onnxruntime"), files).exact.engine
     quick = int8_session(quantize(float_model(files), ranges), None)
     name, (height, width) = quick.get_inputs()[0].name, exact.input_shape[1:]
     found = []

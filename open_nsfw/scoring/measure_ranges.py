@@ -1,40 +1,30 @@
-"""`open-nsfw quantize-ranges FOLDER --output FILE`: measure what the fast mode must know about a model.
+"""What the fast mode must know about a model, measured on pictures.
 
-One part of the pictures gives the ranges of the network's tensors; the other, which those never saw, gives the
-differences between quick and exact logits, and so the margin within which a picture is scored again.
+One part of the pictures gives the ranges of the network's tensors (here); the other, which those never saw, gives the
+differences between quick and exact logits, and so the margin within which a picture is scored again (margins.py).
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.cli.classify_options import OneLineParser
-from open_nsfw.cli.verbs import guarded, print_text
-from open_nsfw.errors import InputError, ModelError, UsageError
-from open_nsfw.files import check_writable, write_whole
+from open_nsfw.errors import InputError, ModelError
 from open_nsfw.nets.quantize import ChannelGroup, FloatGraph, scale_and_zero
-from open_nsfw.nets.ranges import NEAR_SCORE, PROGRAM, Margin, Ranges, TensorRange, rounded
+from open_nsfw.nets.ranges import Margin, Ranges, TensorRange, rounded
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels, crop, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
-from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.engine import Float32
-from open_nsfw.scoring.int8_engine import float_model, int8_session, quantized
-from open_nsfw.scoring.margins import LEAST_PICTURES, describe, differences, leave_out, new_bytes, with_margins
-from open_nsfw.scoring.model_files import ModelFiles, find_model_files
-from open_nsfw.scoring.onnx_engine import CONVERTER_VERSION, OnnxRuntimeEngine
-from open_nsfw.sources.walk import Sources
-from open_nsfw.text import printable
+from open_nsfw.scoring.int8_engine import float_model, int8_session
+from open_nsfw.scoring.margins import leave_out, new_bytes
+from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.onnx_engine import CONVERTER_VERSION
 
-MOST_CALIBRATION = 600  # more change nothing and take memory
 PASSES = 2  # over the calibration pictures
 SAMPLES = 1_200_000  # values of a tensor that its range is chosen by, over all pictures
 SAMPLING_SEED = 2016
@@ -45,18 +35,9 @@ RANGE_POWER, WEIGHT_POWER = -0.5, 0.5
 REACH_QUANTILE = 0.9  # over the pictures, of a channel's largest value: one picture's outlier decides nothing
 LARGEST_FACTOR = 8.0
 
-EXAMPLE = f"""\
-example:
-  {PROGRAM} pictures/ --held-back others/ --output ranges.json
-
-A few hundred varied pictures each, like those that will be scored; the folders are searched recursively."""
-
 NO_MARGIN = Margin(0.0, 0, 0.0, 0.0, 0.0, 0.0, "", 0, 0.0)  # before it is measured
 
 Float64 = NDArray[np.float64]
-
-
-# ------------------------------------------------------------------------------------------------------------- ranges
 
 
 def measure(files: ModelFiles, pictures: Sequence[Pixels], progress: Progress | None = None) -> Ranges:
@@ -91,7 +72,7 @@ def _activations(graph: FloatGraph, pictures: Sequence[Pixels], progress: Progre
 
 
 def _finite(files: ModelFiles, activations: Iterable[dict[str, Float32]]) -> Iterator[dict[str, Float32]]:
-    """The same. Raises ModelError where a value is none."""
+    """The activations as they come. Raises ModelError where one is infinite or not a number."""
     for values in activations:
         for name, value in values.items():
             if not np.isfinite(value).all():
@@ -177,90 +158,9 @@ def _squared_error(values: Float32, low: float, high: float) -> float:
     return float(((restored - values) ** 2).mean())
 
 
-# ------------------------------------------------------------------------------------------------------------ command
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run `open-nsfw quantize-ranges` with these arguments; gives the exit status, 0 or 2."""
-    return guarded(PROGRAM, lambda: _run(_parser().parse_args(argv)))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog=PROGRAM,
-        description="Measure what the fast mode must know about a model, on pictures of yours.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", metavar="FOLDER", help="pictures that the ranges are measured on")
-    parser.add_argument("--output", required=True, metavar="FILE", help="the ranges file to write, JSON")
-    parser.add_argument(
-        "--held-back",
-        metavar="FOLDER",
-        help="other pictures, that the margin is measured on (default: every second one of the first folder)",
-    )
-    parser.add_argument(
-        "--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)"
-    )
-    parser.add_argument(
-        "--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: the packaged one)"
-    )
-    return parser
-
-
-def _run(options: argparse.Namespace) -> int:
-    check_writable(options.output)
-    files = find_model_files(options.model_def, options.pretrained_model)
-    Classifier(OnnxRuntimeEngine(files))  # raises ModelError for a net that cannot score pictures
-    paths = _paths(options.folder)
-    _check_count(len(paths), options.folder, LEAST_PICTURES if options.held_back else 2 * LEAST_PICTURES)
-    calibration = paths if options.held_back else paths[::2]
-    held_back = _paths(options.held_back) if options.held_back else paths[1::2]
-    _check_count(len(held_back), options.held_back or options.folder)
-    if options.held_back:
-        _check_apart(calibration, held_back)
-    calibration = _spread(calibration, MOST_CALIBRATION)
-    seen: set[bytes] = set()  # SHA-256 of contents
-    with Progress(len(calibration)) as progress:
-        pictures = _pictures(calibration, progress, seen)
-    _check_count(len(pictures), options.folder)
-    _say(f"measuring ranges on {len(pictures)} pictures")
-    with Progress(PASSES * len(pictures)) as progress:
-        ranges = measure(files, pictures, progress)
-    _say(f"measuring the margin on {len(held_back)} other pictures")
-    with Progress(len(held_back)) as progress:
-        found = differences(files, ranges, held_back, progress, seen)
-    _check_count(len(found), options.held_back or options.folder)
-    ranges = with_margins(ranges, found)
-    quantized(files, ranges)  # raises ModelError where the fast mode would
-    _warn(ranges)
-    write_whole(options.output, ranges.to_json())
-    print_text(describe(ranges) + "\n")
-    return 0
-
-
-def _paths(folder: str) -> list[str]:
-    """The picture files in a folder, sorted."""
-    if not os.path.isdir(folder):
-        raise UsageError(f"{folder}: a folder of pictures is needed")
-    return [item.path for item in Sources([folder]) if item.member is None and item.error is None]
-
-
-def _spread(paths: list[str], most: int) -> list[str]:
-    """At most so many, evenly spread."""
-    return [paths[index * len(paths) // most] for index in range(most)] if len(paths) > most else paths
-
-
-def _warn(ranges: Ranges) -> None:
-    near = ranges.full.near + (ranges.reduced.near if ranges.reduced is not None else 0)
-    if near < LEAST_PICTURES:
-        _say(
-            f"only {near} of the held-back pictures have scores of {NEAR_SCORE} to {1 - NEAR_SCORE}; the margin is what the "
-            "others call for, and may be too small: add pictures that score near your thresholds"
-        )
-
-
-def _pictures(paths: Sequence[str], progress: Progress, seen: set[bytes]) -> list[Pixels]:
+def load_pictures(paths: Sequence[str], progress: Progress, seen: set[bytes]) -> list[Pixels]:
+    """uint8 (256, 256, 3) of picture files, as the fast mode decodes them. Left out, and named on stderr, are those that
+    cannot be decoded, or have the content of another or of one in `seen` (SHA-256)."""
     found: list[Pixels] = []
     for path in paths:
         try:
@@ -270,23 +170,3 @@ def _pictures(paths: Sequence[str], progress: Progress, seen: set[bytes]) -> lis
         else:
             progress.advance()
     return found
-
-
-def _check_count(count: int, folder: str, least: int = LEAST_PICTURES) -> None:
-    if count < least:
-        raise UsageError(f"{folder}: too few pictures to measure on ({count}); at least {least} are needed")
-
-
-def _check_apart(calibration: Sequence[str], held_back: Sequence[str]) -> None:
-    """A margin measured on the pictures that the ranges fit would be too small."""
-    both = set(map(os.path.realpath, calibration)).intersection(map(os.path.realpath, held_back))
-    if both:
-        raise UsageError(f"{printable(min(both))} is in both folders; --held-back needs other pictures")
-
-
-def _say(line: str) -> None:
-    print(f"{PROGRAM}: {line}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

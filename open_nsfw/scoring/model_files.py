@@ -1,4 +1,4 @@
-"""Where the model's two files are, and what identifies them."""
+"""Where the model's files are, and what identifies them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from open_nsfw.errors import ModelError
+
+if TYPE_CHECKING:
+    from open_nsfw.nets.ranges import Ranges
 from open_nsfw.installing import pip_command
 
 logger = logging.getLogger("open_nsfw")
 
 PROTOTXT = "deploy.prototxt"
 WEIGHTS = "resnet_50_1by2_nsfw.caffemodel"
+RANGES = "quantization.json"
+YAHOO_WEIGHTS = f"nsfw_model/{WEIGHTS}"  # as Yahoo's README names them, relative to a checkout
 PACKAGED_SIDE = 224
 MODEL_DIR_VARIABLE = "OPEN_NSFW_MODEL_DIR"
 HASH_DIGITS = 12  # of the model's hash that rows and policies carry
@@ -42,17 +48,44 @@ def find_model_files(
     """The files to use; None stands for the packaged one. Raises ModelError for a file that is not there or not
     readable.
 
-    A weights path that does not exist but has the packaged file's name gives the packaged file, with a warning in the
-    log: Yahoo's command line names `nsfw_model/...` in whatever folder it is run.
+    One path gives the packaged weights though nothing is there: exactly `nsfw_model/resnet_50_1by2_nsfw.caffemodel`, so
+    that Yahoo's command line works in a checkout, which has no weights until they are built. The log says so.
     """
     prototxt = Path(model_def) if model_def is not None else packaged_file(PROTOTXT)
-    weights = Path(pretrained_model) if pretrained_model is not None else packaged_file(WEIGHTS)
-    if not os.path.exists(weights) and weights.name == WEIGHTS:
-        packaged = packaged_file(WEIGHTS)
-        logger.warning("%s does not exist; the packaged weights are used (%s)", weights, packaged)
-        weights = packaged
+    weights = _weights(pretrained_model)
     digest = hashlib.sha256(file_sha256(prototxt).digest() + file_sha256(weights).digest()).hexdigest()
     return ModelFiles(prototxt, weights, digest)
+
+
+def _weights(given: str | os.PathLike[str] | None) -> Path:
+    if given is None:
+        return packaged_file(WEIGHTS)
+    if os.fspath(given) != YAHOO_WEIGHTS or os.path.lexists(given):
+        return Path(given)
+    packaged = packaged_file(WEIGHTS)
+    logger.warning("%s does not exist; the packaged weights are used (%s)", given, packaged)
+    return packaged
+
+
+def read_ranges(files: ModelFiles, path: str | os.PathLike[str] | None = None) -> tuple[Ranges, bytes]:
+    """The ranges of the int8 net for a model, and the bytes of their file; None stands for the packaged file.
+
+    Raises ModelError if the file is missing, damaged, or was made for another model.
+    """
+    from open_nsfw.nets import ranges  # only the fast mode needs it
+
+    source = Path(path) if path is not None else packaged_file(RANGES)
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{source}: cannot be read: {error.strerror or error}; {ranges.REMEDY}") from error
+    found = ranges.parse(content, str(source))
+    if found.model != files.digest:
+        raise ModelError(
+            f"{source}: these ranges are of the model {found.model[:HASH_DIGITS]}, not of {files.short_hash} "
+            f"({files.pretrained_model}); {ranges.REMEDY}"
+        )
+    return found, content
 
 
 def known_side(model_def: str | os.PathLike[str] | None) -> int | None:
@@ -76,6 +109,7 @@ def packaged_file(name: str) -> Path:
 
 
 def file_sha256(path: Path) -> hashlib._Hash:
+    """The SHA-256 of a file's content. Raises ModelError if it cannot be read."""
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
@@ -84,6 +118,3 @@ def file_sha256(path: Path) -> hashlib._Hash:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     return digest
-
-
-# -------------------------------------------------------------------------------------------------------------- cache

@@ -18,15 +18,15 @@ import numpy as np
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError
 from open_nsfw.installing import install_command
-from open_nsfw.nets.ranges import read_ranges
 from open_nsfw.scoring.classifier import NSFW
 from open_nsfw.scoring.engine import Engine, Float32
 from open_nsfw.scoring.int8_engine import float_model, logits, probes, quantized_model
-from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.model_files import ModelFiles, read_ranges
+from open_nsfw.scoring.names import PRECISIONS, check_precision
 from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
 
 # precision -> what OpenVINO is told to compute the float parts of the network in
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+HINTS = dict(zip(PRECISIONS, ("f32", "bf16", "f32")))
 # Logits by which a precision may differ from float32 on spots of colour; what is computed wrongly is off by tens.
 LARGEST_DIFFERENCES = {"float32": 1e-3, "bfloat16": 1.0, "int8": 3.0}
 TELEMETRY = "openvino_telemetry"  # reports to Google Analytics; OpenVINO does without where it is not installed
@@ -48,18 +48,17 @@ class OpenVinoEngine(Engine):
 
         Raises EngineError without OpenVINO or for another precision, ModelError for a model that cannot be used.
         """
-        if precision not in PRECISIONS:
-            raise EngineError(f'there is no precision "{precision}"; there are {", ".join(PRECISIONS)}')
+        check_precision(precision)
         openvino = import_openvino()
         self.exact = precision == "float32"
         self.name = "openvino" if self.exact else f"openvino-{precision}"
         self.model_def, self.model_hash = str(files.model_def), files.short_hash
         model = float_model(files)
         if precision == "int8":
-            quantized = quantized_model(files, *read_ranges(files, None if ranges is None else Path(ranges)))
+            quantized = quantized_model(files, *read_ranges(files, ranges))
             model = quantized.read_bytes() if isinstance(quantized, Path) else quantized
         self._openvino, self._model = openvino, model
-        self._precision, self._threads = PRECISIONS[precision], threads or available_cores()
+        self._precision, self._threads = HINTS[precision], threads or available_cores()
         self._requests = threading.local()
         request = self._request()
         compiled = request.get_compiled_model()

@@ -9,9 +9,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
-from open_nsfw.scoring.escalation import Margins, escalates
+from open_nsfw.scoring.fast import escalates
 
 if TYPE_CHECKING:
+    from open_nsfw.nets.ranges import Margins
     from open_nsfw.pictures.pixels import Pixels
     from open_nsfw.scoring.classifier import Classifier, Score
     from open_nsfw.scoring.engine import Engine
@@ -25,8 +26,8 @@ class Models:
     quick: Classifier | None = None
     """Of the same model, for the fast mode: scores what is far from any threshold."""
     thresholds: tuple[float, ...] = ()
-    margins: Margins = Margins()
-    """A picture whose quick score is this near to a threshold is scored exactly."""
+    margins: Margins | None = None
+    """With `quick`: a picture whose quick score is this near to a threshold is scored exactly."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Scorer:
 
     def _decided(self, score: Score, picture: Decoded) -> Scored:
         models = self._models
+        assert models.margins is not None
         if not escalates(score, models.thresholds, models.margins.of(picture.reduced)):
             return score, False
         return self._exact(picture) if picture.exact else (score, None)

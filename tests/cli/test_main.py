@@ -63,9 +63,10 @@ def test_arguments_and_exit_status_pass_through() -> None:
 
 @pytest.mark.parametrize("milliseconds", [0, 10, 30, 100, 200, 300, 400])
 def test_a_signal_ends_a_verb_without_a_word(milliseconds: int) -> None:
-    """Whatever it is importing."""
+    """Whatever it is importing; once it scores, it ends as the command that scores does."""
     status, err = interrupted("open_nsfw.__main__", milliseconds, "verify", PICTURE, PICTURE.parent)
-    assert (status, err) == (-signal.SIGINT, "")
+    assert status in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert err == ""
 
 
 def test_help_of_verbs() -> None:

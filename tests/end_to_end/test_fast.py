@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from open_nsfw.calibration.policy import Policy
+from open_nsfw.cli import quantize_ranges
 from open_nsfw.pictures.formats import SIDE
-from open_nsfw.scoring import measure_ranges as quantize_ranges
 from tests.tools.helpers import DATA, PICTURE, ROOT, caffemodel, small_net, write_model
 
 PUSHED, HELD_BACK = DATA / "pushed", DATA / "held_back"

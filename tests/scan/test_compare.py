@@ -1,233 +1,124 @@
-"""`open-nsfw verify`."""
+"""Two ways to score, compared through the pipeline."""
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import os
-import re
-import shlex
-import subprocess
-import sys
-from contextlib import redirect_stdout
+import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from open_nsfw.errors import InputError
-from open_nsfw.installing import install_command
-from open_nsfw.nets.ranges import read_ranges
-from open_nsfw.scan import compare as verify
-from open_nsfw.scan.compare import Comparison, Pair, compare
-from open_nsfw.scoring.model_files import find_model_files
+from open_nsfw.pictures.extraction import Extraction, FrameChoice
+from open_nsfw.scan.compare import Comparison, Pair, RepeatableSources, compare
+from open_nsfw.scan.pipeline import PipelineOptions
+from open_nsfw.scoring.load import load_models
+from open_nsfw.scoring.options import LoadOptions
+from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import Item
-from tests.tools.helpers import DATA, MODEL_DEF, NETS, PICTURE, WEIGHTS
+from tests.tools.helpers import DATA, OTHER_PICTURE, PICTURE, caffemodel, small_net, write_model
 
-PUSHED = str(DATA / "pushed")
-VERIFY = [
-    sys.executable,
-    "-m",
-    "open_nsfw",
-    "verify",
-    "--against",
-    "onnxruntime",
-    "--engine",
-    "onnxruntime",
-    str(PICTURE),
-]
-NUMBER = r"[\d.e+-]+"
+OPTIONS = PipelineOptions(1)
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, str], str]:
-    """(exit status, the lines on stdout by name, stderr) of the verb."""
-    status = verify.main(["--against", "onnxruntime", *arguments])
-    out, err = capsys.readouterr()
-    return status, {line[:16].strip(): line[17:] for line in out.splitlines()}, err
+@pytest.fixture(scope="module", name="exact")
+def _exact() -> Models:
+    """The packaged model."""
+    return load_models(LoadOptions(engine="onnxruntime", threads=1))
 
 
-def test_the_engine_against_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    """No difference at all; every line has its form."""
-    files = find_model_files(MODEL_DEF, WEIGHTS)
-    status, lines, err = run(capsys, PUSHED, "--engine", "onnxruntime")
-    assert (status, err) == (0, "")
-    assert list(lines) == [
-        *("reference", "compared", "pictures", "score difference", "logit difference"),
-        *("threshold 0.2", "threshold 0.8", "verdict"),
-    ]
-    assert lines["reference"] == f"onnxruntime, model {files.short_hash}"
-    assert lines["compared"] == "onnxruntime"
-    assert lines["pictures"] == "18 compared, 0 unreadable"
-    assert re.fullmatch(r"worst 0 \(.*\.jpg\), 99th percentile 0", lines["score difference"])
-    assert lines["threshold 0.2"] == lines["threshold 0.8"] == "0 pictures change sides"
-    assert lines["verdict"] == "passed"
+@pytest.fixture(scope="module", name="fast")
+def _fast() -> Models:
+    """The packaged model's fast mode."""
+    return load_models(LoadOptions(engine="onnxruntime", threads=1, fast=True))
 
 
-def test_the_fast_mode_decides_as_the_exact_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """On pictures pushed over the whole range, with scores right beside both thresholds."""
-    margins = read_ranges(find_model_files(MODEL_DEF, WEIGHTS))[0].margins_for((0.2, 0.8))
-    named = f"margin {margins.full:g} logits, {margins.reduced:g} for JPEG decoded at reduced size"
-    status, lines, _ = run(capsys, PUSHED, "--fast", "--engine", "onnxruntime")
-    assert status == 0
-    assert lines["compared"] == f"onnxruntime-int8 and onnxruntime, {named}"
-    assert 10 <= int(lines["scored twice"]) < 18
-    assert lines["threshold 0.2"] == lines["threshold 0.8"] == "0 pictures change sides"
-    assert lines["verdict"] == "passed"
-
-
-def test_int8_alone_moves_pictures(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without the second score some of the pictures beside a threshold fall on its other side: named, and exit 1."""
-    status, lines, _ = run(capsys, PUSHED, "--precision", "int8", "--engine", "onnxruntime")
-    assert status == 1
-    moved = [line for name, line in lines.items() if name.startswith("threshold")]
-    assert any(re.search(rf"sides: .*/0\.\d+-\w+\.jpg {NUMBER} -> {NUMBER}", line) for line in moved)
-    assert re.fullmatch(r"failed: \d+ pictures? changes? sides of a threshold", lines["verdict"])
-
-
-def test_tolerance(capsys: pytest.CaptureFixture[str]) -> None:
-    """A difference beyond it fails, whatever the thresholds."""
-    status, lines, _ = run(
-        capsys, PUSHED, "--precision", "int8", "--engine", "onnxruntime", "--tolerance", "0.001", "--thresholds", "1"
-    )
-    assert status == 1
-    assert re.fullmatch(
-        rf"failed: the worst score difference, {NUMBER}, is over the tolerance of 0\.001", lines["verdict"]
-    )
-    status, lines, _ = run(
-        capsys, PUSHED, "--precision", "int8", "--engine", "onnxruntime", "--tolerance", "0.3", "--thresholds", "1"
-    )
-    assert (status, lines["verdict"]) == (0, "passed")
-
-
-def test_unreadable_pictures_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """They do not fail the comparison: both ways refuse them alike."""
-    (tmp_path / "a.jpg").write_bytes((DATA / "pushed" / "0.500-rocket.jpg").read_bytes())
-    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff broken")
-    status, lines, err = run(capsys, str(tmp_path), str(tmp_path / "none.jpg"), "--engine", "onnxruntime")
-    assert status == 0
-    assert lines["pictures"] == "1 compared, 2 unreadable"
-    assert lines["verdict"] == "passed; 2 pictures could not be compared"
-    assert err.splitlines()[0].startswith(f"open-nsfw verify: {tmp_path / 'b.jpg'}: a damaged JPEG file")
-    assert err.splitlines()[1] == f"open-nsfw verify: {tmp_path / 'none.jpg'}: there is no such file"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "the following arguments are required: IMAGES"),
-        (["/nowhere.jpg"], "no picture could be compared"),
-        ([PUSHED, "--tolerance", "2"], "--tolerance 2: a score difference from 0 to 1 is needed"),
-        ([PUSHED, "--tolerance", "nan"], "--tolerance nan: a score difference from 0 to 1 is needed"),
-        ([PUSHED, "--thresholds", "2"], '--thresholds "2": scores from 0 to 1 are needed, separated by commas'),
-        (
-            [PUSHED, "--engine", "onnxruntime", "--precision", "bfloat16"],
-            "--precision bfloat16: the engine onnxruntime has none; --engine openvino does",
-        ),
-        (
-            [PUSHED, "--fast", "--precision", "int8"],
-            "--fast and --precision exclude each other: the fast mode has its own precisions",
-        ),
-        ([PUSHED, "--fast", "--ranges", "/none.json"], "--ranges /none.json: there is no such file"),
-        ([PUSHED, "--fast", "--ranges", "n" * 300], f"--ranges {'n' * 300}: there is no such file"),
-        ([PUSHED, "--ranges", "x.json"], "--ranges goes with --fast or --precision int8"),
-    ],
-)
-def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    """Exit status 2 and one line."""
-    assert verify.main(arguments) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == f"open-nsfw verify: error: {message}"
-
-
-def test_a_model_without_ranges(capsys: pytest.CaptureFixture[str]) -> None:
-    """The fast mode of another net says how to get ranges."""
-    model = ["--model_def", str(NETS / "convolution.prototxt")]
-    model += ["--pretrained_model", str(NETS / "convolution.caffemodel")]
-    assert verify.main([PUSHED, "--against", "onnxruntime", "--engine", "onnxruntime", "--fast", *model]) == 2
-    assert "make ranges for this model: open-nsfw quantize-ranges FOLDER --output FILE" in capsys.readouterr().err
-
-
-def test_plot(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A PNG; what cannot be drawn or written is told at once."""
-    if importlib.util.find_spec("matplotlib") is None:
-        pytest.skip("matplotlib is not installed in this interpreter")
-    path = tmp_path / "plot.png"
-    assert run(capsys, PUSHED, "--fast", "--engine", "onnxruntime", "--plot", str(path))[0] == 0
-    assert path.read_bytes().startswith(b"\x89PNG")
-    for name, reason in (
-        ("plot.nothing", "the name must end in .png, .svg or .pdf"),
-        ("plot", "the name must end in .png, .svg or .pdf"),
-        ("no/plot.svg", "No such file"),
-    ):
-        status, lines, err = run(capsys, PUSHED, "--engine", "onnxruntime", "--plot", str(tmp_path / name))
-        assert (status, lines) == (2, {}), "before the pictures are compared"
-        assert f"{tmp_path / name}: " in err and reason in err
-
-
-def test_plot_without_matplotlib(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pip command that mends it."""
-    for name in [name for name in sys.modules if name.startswith("matplotlib")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    status, _, err = run(capsys, PUSHED, "--engine", "onnxruntime", "--plot", "x.png")
-    assert (status, err.splitlines()[-1]) == (
-        2,
-        f"open-nsfw verify: error: --plot needs matplotlib: {install_command('policy')}",
-    )
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_behind_stdout() -> None:
-    """One line and exit status 2, as of the command that scores."""
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(VERIFY, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr == "open-nsfw verify: error: stdout: cannot be written: No space left on device\n"
-
-
-def test_into_any_text_stream() -> None:
-    """As a notebook has one in stdout's place."""
-    stream = io.StringIO()
-    with redirect_stdout(stream):
-        assert verify.main(VERIFY[4:]) == 0
-    assert stream.getvalue().endswith("verdict          passed\n")
-
-
-def test_without_stderr() -> None:
-    """A script may close it; the verdict stays."""
-    done = subprocess.run(shlex.join(VERIFY) + " 2>&-", shell=True, stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.endswith("verdict          passed\n")
-
-
-def test_a_name_that_stdout_has_no_letters_for(tmp_path: Path) -> None:
-    """It is escaped; the comparison is not lost."""
-    (tmp_path / "m\u00e9.jpg").write_bytes(PICTURE.read_bytes())
-    command = [*VERIFY[:-1], str(tmp_path)]
-    done = subprocess.run(
-        command, capture_output=True, encoding="ascii", check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
-    )
-    assert rf"worst 0 ({tmp_path}/m\xe9.jpg)" in done.stdout
+def model(folder: Path, bias: float) -> Models:
+    """A small net that gives every picture the same score; none where `bias` is NaN."""
+    weights = {"c": [np.zeros((2, 3, 1, 1), np.float32), np.array([0, bias], np.float32)]}
+    _, model_def, _, pretrained = write_model(folder, small_net(), caffemodel(weights))
+    return load_models(LoadOptions(model_def, pretrained, "onnxruntime"))
 
 
 def test_pairs_by_hand() -> None:
-    """Sides and failures on literal scores."""
-    near = Pair("near", 0.799998, 0.800002)
-    far = Pair("far", 0.79, 0.81, twice=True)
+    """Sides and differences on literal scores."""
+    near, far = Pair("near", 0.799998, 0.800002), Pair("far", 0.79, 0.81, twice=True)
     assert near.changes_sides(0.8) and far.changes_sides(0.8) and not far.changes_sides(0.2)
-    assert Comparison((near,)).failure(1e-5, (0.8,)) is None  # as near as exact engines promise
-    assert Comparison((near, far)).failure(1.0, (0.8,)) == "1 picture changes sides of a threshold"
-    assert Comparison((near,), one_sided=("x",)).failure(1.0, ()) == "1 picture has a score in one way only"
+    assert far.score_difference == pytest.approx(0.02)
+    assert Pair("", 0.5, 0.8).logit_difference == pytest.approx(np.log(4))
+    assert Comparison((near, far)).moved((0.2, 0.8)) == [far]  # the other is as near as exact engines promise
 
 
-def test_what_only_one_way_can_score(capsys: pytest.CaptureFixture[str]) -> None:
-    """An InputError or a NaN on one side is told apart from a picture that neither can score."""
+def test_the_fast_mode_is_the_commands(exact: Models, fast: Models) -> None:
+    """Its scores and what it scored twice are those that the pipeline gives, and its decisions the exact ones."""
+    found = compare(RepeatableSources([str(DATA / "pushed")]), exact, fast, OPTIONS)
+    assert len(found.pairs) == 18 and found.moved((0.2, 0.8)) == []
+    assert [pair.twice for pair in found.pairs] == [pair.score_difference == 0 for pair in found.pairs]
+    assert 10 <= sum(pair.twice for pair in found.pairs) < 18
+    assert (found.unreadable, found.one_sided, found.ended_by) == (0, (), None)
 
-    def refuses(data: bytes) -> tuple[float, bool]:
-        raise InputError("truncated", "a damaged file")
 
-    items = [Item("a.jpg", data=b"x"), Item("b\n.jpg", "m\u00e9", data=b"x")]
-    comparison = compare(items, lambda data: (0.5, False), lambda data: (float("nan"), False))
-    assert comparison == Comparison((), 0, ("a.jpg", "b\n.jpg!m\u00e9"))
-    assert capsys.readouterr().err.splitlines() == [
-        "open-nsfw verify: a.jpg: the network gives no number for it",
-        "open-nsfw verify: $'b\\x0a.jpg!m\u00e9': the network gives no number for it",
-    ]
-    assert compare(items, refuses, refuses) == Comparison((), 2, ())
+def test_a_decision_of_the_pipeline_that_is_wrong_is_found(
+    exact: Models, fast: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison runs the code of the command: broken there, it fails here."""
+    monkeypatch.setattr("open_nsfw.scoring.scorer.escalates", lambda *_: False)
+    found = compare(RepeatableSources([str(DATA / "pushed")]), exact, fast, OPTIONS)
+    assert not any(pair.twice for pair in found.pairs)
+    assert found.moved((0.2, 0.8)) != []
+
+
+def test_what_only_one_way_can_score(tmp_path: Path) -> None:
+    """It is told apart from a picture that neither can score; names are printable, and members have theirs."""
+    told: list[str] = []
+    items = [Item("a\n.jpg", "m\u00e9", data=PICTURE.read_bytes()), Item("b.jpg", data=b"text")]
+    some, none = model(tmp_path, 0.0), model(tmp_path, float("nan"))
+    name = "$'a\\x0a.jpg!m\u00e9'"
+    assert compare(items, some, none, OPTIONS, told.append) == Comparison((), 1, (name,))
+    assert compare(items, none, some, OPTIONS, told.append) == Comparison((), 1, (name,))
+    assert compare(items, some, some, OPTIONS).pairs == (Pair(name, 0.5, 0.5),)
+    assert [line.partition(": ")[0] for line in told] == [name, "b.jpg"] * 2
+    assert told[0] == told[2] == f"{name}: the network's answer is no probability but nan"
+
+
+def test_files_that_come_and_go(tmp_path: Path) -> None:
+    """A file that was there for one way only is named; rows are joined by name, not by their order."""
+    some = model(tmp_path, 0.0)
+
+    class Changing:
+        calls = 0
+
+        def __iter__(self) -> Iterator[Item]:
+            self.calls += 1
+            names = ["a", "b", "b"] if self.calls == 1 else ["b", "b", "c"]
+            return iter([Item(name, data=PICTURE.read_bytes()) for name in names])
+
+    told: list[str] = []
+    found = compare(Changing(), some, some, OPTIONS, told.append)
+    assert [pair.name for pair in found.pairs] == ["b", "b"]
+    assert found.one_sided == ("c", "a")
+    assert told == ["c: only one of the two ways has it", "a: only one of the two ways has it"]
+
+
+def test_frames_are_joined_by_number(exact: Models, tmp_path: Path) -> None:
+    """Each frame has its pair, and the summary none."""
+    shutil.copy(DATA / "pictures" / "animated.gif", tmp_path)
+    options = PipelineOptions(1, Extraction(frames=FrameChoice("all")))
+    found = compare(RepeatableSources([str(tmp_path)]), exact, exact, options)
+    assert [pair.name.split()[1] for pair in found.pairs] == [f"#{frame}" for frame in range(len(found.pairs))]
+    assert len(found.pairs) > 1
+    assert all(pair.score_difference == 0 for pair in found.pairs)
+
+
+def test_what_can_be_read_once_is_kept(tmp_path: Path) -> None:
+    """A named pipe gives its picture to both ways; files are not kept."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(PICTURE.read_bytes()))
+    writer.start()
+    sources = RepeatableSources([str(pipe), str(OTHER_PICTURE)])
+    first, second = list(sources), list(sources)
+    writer.join()
+    assert first == second and first[0].data == PICTURE.read_bytes() and first[1].data is None

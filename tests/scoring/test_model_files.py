@@ -196,6 +196,40 @@ def test_no_home(tmp_path: Path, right: str) -> None:
     assert result.err.count("\n") <= 1 and "Traceback" not in result.err
 
 
+# --- model files that are not there -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "weights.caffemodel",
+        WEIGHTS.name,
+        f"elsewhere/{WEIGHTS.name}",
+        f"./nsfw_model/{WEIGHTS.name}",
+        f"/nowhere/nsfw_model/{WEIGHTS.name}",
+    ],
+)
+def test_a_path_without_a_file_is_an_error(path: str, tmp_path: Path) -> None:
+    """Also where it has the packaged file's name: other weights than those asked for are never used."""
+    result = run_command("--pretrained_model", path, PICTURE, cwd=tmp_path)
+    assert (result.status, result.out) == (2, "")
+    named = path[2:] if path.startswith("./") else path  # as pathlib spells it
+    assert result.err == f"classify_nsfw: error: {named}: cannot be read: No such file or directory\n"
+
+
+def test_yahoos_own_path_is_the_packaged_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one path that may have no file, for Yahoo's command line in a checkout that was not built; the log says so."""
+    monkeypatch.chdir(tmp_path)
+    path = f"nsfw_model/{WEIGHTS.name}"
+    assert model_files.find_model_files(None, path).pretrained_model == WEIGHTS
+    assert caplog.messages == [f"{path} does not exist; the packaged weights are used ({WEIGHTS})"]
+    (tmp_path / "nsfw_model").mkdir()
+    (tmp_path / path).write_bytes(b"other weights")
+    assert model_files.find_model_files(None, path).pretrained_model == Path(path)
+
+
 # --- where it is ------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,262 @@
+"""`open-nsfw verify IMAGES...`: score pictures in two ways and say how far they are apart.
+
+One way is the reference, pycaffe or ONNX Runtime in float32; the other is any engine, precision, or the fast mode. Both
+go through the pipeline of the command. What comes out on stdout, one line each, `scored twice` with --fast only:
+
+    reference        onnxruntime, model 0123456789ab
+    compared         onnxruntime-int8 and onnxruntime, margin 1.13 logits, 2.09 for JPEG decoded at reduced size
+    pictures         18 compared, 0 unreadable
+    score difference worst 0.0214 (PATH), 99th percentile 0.0213
+    logit difference worst 0.312 (PATH), 99th percentile 0.31
+    scored twice     11
+    threshold 0.2    0 pictures change sides
+    threshold 0.8    1 picture changes sides: PATH 0.79 -> 0.81
+    verdict          passed | passed; N pictures could not be compared | failed: REASON
+
+Exit status: 0 passed, 1 failed (a difference beyond the tolerance, a picture on another side of a threshold, or one
+that only one way can score), 2 usage, model and engine errors, or nothing to compare, 130 or 143 ended by SIGINT or
+SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.verbs import guarded, print_text
+from open_nsfw.cores import available_cores
+from open_nsfw.errors import EngineError, UsageError
+from open_nsfw.files import check_writable, write_whole
+from open_nsfw.installing import install_command
+from open_nsfw.progress import Progress
+from open_nsfw.scan.compare import EXACT, Comparison, Pair, RepeatableSources, compare
+from open_nsfw.scan.pipeline import PipelineOptions
+from open_nsfw.scan.run import SIGNAL_STATUS, count_ahead
+from open_nsfw.scoring.fast import THRESHOLDS, logit, parse_thresholds
+from open_nsfw.scoring.load import load_models
+from open_nsfw.scoring.model_files import find_model_files
+from open_nsfw.scoring.names import ENGINES, PRECISIONS, REFERENCES
+from open_nsfw.scoring.options import LoadOptions
+from open_nsfw.scoring.scorer import Models
+
+PROGRAM = "open-nsfw verify"
+PLOT_ENDINGS = (".png", ".svg", ".pdf")
+
+EXAMPLE = f"""\
+examples:
+  {PROGRAM} photos/ --fast
+  {PROGRAM} photos/ --engine openvino --precision bfloat16 --plot differences.png
+
+exit status: 0 passed, 1 failed, 2 the command, the model or the engine is at fault, 130 or 143 ended by a signal"""
+
+
+def report(comparison: Comparison, thresholds: Sequence[float], fast: bool) -> list[tuple[str, str]]:
+    """(name, text) of the lines on the pictures."""
+    pairs = comparison.pairs
+    rows = [
+        ("pictures", f"{len(pairs):,} compared, {comparison.unreadable + len(comparison.one_sided):,} unreadable"),
+        ("score difference", _spread(pairs, lambda pair: pair.score_difference)),
+        ("logit difference", _spread(pairs, lambda pair: pair.logit_difference)),
+    ]
+    if fast:
+        rows.append(("scored twice", f"{sum(pair.twice for pair in pairs):,}"))
+    return rows + [(f"threshold {threshold:g}", _sides(pairs, threshold)) for threshold in thresholds]
+
+
+def _spread(pairs: Sequence[Pair], size: Callable[[Pair], float]) -> str:
+    worst = max(pairs, key=size)
+    percentile = float(np.quantile([size(pair) for pair in pairs], 0.99))
+    return f"worst {size(worst):.3g} ({worst.name}), 99th percentile {percentile:.3g}"
+
+
+def _sides(pairs: Sequence[Pair], threshold: float) -> str:
+    moved = [pair for pair in pairs if pair.changes_sides(threshold)]
+    named = ", ".join(f"{pair.name} {pair.reference:.6g} -> {pair.compared:.6g}" for pair in moved)
+    text = f"{_count(len(moved), 'picture changes', 'pictures change')} sides"
+    return f"{text}: {named}" if moved else text
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
+
+
+def failure(comparison: Comparison, tolerance: float, thresholds: Sequence[float]) -> str | None:
+    """Why the comparison is not passed; None if it is. A picture may stand on another side of a threshold only where the
+    scores agree within what exact engines promise."""
+    worst = max(pair.score_difference for pair in comparison.pairs)
+    if worst > tolerance:
+        return f"the worst score difference, {worst:.3g}, is over the tolerance of {tolerance:g}"
+    if moved := comparison.moved(thresholds):
+        return f"{_count(len(moved), 'picture changes', 'pictures change')} sides of a threshold"
+    if comparison.one_sided:
+        return f"{_count(len(comparison.one_sided), 'picture has', 'pictures have')} a score in one way only"
+    return None
+
+
+def check_plot(path: str) -> None:
+    """Whether `plot` can write this file, before the pictures are compared for it. Raises EngineError without
+    matplotlib, UsageError for a suffix that names no format, OutputError where the file cannot be written."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise EngineError(f"--plot needs matplotlib: {install_command('policy')}") from None
+    if Path(path).suffix.lower() not in PLOT_ENDINGS:
+        raise UsageError(f"--plot {path}: the name must end in {', '.join(PLOT_ENDINGS[:-1])} or {PLOT_ENDINGS[-1]}")
+    check_writable(path)
+
+
+def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None:
+    """The difference in logits over the reference's logit, a dot a picture, into a file that `check_plot` has let
+    pass. Raises OutputError where it cannot be written."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    references = np.array([logit(pair.reference) for pair in comparison.pairs])
+    compared = np.array([logit(pair.compared) for pair in comparison.pairs])
+    twice = np.array([pair.twice for pair in comparison.pairs])
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for chosen, colour, label in ((~twice, "tab:blue", "scored once"), (twice, "tab:orange", "scored twice")):
+        if chosen.any():
+            axes.scatter(references[chosen], (compared - references)[chosen], s=9, color=colour, label=label)
+    for threshold in thresholds:
+        axes.axvline(logit(threshold), color="0.4", linewidth=0.8, linestyle="--")
+        above: Any = ("data", "axes fraction")  # older type stubs of matplotlib know of one word only
+        axes.annotate(f"{threshold:g}", (logit(threshold), 1.01), xycoords=above, ha="center")
+    axes.axhline(0, color="0.4", linewidth=0.8)
+    axes.set(xlabel="logit of the reference", ylabel="difference of the compared logit")
+    axes.legend(loc="best")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=Path(path).suffix[1:].lower())
+    write_whole(path, drawn.getvalue())
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `open-nsfw verify` with these arguments; gives the exit status, 0, 1 or 2."""
+    return guarded(PROGRAM, lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog=PROGRAM,
+        description="Score pictures in two ways and say how far they are apart.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add: Any = parser.add_argument
+    add("inputs", nargs="+", metavar="IMAGES", help="pictures, folders or archives, as classify_nsfw takes them")
+    add("--engine", default="auto", choices=ENGINES, help="to compare")
+    add("--precision", default="float32", choices=PRECISIONS, help="to compare (default float32)")
+    add("--fast", action="store_true", help="compare the fast mode: quick scores, and exact ones near a threshold")
+    add("--against", choices=REFERENCES, help="the reference (default: caffe where it can be imported)")
+    add("--ranges", metavar="FILE", help="ranges file for int8 (default: the packaged one)")
+    add("--thresholds", default=",".join(map(str, THRESHOLDS)), metavar="T,...", help="default 0.2,0.8")
+    add(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        help="largest score difference that passes (default: 1e-5 for float32, otherwise any that moves no picture "
+        "over a threshold)",
+    )
+    add("--plot", metavar="FILE", help="draw the differences (needs the extra `policy`)")
+    add("--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)")
+    add("--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: the packaged one)")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    thresholds = parse_thresholds(options.thresholds)
+    tolerance = _tolerance(options)
+    _check(options)
+    if options.plot is not None:
+        check_plot(options.plot)
+    reference, compared = _load(options, thresholds)
+    comparison = _compare(options.inputs, reference, compared)
+    if comparison.ended_by is not None:
+        return SIGNAL_STATUS + comparison.ended_by
+    if not comparison.pairs:
+        raise UsageError("no picture could be compared")
+    problem = failure(comparison, tolerance, thresholds)
+    engine = reference.exact.engine
+    lines = [
+        ("reference", f"{engine.name}, model {engine.model_hash}"),
+        ("compared", _described(compared)),
+        *report(comparison, thresholds, options.fast),
+        ("verdict", f"failed: {problem}" if problem else "passed" + _left_out(comparison.unreadable)),
+    ]
+    if options.plot is not None:
+        plot(comparison, thresholds, options.plot)
+    print_text("".join(f"{name:<16} {text}\n" for name, text in lines))
+    return 1 if problem else 0
+
+
+def _compare(inputs: list[str], reference: Models, compared: Models) -> Comparison:
+    """Both ways, with a bar that counts the pictures of both."""
+    with Progress(partial(_count_twice, inputs)) as progress:
+        return compare(
+            RepeatableSources(inputs),
+            reference,
+            compared,
+            PipelineOptions(available_cores()),
+            lambda line: progress.say(f"{PROGRAM}: {line}"),
+            progress.advance,
+        )
+
+
+def _count_twice(inputs: list[str]) -> int | None:
+    count = count_ahead(inputs)
+    return None if count is None else 2 * count
+
+
+def _left_out(unreadable: int) -> str:
+    return f"; {_count(unreadable, 'picture', 'pictures')} could not be compared" if unreadable else ""
+
+
+def _tolerance(options: argparse.Namespace) -> float:
+    if options.tolerance is None:
+        return EXACT if options.precision == "float32" and not options.fast else 1.0
+    if not 0 <= options.tolerance <= 1:
+        raise UsageError(f"--tolerance {options.tolerance:g}: a score difference from 0 to 1 is needed")
+    return float(options.tolerance)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises UsageError for options that make no sense together."""
+    if options.fast and options.precision != "float32":
+        raise UsageError("--fast and --precision exclude each other: the fast mode has its own precisions")
+    if options.ranges is not None and not (options.fast or options.precision == "int8"):
+        raise UsageError("--ranges goes with --fast or --precision int8")
+    if options.ranges is not None and not os.path.exists(options.ranges):
+        raise UsageError(f"--ranges {options.ranges}: there is no such file")
+
+
+def _load(options: argparse.Namespace, thresholds: tuple[float, ...]) -> tuple[Models, Models]:
+    """(what is compared with, what is compared)."""
+    files = find_model_files(options.model_def, options.pretrained_model)
+    reference = LoadOptions(engine=options.against or "auto", threads=1)
+    compared = LoadOptions(
+        engine=options.engine,
+        precision=options.precision,
+        threads=1,  # the pipeline scores one picture on each core
+        fast=options.fast,
+        ranges=options.ranges,
+        thresholds=thresholds,
+    )
+    return load_models(reference, files), load_models(compared, files)
+
+
+def _described(models: Models) -> str:
+    """What computes the compared scores."""
+    if models.quick is None or models.margins is None:
+        return models.exact.engine.name
+    margins = f"margin {models.margins.full:g} logits, {models.margins.reduced:g} for JPEG decoded at reduced size"
+    return f"{models.quick.engine.name} and {models.exact.engine.name}, {margins}"
