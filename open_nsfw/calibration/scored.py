@@ -217,6 +217,7 @@ def thumbnails(examples: list[Example]) -> dict[tuple[str, str | None], bytes]:
         for item in Sources(paths, skip=lambda path, member: (path, member) not in wanted):
             for message, pixels in _pictures(worker, item):
                 found[item.path, item.member] = _small(message["width"], message["height"], pixels)
+            item.close()
     finally:
         worker.close()
         watchdog.close()
@@ -227,7 +228,7 @@ def _pictures(worker: Any, item: Any) -> Iterator[tuple[dict[str, Any], bytes]]:
     if item.error is not None:
         return
     try:
-        for message, pixels in worker.messages(item.path if item.data is None else None, item.data):
+        for message, pixels in worker.messages(item.location, item.data):
             if message["kind"] == "picture":
                 yield message, pixels
     except InputError:

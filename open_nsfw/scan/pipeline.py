@@ -149,7 +149,7 @@ class Pipeline:
     def _read(self, items: Iterable[Item]) -> None:
         try:
             for item in items:
-                size = len(item.data or b"")
+                size = item.held
                 self._held.take(size)
                 if not self._has_room():
                     break
@@ -188,6 +188,9 @@ class Pipeline:
             for result in results:
                 if not result.task.rows.done():
                     result.task.rows.set_exception(error)
+        finally:
+            for result in results:
+                result.task.item.close()
         return True
 
     def _finish(self, worker: DecodeWorker, tasks: Iterable[_Task], results: list[_Result]) -> None:
@@ -214,6 +217,7 @@ class Pipeline:
         while True:
             if self._stopped.is_set():
                 task.rows.cancel()
+                task.item.close()
             else:
                 yield task
             taken += 1
@@ -239,7 +243,7 @@ class Pipeline:
             return
         side = self._quick_side() if quick else None
         try:
-            for message, payload in worker.messages(item.path if item.data is None else None, item.data, side):
+            for message, payload in worker.messages(item.location, item.data, side):
                 kind = message.pop("kind")
                 if kind == "file":
                     result.basis = replace(result.basis, **message)
@@ -400,7 +404,7 @@ def _basis(item: Item) -> Row:
     return Row(
         path=item.path,
         member=item.member,
-        bytes=item.size if item.data is None else len(item.data),
+        bytes=item.size if item.data is None and item.file is None else item.held,
         modified=item.modified,
     )
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import io
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import BinaryIO
+from functools import partial
+from typing import BinaryIO, Callable
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.formats import too_many_bytes
+from open_nsfw.sources.failures import unreadable
 from open_nsfw.sources.item import HEAD, Item, is_picture, named_like_picture
+from open_nsfw.sources.payload import Payload, read_payload
+from open_nsfw.sources.selection import Selection
 from open_nsfw.sources.tar import BLOCK, COMPRESSIONS, decompressed, is_header, tar_members
 from open_nsfw.sources.unpack import ArchiveError, Budget, Member, Stream, read_up_to
-from open_nsfw.sources.walk import Sources
 from open_nsfw.sources.zip import zip_members
 
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # a member comes first, or the end if there is none
@@ -59,16 +62,15 @@ def _holds_tar(head: bytes, path: str | None, compression: str) -> bool:
         return False
 
 
-def read_archive(file: BinaryIO, kind: str, archive: Item, sources: Sources) -> Iterator[Item]:
-    """The pictures in the archive `file`, whose path, size and date are in `archive`; `sources` says what is wanted."""
-    return _Archive(archive, sources).items(file, kind)
+def read_archive(file: BinaryIO, kind: str, archive: Item, selection: Selection) -> Iterator[Item]:
+    """The pictures in the archive `file`, whose path, size and date are in `archive`."""
+    return _Archive(archive, selection).items(file, kind)
 
 
 class _Archive:
-    def __init__(self, archive: Item, sources: Sources) -> None:
-        self.archive = archive
-        self.sources = sources
-        self.limits = sources.options.limits
+    def __init__(self, archive: Item, selection: Selection) -> None:
+        self._archive = archive
+        self._selection = selection
 
     def items(self, file: BinaryIO, kind: str) -> Iterator[Item]:
         try:
@@ -77,13 +79,13 @@ class _Archive:
                 if item is not None:
                     yield item
         except ArchiveError as error:
-            yield replace(self.archive, error=error)
+            yield replace(self._archive, error=error)
         except OSError as error:
-            yield replace(self.archive, error=InputError("unreadable", f"cannot be read: {error.strerror or error}"))
+            yield replace(self._archive, error=unreadable(error))
 
     def _members(self, file: BinaryIO, kind: str) -> Iterator[Member]:
-        options = self.sources.options
-        size = file.seek(0, os.SEEK_END) if kind == "zip" else self.archive.size
+        options = self._selection.options
+        size = file.seek(0, os.SEEK_END) if kind == "zip" else self._archive.size
         budget = Budget(options.max_archive_bytes, options.max_archive_ratio, size if kind == "zip" else None)
         if kind == "zip":
             return zip_members(file, budget)
@@ -93,53 +95,68 @@ class _Archive:
 
     def _item(self, member: Member) -> Item | None:
         """A member as an Item; None if it is no picture, or need not come again."""
-        if member.special:
-            return self._pass_over()
-        if self.sources.skip(self.archive.path, member.name):
+        read: Callable[[], Payload] | None = None
+        if not member.special:
+            read = self._reader(member)
+        if read is None:
+            self._selection.pass_over()
             return None
+        # Asked only now: two members may have one name, and only those that have a row are counted.
+        if not self._selection.wants(self._archive.path, member.name):
+            return None
+        item = replace(self._archive, member=member.name)
+        try:
+            payload = read()
+        except ArchiveError:
+            raise
+        except InputError as error:
+            return replace(item, error=error)
+        by_content = not named_like_picture(member.name)
+        return replace(item, data=payload.data, file=payload.file, by_content=by_content)
+
+    def _reader(self, member: Member) -> Callable[[], Payload] | None:
+        """What reads a member, or raises the InputError of its row; None if it is no picture."""
         try:
             stream = member.open()
             head = read_up_to(stream, HEAD)
         except ArchiveError:
             raise
         except InputError as error:
-            return self._unseen(member, error)
-        nested = archive_kind(member.name, head)
-        if not is_picture(member.name, head) and not nested:
-            return self._pass_over()
-        try:
-            if nested and not named_like_picture(member.name):
-                raise InputError("nested-archive", "is an archive inside an archive; unpack the outer one first")
-            data, by_content = self._read(member, head, stream), not named_like_picture(member.name)
-            return replace(self.archive, member=member.name, data=data, by_content=by_content)
-        except ArchiveError:
-            raise
-        except InputError as error:
-            return replace(self.archive, member=member.name, error=error)
-
-    def _pass_over(self) -> Item | None:
-        self.sources.passed_over += 1
+            return partial(_fail, error) if _may_be_picture(member.name) else None
+        if is_picture(member.name, head):
+            return partial(self._payload, member, head, stream)
+        if archive_kind(member.name, head):
+            nested = InputError("nested-archive", "is an archive inside an archive; unpack the outer one first")
+            return partial(_fail, nested)
         return None
 
-    def _unseen(self, member: Member, error: InputError) -> Item | None:
-        """What cannot be looked into counts as a picture unless its name speaks of something else."""
-        _, extension = os.path.splitext(member.name)
-        if not extension or named_like_picture(member.name) or extension.lower() in _SUFFIXES:
-            return replace(self.archive, member=member.name, error=error)
-        return self._pass_over()
+    def _payload(self, member: Member, head: bytes, stream: Stream) -> Payload:
+        limits = self._selection.options.limits
+        if member.size is not None and member.size > limits.max_bytes:
+            raise too_many_bytes(limits)
+        payload = read_payload(stream, limits, head, with_crc=member.crc is not None)
+        damage = _damage(member, payload)
+        if damage is not None:
+            if payload.file is not None:
+                payload.file.close()
+            raise InputError("damaged-archive", damage)
+        return payload
 
-    def _read(self, member: Member, head: bytes, stream: Stream) -> bytes:
-        limit = self.limits.max_bytes
-        too_many = InputError("too-many-bytes", f"more than the limit of {limit:,} bytes (--max-bytes)")
-        if member.size is not None and member.size > limit:
-            raise too_many
-        data = head + read_up_to(stream, limit + 1 - len(head))
-        if len(data) > limit:
-            raise too_many
-        if not data:
-            raise InputError("empty", "the file is empty")
-        if member.size is not None and len(data) != member.size:
-            raise InputError("damaged-archive", f"has {len(data):,} bytes where the archive says {member.size:,}")
-        if member.crc is not None and zlib.crc32(data) != member.crc:
-            raise InputError("damaged-archive", "its checksum is not the one that the archive has")
-        return data
+
+def _fail(error: InputError) -> Payload:
+    raise error
+
+
+def _may_be_picture(name: str) -> bool:
+    """Whether a member that cannot be looked into counts as a picture: unless its name speaks of something else."""
+    _, extension = os.path.splitext(name)
+    return not extension or named_like_picture(name) or extension.lower() in _SUFFIXES
+
+
+def _damage(member: Member, payload: Payload) -> str | None:
+    """What the archive says about a member and is not so."""
+    if member.size is not None and payload.size != member.size:
+        return f"has {payload.size:,} bytes where the archive says {member.size:,}"
+    if member.crc is not None and payload.crc != member.crc:
+        return "its checksum is not the one that the archive has"
+    return None

@@ -1,9 +1,11 @@
-"""One thing to score, what is taken for one, and the options of looking for them. Standard library only."""
+"""`Item`: one thing to score; what is taken for one; and the options of looking for them. Standard library only: this is
+on the way of every run."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import BinaryIO
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import Limits, is_video, sniff
@@ -48,7 +50,10 @@ class Item:
     member: str | None = None
     """The name inside an archive: a label, never a path that anything is written to."""
     data: bytes | None = None
-    """The encoded picture or video; None where whoever scores it reads the file `path`."""
+    """The encoded picture or video; None where whoever scores it reads `file`, or the file `path`."""
+    file: BinaryIO | None = field(default=None, compare=False)
+    """In place of `data` that is large, and of a `path` that means this process's own (`/dev/stdin`): an open file, to be
+    read from its beginning. Whoever takes the Item closes it."""
     error: InputError | None = None
     """Why there is nothing to score."""
     size: int | None = None
@@ -58,8 +63,23 @@ class Item:
     by_content: bool = False
     """Nobody named it and its name is not a picture's: if it turns out to have only sound, it is passed over."""
 
+    @property
+    def held(self) -> int:
+        """Bytes of `data` or `file`; 0 where the picture is read from `path`."""
+        return os.fstat(self.file.fileno()).st_size if self.file is not None else len(self.data or b"")
 
-Skip = Callable[[str, "str | None"], bool]
+    @property
+    def location(self) -> str | None:
+        """A name by which the decoding process, too, can open the picture while this process has the Item; None for
+        `data`."""
+        if self.file is not None:
+            return f"/proc/{os.getpid()}/fd/{self.file.fileno()}"
+        return self.path if self.data is None else None
+
+    def close(self) -> None:
+        """Close `file`, if there is one. May be called twice."""
+        if self.file is not None:
+            self.file.close()
 
 
 def named_like_picture(name: str) -> bool:
@@ -75,22 +95,3 @@ def is_picture(name: str, head: bytes) -> bool:
         return True
     # Some magic is two letters ("BM", a "G" every 188 bytes): no text is a picture for that.
     return (sniff(head) is not None or is_video(head)) and any(byte < 9 or 13 < byte < 32 for byte in head[:512])
-
-
-def _unreadable(error: Exception, what: str = "cannot be read") -> InputError:
-    if isinstance(error, FileNotFoundError):
-        return InputError("not-found", "there is no such file")
-    return InputError("unreadable", f"{what}: {_system(error)}")
-
-
-def _reason(error: Exception) -> str:
-    return "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {_system(error)}"
-
-
-def _system(error: Exception) -> str:
-    """What the operating system has to say, without the path that the caller names anyway."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-
-
-def _never(path: str, member: str | None) -> bool:
-    return False

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from typing import BinaryIO, Callable
 
 from open_nsfw.errors import UsageError
-from open_nsfw.sources.item import (
-    STDIN,
-    _reason,
-)
+from open_nsfw.sources.failures import system_reason
+from open_nsfw.sources.item import STDIN
 from open_nsfw.sources.stdin import standard_input
 
 LIST_CHUNK = 64 * 1024  # bytes of a list that are read at once; sixteen times the longest path of Linux
@@ -30,6 +28,10 @@ def read_list(file: str, nul: bool = False) -> Iterator[str]:
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"the list of paths {file!r} {_reason(error)}") from error
     return _paths(stream, file, nul)
+
+
+def _reason(error: Exception) -> str:
+    return "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {system_reason(error)}"
 
 
 def _paths(stream: BinaryIO, file: str, nul: bool) -> Iterator[str]:

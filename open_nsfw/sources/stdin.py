@@ -1,14 +1,32 @@
-"""Standard input as a binary file, and a look at its first bytes."""
+"""Standard input, named pipes and this process's own descriptors -> Items: what can be read only here, and only once."""
 
 from __future__ import annotations
 
 import io
+import os
 import sys
-from typing import BinaryIO
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import BinaryIO, cast
 
-from open_nsfw.sources.item import (
-    HEAD,
-)
+from open_nsfw.errors import InputError
+from open_nsfw.sources.failures import unreadable
+from open_nsfw.sources.item import HEAD, STDIN, Item, is_picture
+from open_nsfw.sources.selection import Selection
+
+MOST_LINKS = 40  # that Linux follows in one path
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input, through a buffer of its own.
+
+    A read that still waits when the process ends holds its buffer's lock; if that were sys.stdin's, which Python closes
+    then, Python would abort. Raises AttributeError if standard input is closed.
+    """
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (io.UnsupportedOperation, ValueError):  # no descriptor behind it: a notebook, a test
+        return sys.stdin.buffer
 
 
 class Prefixed(io.RawIOBase):
@@ -31,13 +49,71 @@ class Prefixed(io.RawIOBase):
         return first + rest if first else rest
 
 
-def standard_input() -> BinaryIO:
-    """The bytes of standard input, through a buffer of its own.
-
-    A read that still waits when the process ends holds its buffer's lock; if that were sys.stdin's, which Python closes
-    then, Python would abort. Raises AttributeError if standard input is closed.
-    """
+def stdin_items(selection: Selection) -> Iterator[Item]:
+    """A picture on standard input; an archive there gives its members (a zip, which is read from its end, only up to
+    `limits.max_bytes`)."""
+    item = Item(STDIN)
     try:
-        return open(sys.stdin.fileno(), "rb", closefd=False)
-    except (io.UnsupportedOperation, ValueError):  # no descriptor behind it: a notebook, a test
-        return sys.stdin.buffer
+        if sys.stdin is None:
+            raise InputError("unreadable", "standard input is closed")
+        yield from _stream_items(Prefixed(standard_input()), item, selection)
+    except InputError as error:
+        yield replace(item, error=error)
+    except (OSError, ValueError) as error:
+        yield replace(item, error=unreadable(error))
+
+
+def _stream_items(stream: Prefixed, item: Item, selection: Selection) -> Iterator[Item]:
+    from open_nsfw.sources.payload import read_payload
+
+    file, kind = cast(BinaryIO, stream), None
+    if not is_picture("", stream.head):
+        from open_nsfw.sources.archives import archive_kind, read_archive
+
+        kind = archive_kind("", stream.head)
+        if kind and kind != "zip":
+            yield from read_archive(file, kind, item, selection)
+            return
+    payload = read_payload(file, selection.options.limits)
+    if not kind:
+        yield replace(item, data=payload.data, file=payload.file)
+        return
+    with payload.file or io.BytesIO(payload.data or b"") as whole:
+        yield from read_archive(whole, kind, item, selection)
+
+
+def pipe_item(path: str, selection: Selection) -> Item:
+    """A named pipe or a device that was asked for: read here, because it can be read only once."""
+    from open_nsfw.sources.payload import read_payload
+
+    try:
+        with open(path, "rb") as file:
+            payload = read_payload(file, selection.options.limits)
+            return Item(path, data=payload.data, file=payload.file)
+    except OSError as error:
+        return Item(path, error=unreadable(error))
+    except InputError as error:
+        return Item(path, error=error)
+
+
+def is_own_descriptor(path: str) -> bool:
+    """Whether a path leads to an open file of this process, as /dev/stdin and /dev/fd/N do, also through links: in the
+    process that decodes, the same name would be that process's file."""
+    own = {f"/proc/{os.getpid()}/fd", "/dev/fd"}
+    for _ in range(MOST_LINKS):
+        folder = os.path.realpath(os.path.dirname(path))
+        if folder in own:
+            return True
+        path = os.path.join(folder, os.path.basename(path))
+        if not os.path.islink(path):
+            return False
+        path = os.path.join(folder, os.readlink(path))
+    return False
+
+
+def opened(item: Item) -> Item:
+    """An Item of a file, with the file open."""
+    try:
+        return replace(item, file=open(item.path, "rb", buffering=0))
+    except OSError as error:
+        return replace(item, error=unreadable(error))

@@ -115,6 +115,10 @@ class Slice(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes and at most `CHUNK`: RawIOBase would allocate as many as are asked for."""
+        return super().read(CHUNK if size is None or size < 0 else min(size, CHUNK)) or b""
+
     def readinto(self, buffer: Any) -> int:
         self._file.seek(self._at)
         data = self._file.read(max(min(len(buffer), self._end - self._at), 0))

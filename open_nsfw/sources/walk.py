@@ -7,56 +7,56 @@ comes.
 
 from __future__ import annotations
 
-import io
 import os
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import BinaryIO, cast
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.formats import read_head, read_stream
-from open_nsfw.sources.item import (
-    HEAD,
-    STDIN,
-    Item,
-    Skip,
-    SourceOptions,
-    _never,
-    _unreadable,
-    is_picture,
-    named_like_picture,
-)
-from open_nsfw.sources.stdin import Prefixed, standard_input
+from open_nsfw.pictures.formats import read_head
+from open_nsfw.sources.failures import unreadable
+from open_nsfw.sources.item import HEAD, STDIN, Item, SourceOptions, is_picture, named_like_picture
+from open_nsfw.sources.selection import Selection, Skip
+from open_nsfw.sources.stdin import is_own_descriptor, opened, pipe_item, stdin_items
 
 
 class Sources:
     """The pictures that `arguments` name, one after the other, as `Item`s.
 
-    `skip(path, member)` tells what need not come again: asked before a member is read and before a file is yielded.
-    No argument raises: what cannot be had is an Item with its error.
+    `skip(path, member)` tells what need not come again; it is asked once for each picture that is found. No argument
+    raises: what cannot be had is an Item with its error.
     """
 
     def __init__(
         self, arguments: Iterable[str], options: SourceOptions = SourceOptions(), skip: Skip | None = None
     ) -> None:
-        self.arguments = arguments
-        self.options = options
-        self.skip: Skip = skip or _never
-        self.passed_over = 0
+        self._arguments = arguments
+        self._selection = Selection(options, skip)
+
+    @property
+    def passed_over(self) -> int:
         """Files in folders and members of archives that were no pictures and get no row."""
+        return self._selection.passed_over
 
     def __iter__(self) -> Iterator[Item]:
-        for argument in self.arguments:
+        for argument in self._arguments:
             for item in self._argument(argument):
-                # Members were asked for before they were read.
-                if item.member is not None or not self.skip(item.path, None):
+                if item.member is not None:  # asked for before it was read
                     yield item
+                elif self._selection.wants(item.path):
+                    yield self._readable_elsewhere(item)
+
+    def _readable_elsewhere(self, item: Item) -> Item:
+        """The Item as another process can read it."""
+        if item.error is not None or item.data is not None or item.file is not None or item.path == STDIN:
+            return item
+        # Only links lead to /dev/stdin and the like; the look at one is cheap, that at all folders above it is not.
+        may_be_own = os.path.islink(item.path) or item.path.startswith("/dev/")
+        return opened(item) if may_be_own and is_own_descriptor(item.path) else item
 
     def _argument(self, argument: str) -> Iterator[Item]:
         if argument == STDIN:
-            yield from self._stdin()
+            yield from stdin_items(self._selection)
             return
         try:
             status = os.stat(argument)
@@ -66,7 +66,7 @@ class Sources:
             ):
                 yield from self._glob(argument)
             else:
-                yield Item(argument, error=_unreadable(error))
+                yield Item(argument, error=unreadable(error))
             return
         yield from self._named(argument, status)
 
@@ -77,24 +77,24 @@ class Sources:
         elif stat.S_ISREG(status.st_mode):
             items = self._file(path, status, named=True)
         else:
-            items = iter((self._pipe(path),))
-        empty = True
+            items = iter((pipe_item(path, self._selection),))
+        skipped, is_empty = self._selection.skipped, True
         for item in items:
-            empty = False
+            is_empty = False
             yield item
-        if empty and self.skip is _never:  # what is to be skipped may be all that there is
+        if is_empty and self._selection.skipped == skipped:
             yield Item(path, error=InputError("no-pictures", "there is no picture in it"))
 
     def _glob(self, pattern: str) -> Iterator[Item]:
         from open_nsfw.sources.globs import expand
 
         matches = 0
-        for path in expand(pattern, self.options.hidden):
+        for path in expand(pattern, self._selection.options.hidden):
             matches += 1
             try:
                 status = os.stat(path)
             except OSError as error:
-                yield Item(path, error=_unreadable(error))
+                yield Item(path, error=unreadable(error))
             else:
                 yield from self._named(path, status)
         if not matches:
@@ -123,26 +123,27 @@ class Sources:
                 try:
                     stack.append(self._listing(path))
                 except OSError as error:
-                    yield Item(path, error=_unreadable(error, "this folder cannot be listed"))
+                    yield Item(path, error=unreadable(error, "this folder cannot be listed"))
 
     def _listing(self, folder: str) -> Iterator[str]:
         """The paths in a folder, sorted by name. Raises OSError at once if it cannot be listed."""
+        hidden = self._selection.options.hidden
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if self.options.hidden or not entry.name.startswith("."))
+            names = sorted(entry.name for entry in entries if hidden or not entry.name.startswith("."))
         return (os.path.join(folder, name) for name in names)
 
     def _lost(self, path: str, error: OSError) -> Iterator[Item]:
         """A name in a folder with nothing behind it: a broken symlink, or a file that went away meanwhile."""
         if named_like_picture(path):
-            yield Item(path, error=_unreadable(error))
+            yield Item(path, error=unreadable(error))
         else:
-            self.passed_over += 1
+            self._selection.pass_over()
 
     def _file(self, path: str, status: os.stat_result, named: bool) -> Iterator[Item]:
         """A picture as it is, an archive's members; anything else only if it was asked for by name."""
         item = Item(path, size=status.st_size, modified=status.st_mtime)
         if not stat.S_ISREG(status.st_mode):
-            self.passed_over += 1  # a pipe or a device; opening one could wait for ever
+            self._selection.pass_over()  # a pipe or a device; opening one could wait for ever
         elif named_like_picture(path) and not os.path.basename(path).startswith("._"):
             yield item
         else:
@@ -159,48 +160,10 @@ class Sources:
         if kind:
             try:
                 with open(item.path, "rb") as file:
-                    yield from read_archive(file, kind, item, self)
+                    yield from read_archive(file, kind, item, self._selection)
             except OSError as error:
-                yield replace(item, error=_unreadable(error))
+                yield replace(item, error=unreadable(error))
         elif named:
             yield item
         else:
-            self.passed_over += 1
-
-    def _pipe(self, path: str) -> Item:
-        """A named pipe or a device that was asked for: read here, because it can be read only once."""
-        try:
-            with open(path, "rb") as file:
-                return Item(path, data=read_stream(file, self.options.limits))
-        except OSError as error:
-            return Item(path, error=_unreadable(error))
-        except InputError as error:
-            return Item(path, error=error)
-
-    def _stdin(self) -> Iterator[Item]:
-        """A picture on standard input; an archive there gives its members (a zip, which is read from its end, only up
-        to `limits.max_bytes`)."""
-        item = Item(STDIN)
-        try:
-            if sys.stdin is None:
-                raise InputError("unreadable", "standard input is closed")
-            prefixed = Prefixed(standard_input())
-            head, file = prefixed.head, cast(BinaryIO, prefixed)
-            if is_picture("", head):
-                yield replace(item, data=read_stream(file, self.options.limits))
-                return
-            from open_nsfw.sources.archives import archive_kind, read_archive
-
-            kind = archive_kind("", head)
-            if kind and kind != "zip":
-                yield from read_archive(file, kind, item, self)
-                return
-            data = read_stream(file, self.options.limits)
-            if kind:
-                yield from read_archive(io.BytesIO(data), kind, item, self)
-            else:
-                yield replace(item, data=data)
-        except InputError as error:
-            yield replace(item, error=error)
-        except (OSError, ValueError) as error:
-            yield replace(item, error=_unreadable(error))
+            self._selection.pass_over()

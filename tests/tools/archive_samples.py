@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import struct
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterable, Sequence
+
+import pytest
 
 from open_nsfw.sources.item import Item
 
@@ -15,6 +19,8 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR and so on"
 TEXT = b"Nothing to see here.\n"
 MEMBERS = (("a.jpg", JPEG), ("readme.txt", TEXT), ("sub/b.png", PNG), ("noname", JPEG + b"2"))
 PICTURES = [(name, data) for name, data in MEMBERS if data != TEXT]
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+WITH_ZSTD = importlib.util.find_spec("zstandard") or sys.version_info >= (3, 14)
 
 
 def make_zip(members: Iterable[tuple[str, bytes]] = MEMBERS, method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -84,4 +90,29 @@ def patched(data: bytes, magic: bytes, offset: int, value: bytes) -> bytes:
 
 def rows(items: Sequence[Item]) -> list[tuple[str | None, bytes | str | None]]:
     """Member and bytes, or member and the code of the error."""
-    return [(item.member, item.error.code if item.error else item.data) for item in items]
+    return [(item.member, item.error.code if item.error else content(item)) for item in items]
+
+
+def content(item: Item) -> bytes | None:
+    """The bytes of a picture, from wherever it is held; its file is closed."""
+    if item.file is None:
+        return item.data
+    with item.file as file:
+        return file.read()
+
+
+def tarfile_bytes(members: list[tuple[str, bytes]]) -> bytes:
+    """With the end mark that POSIX asks for and not the zeros up to 10 KB: every cut of it loses something."""
+    return b"".join(tar_entry(name.encode(), data) for name, data in members) + bytes(512)
+
+
+def zst(data: bytes) -> bytes:
+    if not WITH_ZSTD:
+        pytest.skip("the package zstandard is not installed, so there is nothing to write .tar.zst with")
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+
+        return zstd.compress(data)
+    import zstandard
+
+    return zstandard.ZstdCompressor().compress(data)

@@ -104,6 +104,17 @@ def score_of(line: str) -> float:
     return float(found[1])
 
 
+def peak_of(code: str, *arguments: str) -> tuple[int, bytes]:
+    """KiB at most in memory of a process that runs `code`, and what it printed."""
+    if not os.path.exists("/proc/self/status"):
+        pytest.skip("there is no /proc here to read a process's peak memory from")
+    # Not getrusage(), which begins with what the parent had when it forked.
+    code += "\nprint(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, check=True)
+    *output, peak = done.stdout.split(b"\n")[:-1]
+    return int(peak), b"\n".join(output)
+
+
 # ------------------------------------------------------------------------------------------------------- small models
 
 

@@ -1,0 +1,96 @@
+"""The bytes of one picture from a stream: a small one in memory, a large one in an unlinked temporary file.
+
+What may be large is never in this process's memory as a whole, and nothing is allocated because a stream might be long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from open_nsfw.errors import InputError
+from open_nsfw.pictures.formats import Limits, too_many_bytes
+from open_nsfw.sources.failures import system_reason
+from open_nsfw.sources.unpack import Stream
+
+MOST_IN_MEMORY = 8 * 1024 * 1024  # bytes; most pictures have less, and a film is better off in a file
+PIECE = 1024 * 1024  # bytes that are read at once
+
+
+@dataclass(frozen=True)
+class Payload:
+    """All bytes of a picture: `data`, or, of a large one, a `file` at its beginning, which is its owner's to close."""
+
+    size: int
+    crc: int
+    """CRC-32, as archives have it; 0 where `with_crc` was not asked for."""
+    data: bytes | None = None
+    file: BinaryIO | None = None
+
+
+def read_payload(stream: Stream, limits: Limits, head: bytes = b"", with_crc: bool = False) -> Payload:
+    """What is left in `stream`, behind `head`, which was read from it before.
+
+    Raises InputError if it is empty, has more than `limits.max_bytes`, or cannot be kept in a file; OSError and
+    InputError of the stream itself.
+    """
+    buffer = _Buffer(with_crc)
+    try:
+        piece = head or stream.read(PIECE)
+        while piece:
+            buffer.add(piece)
+            if buffer.size > limits.max_bytes:
+                raise too_many_bytes(limits)
+            piece = stream.read(PIECE)
+        if not buffer.size:
+            raise InputError("empty", "the file is empty")
+        return buffer.payload()
+    except BaseException:
+        buffer.close()
+        raise
+
+
+class _Buffer:
+    """Takes pieces; moves them to a temporary file when they become many."""
+
+    def __init__(self, with_crc: bool) -> None:
+        self.size = 0
+        self._with_crc = with_crc
+        self._crc = 0
+        self._pieces: list[bytes] = []
+        self._file: BinaryIO | None = None
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self._with_crc:
+            import zlib
+
+            self._crc = zlib.crc32(piece, self._crc)
+        self._pieces.append(piece)
+        if self.size > MOST_IN_MEMORY:
+            self._to_file()
+
+    def _to_file(self) -> None:
+        import tempfile
+
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)
+            self._file.write(b"".join(self._pieces))
+        except OSError as error:
+            raise InputError(
+                "unreadable",
+                f"has {self.size:,} bytes or more, which cannot be kept in {tempfile.gettempdir()} "
+                f"while it is scored: {system_reason(error)} (TMPDIR names another folder)",
+            ) from error
+        self._pieces.clear()
+
+    def payload(self) -> Payload:
+        if self._file is None:
+            return Payload(self.size, self._crc, data=b"".join(self._pieces))
+        self._file.seek(0)
+        return Payload(self.size, self._crc, file=self._file)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,73 @@
+"""Standard input and named pipes -> Items."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from open_nsfw.pictures.formats import Limits
+from open_nsfw.sources.item import Item
+from tests.tools.archive_samples import (
+    JPEG,
+    PICTURES,
+    TEXT,
+    make_tar,
+    make_zip,
+    rows,
+)
+from tests.tools.sources import errors, scan, write
+
+
+def test_named_pipe_is_read_at_once() -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=write, args=("pipe", JPEG))
+    writer.start()
+    (item,) = scan("pipe")
+    writer.join()
+    assert (item.path, item.data, item.error) == ("pipe", JPEG, None)
+
+
+def from_stdin(data: bytes, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[Item]:
+    read_end, write_end = os.pipe()
+
+    def feed() -> None:
+        with os.fdopen(write_end, "wb", buffering=0) as pipe:
+            for start in range(0, len(data), 100):  # in small pieces, as networks give them
+                pipe.write(data[start : start + 100])
+
+    writer = threading.Thread(target=feed)
+    writer.start()
+    with open(read_end) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        items = scan("-", **options)
+    writer.join()
+    return items
+
+
+def test_picture_on_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = JPEG * 300
+    assert from_stdin(data, monkeypatch) == [Item("-", data=data)]
+
+
+def test_text_on_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert from_stdin(TEXT, monkeypatch) == [Item("-", data=TEXT)]
+
+
+@pytest.mark.parametrize("archive", [make_zip(), make_tar(), make_tar(mode="w:gz")], ids=["zip", "tar", "tar.gz"])
+def test_archive_on_stdin(archive: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = from_stdin(archive, monkeypatch)
+    assert rows(items) == PICTURES
+    assert {(item.path, item.size, item.modified) for item in items} == {("-", None, None)}
+
+
+def test_stdin_empty_too_long_or_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert errors(from_stdin(b"", monkeypatch)) == [("-", None, "empty", "the file is empty")]
+    expected = "more than the limit of 10 bytes (--max-bytes)"
+    assert errors(from_stdin(JPEG, monkeypatch, limits=Limits(max_bytes=10))) == [
+        ("-", None, "too-many-bytes", expected)
+    ]
+    monkeypatch.setattr("sys.stdin", None)
+    assert errors(scan("-")) == [("-", None, "unreadable", "standard input is closed")]

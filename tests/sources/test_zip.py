@@ -1,0 +1,134 @@
+"""The members of zip files, whole and damaged."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+
+import pytest
+
+from open_nsfw.sources.walk import Sources
+from tests.tools.archive_samples import (
+    CENTRAL,
+    JPEG,
+    LOCAL,
+    MEMBERS,
+    PICTURES,
+    Unseekable,
+    make_zip,
+    patched,
+    rows,
+)
+from tests.tools.sources import errors, scan, write
+
+
+def test_links_and_folders_in_zips_are_passed_over() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        link = zipfile.ZipInfo("link.jpg")
+        link.create_system, link.external_attr = 3, 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("folder.jpg/", b"")
+        archive.writestr("a.jpg", JPEG)
+    write("x.zip", buffer.getvalue())
+    sources = Sources(["x.zip"])
+    assert rows(list(sources)) == [("a.jpg", JPEG)]
+    assert sources.passed_over == 1
+
+
+def test_zip_with_sizes_behind_the_data_and_no_directory() -> None:
+    for large in (False, True):
+        sink = Unseekable()
+        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+            for name, data in MEMBERS:
+                with archive.open(name, "w", force_zip64=large) as member:
+                    member.write(data)
+        whole = b"".join(sink.pieces)
+        for data in (whole, whole.replace(b"PK\x07\x08", b"")):  # the descriptor's magic is optional
+            write("x.zip", data[: data.index(CENTRAL)])
+            assert rows(scan("x.zip")) == [*PICTURES, (None, "damaged-archive")]
+
+
+def test_encrypted_members() -> None:
+    flagged = patched(patched(make_zip(), LOCAL, 6, b"\x01\0"), CENTRAL, 8, b"\x01\0")
+    write("x.zip", flagged)
+    sources = Sources(["x.zip"])
+    expected = "is encrypted; unpack the archive with its password first"
+    assert errors(list(sources)) == [("x.zip", name, "encrypted", expected) for name, _ in PICTURES]
+    assert sources.passed_over == 1  # readme.txt
+
+
+def test_unsupported_compression() -> None:
+    write("x.zip", patched(patched(make_zip(PICTURES[:1]), LOCAL, 8, b"\x09\0"), CENTRAL, 10, b"\x09\0"))
+    expected = "is compressed with Deflate64; pack it with Deflate, bzip2 or not at all"
+    assert errors(scan("x.zip")) == [("x.zip", "a.jpg", "unsupported-compression", expected)]
+    write("x.zip", patched(make_zip(PICTURES[:1]), CENTRAL, 10, b"\xff\0"))
+    assert "with method 255;" in errors(scan("x.zip"))[0][3]
+
+
+def test_damaged_member_costs_only_itself() -> None:
+    data = make_zip([("a.jpg", JPEG), ("b.jpg", JPEG * 9), ("c.jpg", JPEG)], zipfile.ZIP_STORED)
+    at = data.index(JPEG * 9) + 60
+    write("x.zip", data[:at] + b"!" + data[at + 1 :])
+    items = scan("x.zip")
+    assert rows(items) == [("a.jpg", JPEG), ("b.jpg", "damaged-archive"), ("c.jpg", JPEG)]
+    assert str(items[1].error) == "its checksum is not the one that the archive has"
+    data = make_zip([("a.jpg", JPEG), ("b.jpg", os.urandom(5000)), ("c.jpg", JPEG)])
+    start = data.index(b"b.jpg") + 5
+    write("x.zip", data[:start] + b"\xff" * 20 + data[start + 20 :])
+    items = scan("x.zip")
+    assert rows(items) == [("a.jpg", JPEG), ("b.jpg", "damaged-archive"), ("c.jpg", JPEG)]
+    assert str(items[1].error).startswith("its compressed data is damaged: ")
+
+
+def test_member_that_is_longer_or_shorter_than_told() -> None:
+    for size in (5, 10_000_000):
+        write("x.zip", patched(make_zip([("a.jpg", JPEG), ("b.jpg", JPEG)]), CENTRAL, 24, struct.pack("<L", size)))
+        expected = f"has {len(JPEG):,} bytes where the archive says {size:,}"
+        assert [row[2:] for row in errors(scan("x.zip"))] == [("damaged-archive", expected)] * 2
+
+
+@pytest.mark.parametrize("offset", [0x7FFFFFFF, 0xFFFFFFFE, 3])
+def test_member_that_is_elsewhere(offset: int) -> None:
+    write("x.zip", patched(make_zip(PICTURES[:1]), CENTRAL, 42, struct.pack("<L", offset)))
+    expected = "its data is not where the archive's directory says"
+    assert errors(scan("x.zip")) == [("x.zip", "a.jpg", "damaged-archive", expected)]
+
+
+def test_zip64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 10)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
+    data = make_zip()
+    assert b"PK\x06\x06" in data and b"PK\x06\x07" in data
+    write("x.zip", data)
+    assert rows(scan("x.zip")) == PICTURES
+    write("x.zip", data[: data.index(CENTRAL)])
+    assert rows(scan("x.zip")) == [*PICTURES, (None, "damaged-archive")]
+
+
+def test_zip64_offset_beyond_every_file() -> None:
+    data = make_zip(PICTURES[:1])
+    at = data.index(CENTRAL)
+    extra = struct.pack("<2HQ", 1, 8, 2**64 - 1)
+    directory = data[at : data.index(b"PK\x05\x06")]
+    directory = directory[:30] + struct.pack("<H", len(extra)) + directory[32:42] + b"\xff" * 4 + directory[46:] + extra
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(directory), at, 0)
+    write("x.zip", data[:at] + directory + end)
+    assert rows(scan("x.zip")) == [("a.jpg", "damaged-archive")]
+
+
+def test_overlapping_members() -> None:
+    """As in the flat zip bomb: many entries in the directory, one body."""
+    body = make_zip([("a.jpg", JPEG + os.urandom(50_000))])
+    at, end = body.index(CENTRAL), body.rindex(b"PK\x05\x06")
+    directory = body[at:end] * 1000
+    write(
+        "x.zip", body[:at] + directory + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1000, 1000, len(directory), at, 0)
+    )
+    items = scan("x.zip")
+    assert errors(items) == [
+        ("x.zip", None, "archive-bomb", "its members overlap, as in a zip bomb; the rest of it is not read")
+    ]
+    assert len(items) < 5
