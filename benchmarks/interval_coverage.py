@@ -25,12 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from open_nsfw.calibration import curves, least_error, thresholds
 from open_nsfw.calibration import rates as measure
+from open_nsfw.calibration.choices import Costs, Wishes
+from open_nsfw.calibration.sample import Sample
 
 CONFIDENCE = 0.95
 RESAMPLES = 400
 FIXED = 0.5
 PREVALENCE = 0.02
-COSTS = thresholds.Costs(1, 20)
+COSTS = Costs(1, 20)
 FPRS, RECALLS = (0.01, 0.05, 0.1, 0.3), (0.5, 0.8, 0.95)
 
 
@@ -44,12 +46,12 @@ class Population:
     sfw: int
     nsfw: int
 
-    def draw(self, random: np.random.Generator) -> measure.Sample:
+    def draw(self, random: np.random.Generator) -> Sample:
         """A labelled sample."""
         logits = np.concatenate(
             (random.normal(-self.mean, 1, self.sfw), random.normal(self.mean, self.spread, self.nsfw))
         )
-        return measure.Sample(expit(logits), np.arange(self.sfw + self.nsfw) >= self.sfw)
+        return Sample(expit(logits), np.arange(self.sfw + self.nsfw) >= self.sfw)
 
     def fpr(self, threshold: float) -> float:
         """The true false-positive rate."""
@@ -110,7 +112,7 @@ def repetition(population: Population, seed: int) -> list[Found]:
     ]
 
 
-def _curves(population: Population, sample: measure.Sample, seed: int) -> Iterator[Found]:
+def _curves(population: Population, sample: Sample, seed: int) -> Iterator[Found]:
     found = curves.curves(sample, curves.BootstrapOptions(RESAMPLES, seed, CONFIDENCE))
     yield _against("area under the ROC curve", population.auc(), found.auc)
     yield _against("average precision", population.average_precision(), found.average_precision)
@@ -128,7 +130,7 @@ def _curves(population: Population, sample: measure.Sample, seed: int) -> Iterat
             yield _against(f"{name} {at:g}", truth(at), measure.Rate(None, band.low[index], band.high[index]))
 
 
-def _fixed(population: Population, sample: measure.Sample) -> Iterator[Found]:
+def _fixed(population: Population, sample: Sample) -> Iterator[Found]:
     table = measure.confusion(sample, FIXED, CONFIDENCE)
     fpr, recall = population.fpr(FIXED), population.recall(FIXED)
     yield _against("false-positive rate at 0.5", fpr, table.false_positive_rate)
@@ -140,9 +142,9 @@ def _fixed(population: Population, sample: measure.Sample) -> Iterator[Found]:
     )
 
 
-def _promises(population: Population, sample: measure.Sample) -> Iterator[Found]:
+def _promises(population: Population, sample: Sample) -> Iterator[Found]:
     choices = [
-        thresholds.choose(sample, thresholds.Wishes(**wish))[0]
+        thresholds.choose(sample, Wishes(**wish))[0]
         for wish in ({"max_fpr": 0.05}, {"min_recall": 0.95}, {"review_budget": 0.1})
     ]
     fpr, recall = population.fpr(choices[0].thresholds[0]), population.recall(choices[1].thresholds[0])
@@ -163,8 +165,8 @@ def _promises(population: Population, sample: measure.Sample) -> Iterator[Found]
     yield _against("error outside review", error, choices[2].numbers["error"])
 
 
-def _cheapest(population: Population, sample: measure.Sample) -> Iterator[Found]:
-    wishes = thresholds.Wishes(cost=COSTS)
+def _cheapest(population: Population, sample: Sample) -> Iterator[Found]:
+    wishes = Wishes(cost=COSTS)
     choice = thresholds.choose(sample, wishes)[0]
     share = sample.share(None)
     at = choice.thresholds[0]

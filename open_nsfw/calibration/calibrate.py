@@ -21,11 +21,12 @@ from open_nsfw.errors import OutputError, SetupError, UsageError
 from open_nsfw.installing import install_command
 
 if TYPE_CHECKING:
-    from open_nsfw.calibration.labels import Example, LabelNames
+    from open_nsfw.calibration.choices import Choice, Wishes
+    from open_nsfw.calibration.labelled_set import Example
+    from open_nsfw.calibration.labels import LabelNames
     from open_nsfw.calibration.policy import Policy
-    from open_nsfw.calibration.rates import Sample
+    from open_nsfw.calibration.sample import Sample
     from open_nsfw.calibration.scored import Scored
-    from open_nsfw.calibration.thresholds import Choice, Wishes
 
 SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
 AUTHORS_BANDS = (0.2, 0.8)  # what the network's authors suggest for a start
@@ -49,7 +50,7 @@ def check_installed() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from open_nsfw.calibration.thresholds import Wishes
+    from open_nsfw.calibration.choices import Wishes
 
     wished = (options.max_fpr, options.min_recall, options.cost, options.review_budget, options.bands)
     bands = AUTHORS_BANDS if all(each is None for each in wished) else options.bands
@@ -88,7 +89,7 @@ def _beside(labels: str) -> str:
 
 def _scored(options: argparse.Namespace) -> Scored:
     from open_nsfw.calibration import scored as label_scores
-    from open_nsfw.calibration.labels import read_labels
+    from open_nsfw.calibration.label_source import read_labels
 
     labels = read_labels(options.labels, _names(options))
     if labels.scored:
@@ -139,13 +140,12 @@ def calibrate(labels: str, scored: Scored, wishes: Wishes, options: argparse.Nam
     import numpy as np
 
     from open_nsfw.calibration import curves, thresholds
-    from open_nsfw.calibration import rates as measure
-    from open_nsfw.calibration.labels import require_both
+    from open_nsfw.calibration.sample import Sample
 
     examples = scored.found.examples()
     nsfw = np.array([each.nsfw for each in examples], dtype=bool)
-    require_both(_names(options), int((~nsfw).sum()), int(nsfw.sum()), labels)
-    sample = measure.Sample(np.array([each.score for each in examples], dtype=np.float64), nsfw)
+    _names(options).require_both(int((~nsfw).sum()), int(nsfw.sum()), labels)
+    sample = Sample(np.array([each.score for each in examples], dtype=np.float64), nsfw)
     choices = thresholds.choose(sample, wishes)
     chosen = _policy_choice(choices, options.policy_from)
     bootstrap = curves.BootstrapOptions(options.resamples, options.seed, wishes.confidence)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from open_nsfw.calibration.rates import Floats, Rate, Sample, tails
+from open_nsfw.calibration.rates import Rate, tails
+from open_nsfw.calibration.sample import Floats, Sample
 
 GRID = np.linspace(0, 1, 201)  # where the bands are: false-positive rates of the ROC, recalls of the other curve
 MOST_STEPS = 5_000  # of the score in the bootstrap; 100,000 pictures are 20 a step, a step is 0.02 % of them

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from open_nsfw.calibration.calibrate import check_installed, plain
-from open_nsfw.calibration.labels import read_scores
 from open_nsfw.calibration.policy import Policy
+from open_nsfw.calibration.scores_file import read_scores
 from open_nsfw.cli.classify_options import OneLineParser
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError

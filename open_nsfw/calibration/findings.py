@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.calibration import plots
-from open_nsfw.calibration.thresholds import percent
+from open_nsfw.calibration.words import area, shown
 from open_nsfw.text import printable
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.calibrate import Calibration
-    from open_nsfw.calibration.labels import Example
-    from open_nsfw.calibration.rates import Confusion, Rate
+    from open_nsfw.calibration.labelled_set import Example
+    from open_nsfw.calibration.rates import Confusion
 
 MOST_POINTS = 1000  # of a curve in numbers.json
 
@@ -47,21 +47,6 @@ def worst(result: Calibration, count: int) -> dict[bool, list[Example]]:
         members.sort(key=lambda example: example.score, reverse=not nsfw)
         found[nsfw] = members[:count]
     return found
-
-
-# --- words for numbers ---
-
-
-def shown(rate: Rate, money: bool = False) -> str:
-    """`97.6 % (87.1 % to 99.9 %)`; a cost is no percentage."""
-    form = (lambda value: f"{value:.3g}") if money else percent
-    value = "none counted" if rate.value is None else form(rate.value)
-    return f"{value} ({form(rate.low)} to {form(rate.high)})"
-
-
-def area(rate: Rate) -> str:
-    """`0.954 (0.933 to 0.969)`."""
-    return f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
 
 
 def counted(result: Calibration) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any, Callable
 
 import numpy as np
 
+from open_nsfw.calibration.choices import Choice
 from open_nsfw.calibration.curves import GRID, Band, Curves
-from open_nsfw.calibration.thresholds import Choice
 
 SIZE = (5.2, 4.2)  # inches, of one plot
 PNG_DPI = 160

@@ -19,34 +19,11 @@ from typing import Any, Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from open_nsfw.calibration.sample import Sample
 
 HISTOGRAM_BINS = 40
 RELIABILITY_BINS = 10
 POSTERIOR_DRAWS = 20_000  # the 2.5th percentile of so many moves by less than a hundredth of the interval's width
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Scores of labelled pictures: `scores` float64 (N,), 0..1; `nsfw` bool (N,). Both classes are there."""
-
-    scores: Floats
-    nsfw: Flags
-
-    @property
-    def positives(self) -> int:
-        """How many are nsfw."""
-        return int(self.nsfw.sum())
-
-    @property
-    def negatives(self) -> int:
-        """How many are sfw."""
-        return len(self.nsfw) - self.positives
-
-    def share(self, prevalence: float | None) -> float:
-        """The share of nsfw to reckon with: `prevalence`, or where that is None the sample's own."""
-        return self.positives / len(self.nsfw) if prevalence is None else prevalence
 
 
 @dataclass(frozen=True)

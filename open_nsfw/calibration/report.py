@@ -12,15 +12,15 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.calibration import plots
-from open_nsfw.calibration.findings import counted, shown, tables, warnings
+from open_nsfw.calibration.findings import counted, tables, warnings
 from open_nsfw.calibration.report_style import STYLE
-from open_nsfw.calibration.thresholds import percent
+from open_nsfw.calibration.words import percent, shown
 from open_nsfw.rows.row import Row, label
 from open_nsfw.text import printable
 
 if TYPE_CHECKING:
     from open_nsfw.calibration.calibrate import Calibration
-    from open_nsfw.calibration.labels import Example
+    from open_nsfw.calibration.labelled_set import Example
     from open_nsfw.calibration.rates import Confusion, Rate
 
 NARROWEST = 0.08  # of the scale, for a band's name to fit
@@ -214,7 +214,7 @@ def _worst(wrong: dict[bool, list[Example]], with_pictures: bool) -> str:
         return ""
     pictures: dict[tuple[str, str | None], bytes] = {}
     if with_pictures:
-        from open_nsfw.calibration.scored import thumbnails
+        from open_nsfw.calibration.thumbnails import thumbnails
 
         pictures = thumbnails(wrong[False] + wrong[True])
     parts = [

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from open_nsfw.calibration.labels import Example, LabelledSet, Labels, identity_of
-from open_nsfw.errors import InputError, UsageError
+from open_nsfw.calibration.labelled_set import Example, LabelledSet, identity_of
+from open_nsfw.calibration.labels import Labels
+from open_nsfw.errors import UsageError
 from open_nsfw.progress import Progress
 from open_nsfw.rows.options import OutputOptions
 from open_nsfw.rows.row import Row, label
@@ -20,8 +20,7 @@ from open_nsfw.text import printable
 if TYPE_CHECKING:
     from open_nsfw.scoring.model_files import ModelFiles
 
-THUMBNAIL_QUALITY = 70  # of JPEG; about 8 kB each
-THUMBNAIL_SECONDS = 60.0  # to decode one, as in a scan
+MOST_MODELS = 5  # named in a message
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ def from_entries(labels: Labels) -> Scored:
     found = LabelledSet()
     models = {entry.model for entry in labels.entries if entry.model}
     if len(models) > 1:
-        raise UsageError(f"the scores are of several models ({', '.join(sorted(models))}); calibrate for one")
+        named = ", ".join([*sorted(models)[:MOST_MODELS], *(["..."] if len(models) > MOST_MODELS else [])])
+        raise UsageError(f"the scores are of several models ({named}); calibrate for one")
     for entry in labels.entries:
         name = f"line {entry.line}" if entry.path is None else label(Row(entry.path, entry.member))
         if entry.score is None:
@@ -89,15 +89,15 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
         model=files.short_hash,
     )
     with open_writer(output) as writer:
-        notes = _Notes(writer, partial(count_ahead, arguments), options.quiet)
-        sources = Sources(arguments, SourceOptions(), notes.skip)
-        ended_by = _run(sources, options, files, notes)
-    rows = _rows_of(options.scores_file, notes.seen)
+        recorder = _Recorder(writer, partial(count_ahead, arguments), options.quiet)
+        sources = Sources(arguments, SourceOptions(), recorder.skip)
+        ended_by = _run(sources, options, files, recorder)
+    rows = _rows_of(options.scores_file, recorder.seen)
     found = _by_folder(labels.folders, rows) if labels.folders else _by_entry(labels, rows)
     return Scored(found, files.short_hash, sources.passed_over, ended_by)
 
 
-def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes) -> int | None:
+def _run(sources: Any, options: ScoringOptions, files: ModelFiles, recorder: _Recorder) -> int | None:
     from open_nsfw.cores import available_cores
     from open_nsfw.pictures.extraction import Extraction
     from open_nsfw.scan import run as scan
@@ -112,12 +112,12 @@ def _run(sources: Any, options: ScoringOptions, files: ModelFiles, notes: _Notes
 
     pipeline = PipelineOptions(options.jobs or available_cores(), Extraction(hash=True))
     try:
-        return scan.run(sources, load, pipeline, notes.write)
+        return scan.run(sources, load, pipeline, recorder.write)
     finally:
-        notes.close()
+        recorder.close()
 
 
-class _Notes:
+class _Recorder:
     """Writes rows, shows a bar, and remembers which pictures belong to this run: the file may have others."""
 
     def __init__(self, writer: Writer, total: Callable[[], int | None], quiet: bool) -> None:
@@ -129,7 +129,7 @@ class _Notes:
         """Whether the file has this picture."""
         done = self._writer.is_done(path, member)
         if done:
-            self._note(path, member)
+            self._remember(path, member)
         return done
 
     def write(self, rows: list[Row]) -> None:
@@ -137,9 +137,9 @@ class _Notes:
         self._writer.write(rows)
         for row in rows:
             if row.kind != "frame":
-                self._note(row.path, row.member)
+                self._remember(row.path, row.member)
 
-    def _note(self, path: str, member: str | None) -> None:
+    def _remember(self, path: str, member: str | None) -> None:
         from open_nsfw.rows.finished import key_of
 
         self.seen.add(key_of(path, member))
@@ -193,56 +193,3 @@ def _add(found: LabelledSet, rows: Iterable[Row], nsfw: bool) -> None:
         else:
             identity = identity_of(row.sha256, row.path, row.member)
             found.add(Example(row.score, nsfw, row.path, row.member), label(row), identity)
-
-
-# --- small pictures for the report ---
-
-
-def thumbnails(examples: list[Example]) -> dict[tuple[str, str | None], bytes]:
-    """Small JPEGs of these pictures, of a video's first frame, by (path, member); those that cannot be had are left
-    out.
-
-    They are decoded where the pipeline decodes, in a process of their own.
-    """
-    from open_nsfw.pictures.extraction import Extraction, FrameChoice
-    from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
-    from open_nsfw.sources.walk import Sources
-
-    wanted = {(example.path, example.member) for example in examples if example.path is not None}
-    paths = sorted({path for path, _ in wanted if path is not None and os.path.exists(path)})
-    found: dict[tuple[str, str | None], bytes] = {}
-    watchdog = Watchdog()
-    worker = DecodeWorker(Extraction(frames=FrameChoice(max_frames=1)), THUMBNAIL_SECONDS, watchdog)
-    try:
-        for item in Sources(paths, skip=lambda path, member: (path, member) not in wanted):
-            for message, pixels in _pictures(worker, item):
-                found[item.path, item.member] = _small(message["width"], message["height"], pixels)
-            item.close()
-    finally:
-        worker.close()
-        watchdog.close()
-    return found
-
-
-def _pictures(worker: Any, item: Any) -> Iterator[tuple[dict[str, Any], bytes]]:
-    if item.error is not None:
-        return
-    try:
-        for message, pixels in worker.messages(item.location, item.data):
-            if message["kind"] == "picture":
-                yield message, pixels
-    except InputError:
-        return  # it has changed since it was scored, or it is a video with more frames
-
-
-def _small(width: int, height: int, pixels: bytes) -> bytes:
-    """A JPEG of uint8 (256, 256, 3), which is what the network looks at, in the picture's own proportions."""
-    from PIL import Image
-
-    from open_nsfw.pictures.formats import SIDE
-
-    longest = max(width, height)
-    size = max(1, round(SIDE * width / longest)), max(1, round(SIDE * height / longest))
-    file = io.BytesIO()
-    Image.frombytes("RGB", (SIDE, SIDE), pixels).resize(size).save(file, "JPEG", quality=THUMBNAIL_QUALITY)
-    return file.getvalue()

@@ -9,7 +9,7 @@ from open_nsfw.cli.classify_options import OneLineParser
 from open_nsfw.scoring.names import ENGINES
 
 if TYPE_CHECKING:
-    from open_nsfw.calibration.thresholds import Costs
+    from open_nsfw.calibration.choices import Costs
 
 PROGRAM = "open-nsfw calibrate"
 FAMILIES = ("promises", "cost", "review-budget", "bands")
@@ -143,7 +143,7 @@ def _bands(text: str) -> tuple[float, ...]:
 
 
 def _costs(text: str) -> Costs:
-    from open_nsfw.calibration.thresholds import Costs
+    from open_nsfw.calibration.choices import Costs
 
     values: dict[str, float] = {}
     for part in text.split(","):

@@ -10,16 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from open_nsfw.calibration.labels import (
-    Entry,
-    Example,
-    LabelledSet,
-    LabelNames,
-    identity_of,
-    read_labels,
-    read_scores,
-    require_both,
-)
+from open_nsfw.calibration.label_source import read_labels
+from open_nsfw.calibration.labelled_set import Example, LabelledSet, identity_of
+from open_nsfw.calibration.labels import Entry, LabelNames
+from open_nsfw.calibration.scores_file import read_scores
 from open_nsfw.errors import UsageError
 from open_nsfw.rows.lines import csv_header, csv_line, json_line
 from open_nsfw.rows.row import Row
@@ -256,7 +250,7 @@ def test_missing_and_unreadable_are_told_apart() -> None:
 
 def test_both_classes_are_needed() -> None:
     """One alone says nothing."""
-    require_both(NAMES, 1, 1, "x")
+    NAMES.require_both(1, 1, "x")
     with pytest.raises(UsageError) as caught:
-        require_both(LabelNames("porn", "rest"), 3, 0, "photos")
+        LabelNames("porn", "rest").require_both(3, 0, "photos")
     assert str(caught.value) == "photos: no picture labelled 'porn' has a score; both labels are needed"

@@ -20,12 +20,11 @@ from tests.tools.helpers import DATA
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
 
-from open_nsfw.calibration.findings import shown
-from open_nsfw.calibration.labels import Example
+from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.rates import Rate
-from open_nsfw.calibration.scored import thumbnails
-from open_nsfw.calibration.thresholds import percent
-from tests.calibration.test_calibrate import simulate, write_csv
+from open_nsfw.calibration.thumbnails import thumbnails
+from open_nsfw.calibration.words import percent, shown
+from tests.tools.samples import simulate, write_csv
 
 # matplotlib for Python 3.9 calls what pyparsing has renamed since.
 pytestmark = pytest.mark.filterwarnings(

@@ -1,0 +1,84 @@
+"""Labels from a file: CSV or JSON lines with the columns path and label, or score and label."""
+
+from __future__ import annotations
+
+import os
+
+from open_nsfw.calibration.labels import Entry, LabelNames, Labels
+from open_nsfw.calibration.tables import Cells, quoted, read_table
+from open_nsfw.errors import UsageError
+
+
+def read_label_file(path: str, names: LabelNames) -> Labels:
+    """The labels in the file `path`. Raises UsageError with the line at fault."""
+    rows = list(read_table(path))
+    columns = set().union(*(row for _, row in rows)) if rows else set()
+    if not rows:
+        raise UsageError(f"{path}: there are no labels in it")
+    if "label" not in columns or not columns & {"path", "score"}:
+        raise UsageError(
+            f"{path}: it has the columns {', '.join(sorted(map(str, columns))) or '(none)'}; "
+            "path and label, or score and label, are needed"
+        )
+    scored = "score" in columns
+    reader = _EntryReader(names, scored, os.path.dirname(path))
+    entries = [reader.entry(row, f"{path} line {line}", line) for line, row in rows if is_counted(row)]
+    return Labels(entries=entries, scored=scored)
+
+
+def is_counted(row: Cells) -> bool:
+    """Whether the row counts: a frame does not, since the summary of its video does."""
+    return row.get("kind") != "frame"
+
+
+def score_of(value: object, where: str) -> float | None:
+    """The score in a cell; None where it is empty. Raises UsageError for anything but a number from 0 to 1."""
+    if value is None or value == "":
+        return None
+    try:
+        score = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else float("nan")
+    except (ValueError, OverflowError):
+        score = float("nan")
+    if not 0 <= score <= 1:
+        raise UsageError(f"{where}: the score {quoted(value)} is no number from 0 to 1")
+    return score
+
+
+class _EntryReader:
+    """Makes an Entry of each row of one file."""
+
+    def __init__(self, names: LabelNames, scored: bool, base: str) -> None:
+        """Relative paths start at the folder `base`."""
+        self._names, self._scored, self._base = names, scored, base
+
+    def entry(self, row: Cells, where: str, line: int) -> Entry:
+        """The row as an Entry. Raises UsageError."""
+        nsfw = self._names.is_nsfw(row.get("label"))
+        if nsfw is None:
+            raise UsageError(
+                f"{where}: the label {quoted(row.get('label'))} is neither '{self._names.positive}' nor "
+                f"'{self._names.negative}' (--positive NAME, --negative NAME)"
+            )
+        texts = {name: text_of(row.get(name), name, where) for name in ("path", "member", "error", "sha256", "model")}
+        if self._scored:
+            score = score_of(row.get("score"), where)
+            error = None if score is not None else texts["error"] or "no-score: its score is empty"
+            return Entry(nsfw, texts["path"], texts["member"], score, error, texts["sha256"], texts["model"], line)
+        return Entry(nsfw, self._path(texts["path"], where), line=line)
+
+    def _path(self, given: str | None, where: str) -> str:
+        if not given:
+            raise UsageError(f"{where}: the path is empty")
+        path = os.path.join(self._base, given)
+        if os.path.isdir(path):
+            raise UsageError(f"{where}: {given} is a folder; a line labels one file")
+        return "./-" if path == "-" else path  # a file of that name, not standard input
+
+
+def text_of(value: object, name: str, where: str) -> str | None:
+    """The text in a cell; None where it is empty. Raises UsageError for anything else."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: the {name} {quoted(value)} is no text")
+    return value
