@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +12,12 @@ import numpy as np
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.nets.ranges import Ranges
-from open_nsfw.scoring.cache import cached
+from open_nsfw.scoring.cache import CONVERTER_VERSION, cached, int8_key
 from open_nsfw.scoring.classifier import NSFW
 from open_nsfw.scoring.engine import Engine, Float32
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
-from open_nsfw.scoring.onnx_engine import CONVERTER_VERSION, converted_model, import_onnxruntime
+from open_nsfw.scoring.onnx_engine import converted_model, import_onnxruntime
 
-# Part of the key of the cache: raise it whenever quantize.py makes another graph from the same files.
-QUANTIZER_VERSION = 2
 PROBES, PROBE_SEED, PROBE_CELLS = 4, 2016, 14  # pictures of 14 x 14 soft spots, on which a new int8 model is tried
 LARGEST_PROBE_DIFFERENCE = 3.0  # logits; these are no photos (0.95 is usual), and a wrong graph is off by tens
 SMALLEST_PROBABILITY = 1e-30
@@ -84,9 +81,7 @@ def quantized_model(files: ModelFiles, ranges: Ranges, content: bytes) -> Path |
 
     Raises ModelError if the ranges do not fit the model, or the result does not compute what they promise.
     """
-    of_ranges = hashlib.sha256(content).hexdigest()[:16]
-    key = f"{files.digest[:32]}-v{CONVERTER_VERSION}-int8-v{QUANTIZER_VERSION}-{of_ranges}"
-    return cached(key, ".onnx", lambda: quantized(files, ranges))
+    return cached(int8_key(files, content), ".onnx", lambda: quantized(files, ranges))
 
 
 def float_model(files: ModelFiles) -> bytes:

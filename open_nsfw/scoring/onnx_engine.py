@@ -15,15 +15,13 @@ from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.installing import libraries, pip_command
 from open_nsfw.pictures.pixels import MEAN_BGR
-from open_nsfw.scoring.cache import cached
+from open_nsfw.scoring.cache import cached, float_key
 from open_nsfw.scoring.engine import Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from open_nsfw.nets.net import Net
 
-# Part of the key of the cache: raise it whenever the graph made from the same two files changes.
-CONVERTER_VERSION = 1
 GPU_BATCH = 32  # inputs that a GPU takes at once; on a CPU batches gain nothing
 
 # Between the folded and the unfolded graph, before a last softmax, relative to the largest value there. Rounding is
@@ -100,9 +98,7 @@ def converted_model(files: ModelFiles, optimized: bool = True) -> Path | bytes:
     `optimized` models went through this release of ONNX Runtime's own graph optimizer already, which saves every later
     start a third of its loading time; they are for the CPU.
     """
-    key = f"{files.digest[:32]}-v{CONVERTER_VERSION}"
-    if optimized:
-        key += f"-ort{import_onnxruntime().__version__}"
+    key = float_key(files, import_onnxruntime().__version__ if optimized else None)
     return cached(key, ".onnx", lambda: _optimized(_convert(files)) if optimized else _convert(files))
 
 

@@ -1,0 +1,82 @@
+"""`open-nsfw cache`: list the converted models that are kept for later runs, or remove them."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.verbs import guarded, print_text
+from open_nsfw.errors import OutputError
+from open_nsfw.scoring.cache import CACHE_VARIABLE, MOST_BYTES, Entry, cache_dir, clear, distrust, entries
+from open_nsfw.text import printable
+
+PROGRAM = "open-nsfw cache"
+MEGABYTE = 1e6
+
+EXAMPLE = f"""\
+examples:
+  {PROGRAM}
+  {PROGRAM} --clear
+
+The folder is `open_nsfw` in the user's cache folder, or the one that {CACHE_VARIABLE} names. Models that are needed
+again are made again. Whenever one is added, those of older releases are removed, and those that were not used for
+longest where there are more than {MOST_BYTES / MEGABYTE:.0f} MB.
+
+exit status: 0 done, 2 some could not be removed"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `open-nsfw cache` with these arguments; gives the exit status, 0 or 2."""
+    return guarded(PROGRAM, lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog=PROGRAM,
+        description="List the converted models that are kept for later runs.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--clear", action="store_true", help="remove them all")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    folder = cache_dir()
+    found = entries(folder)
+    if options.clear:
+        _clear(folder, found)
+        return 0
+    print_text("\n".join([f"{_total(found)} in {printable(str(folder))}{_warning(folder)}", *map(_line, found)]) + "\n")
+    return 0
+
+
+def _clear(folder: Path, found: list[Entry]) -> None:
+    """Raises OutputError if a model could not be removed."""
+    if left := clear(folder):
+        raise OutputError(f"{left[0].path}: cannot be removed; {len(left)} of {len(found)} models are still there")
+    print_text(f"removed {_total(found)} from {printable(str(folder))}\n")
+
+
+def _total(found: list[Entry]) -> str:
+    models = "1 model" if len(found) == 1 else f"{len(found)} models"
+    return f"{models}, {_megabytes(sum(entry.size for entry in found))}"
+
+
+def _line(entry: Entry) -> str:
+    used = time.strftime("%Y-%m-%d", time.localtime(entry.used))
+    old = ", of an older release" if entry.outdated else ""
+    return f"  {entry.model}  {_megabytes(entry.size):>9}  last used {used}  {entry.kind}{old}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / MEGABYTE:.1f} MB"
+
+
+def _warning(folder: Path) -> str:
+    """What keeps the folder from being used."""
+    reason = distrust(folder) if folder.exists() else None
+    return "" if reason is None else f" (not used: {reason})"
