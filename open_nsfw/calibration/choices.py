@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from open_nsfw.calibration.rates import Rate
 
@@ -32,6 +33,29 @@ class Wishes:
 
 
 @dataclass(frozen=True)
+class Promise:
+    """A limit that the user set on a rate of pictures to come, and whether the thresholds keep it."""
+
+    about: str
+    """`false_positive_rate` (at most `limit`), `recall` (at least) or `review`, the share left to people (at most)."""
+    limit: float
+    measured: Rate
+    """On the sample, with its two-sided interval."""
+    bound: float
+    """The one-sided limit, at the confidence asked for, on the true rate."""
+    kept: bool
+    """Whether `bound` is within `limit`; with `as_measured`, whether the sample's own rate is."""
+    as_measured: bool = False
+    warning: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For numbers.json and policies."""
+        warning = {} if self.warning is None else {"warning": self.warning}
+        about = {"about": self.about, "limit": self.limit, "value": self.measured.value, "bound": self.bound}
+        return {**about, "kept": self.kept, "as_measured": self.as_measured, **warning}
+
+
+@dataclass(frozen=True)
 class Choice:
     """Thresholds that fulfil one wish."""
 
@@ -44,3 +68,5 @@ class Choice:
     warnings: tuple[str, ...] = ()
     numbers: dict[str, Rate] = field(default_factory=dict)
     """What the wish is about, measured: `false_positive_rate`, `recall`, `cost`, `review`, `error`."""
+    promises: tuple[Promise, ...] = ()
+    """The limits among the wish, and whether they are kept."""

@@ -2,25 +2,27 @@
 
 scikit-learn computes the curves and areas. The intervals:
 
-- the area under the ROC curve has the wider, at each end, of two: DeLong's (Biometrics 1988) on the logit scale, which
-is
-  too short where few pairs are out of order, and Newcombe's fifth (Statistics in Medicine 2006), which is not but
-  presumes a shape of the curve;
-- the curves have pointwise bands of a Bayesian bootstrap (Rubin, Annals of Statistics 1981) within each class, with
-half a
-  picture added at either end of the scores: without it a band has no width where the sample happens to have no error.
+- The area under the ROC curve has the wider, at each end, of two: DeLong's (Biometrics 1988) on the logit scale, which
+  is too short where few pairs are out of order, and Newcombe's fifth (Statistics in Medicine 2006), which is not but
+  presumes a shape of the curve.
+- The curves have pointwise bands of a Bayesian bootstrap (Rubin, Annals of Statistics 1981) within each class, with half
+  a picture added at either end of the scores: without it a band has no width where the sample happens to have no error.
   At any one threshold these are the Jeffreys intervals.
+
+Where pictures come in groups, DeLong's variance is Obuchowski's for clustered data (Biometrics 1997), Newcombe's sizes
+are divided by the design effect, and the bootstrap is one of groups: the pictures of a group share one weight.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from open_nsfw.calibration.rates import Rate, tails
-from open_nsfw.calibration.sample import Floats, Sample
+from open_nsfw.calibration.sample import Floats, Ints, Sample
 
 GRID = np.linspace(0, 1, 201)  # where the bands are: false-positive rates of the ROC, recalls of the other curve
 MOST_STEPS = 5_000  # of the score in the bootstrap; 100,000 pictures are 20 a step, a step is 0.02 % of them
@@ -106,22 +108,21 @@ class _Draws:
 
 
 def _bootstrap(sample: Sample, options: BootstrapOptions) -> _Draws:
-    """Each resample gives every picture a random weight; the classes keep theirs.
-
-    The weights of pictures that no threshold parts add up to one gamma variate, so that ties, and the coarser steps of
-    a large sample, cost one draw.
-    """
+    """Each resample gives every picture a random weight; the classes keep theirs."""
     random = np.random.default_rng(options.seed)
-    positives, negatives = _steps(sample)
+    draw_weights = _weights_of_steps(sample) if sample.groups is None else _weights_of_groups(sample, sample.groups)
     odds = sample.positives / sample.negatives
     shape = (options.resamples, len(GRID))
     draws = _Draws(np.empty(shape), np.empty(shape), np.empty(shape[0]), np.empty(shape[0]))
     for number in range(options.resamples):
-        weights = random.standard_gamma(positives), random.standard_gamma(negatives)
+        weights = draw_weights(random)
         draws.plain_average_precision[number] = _average_precision(
             _cumulative(weights[0]), _cumulative(weights[1]), odds
         )
-        recall, fpr = (_cumulative(_with_ends(each, random)) for each in weights)
+        recall, fpr = (
+            _cumulative(_with_ends(each, random, sample.class_effect(nsfw)))
+            for nsfw, each in zip((True, False), weights)
+        )
         draws.average_precision[number] = _average_precision(recall, fpr, odds)
         at = np.searchsorted(fpr, GRID, side="right") - 1
         draws.recall[number] = np.where(at >= 0, recall[at], 0)
@@ -130,22 +131,57 @@ def _bootstrap(sample: Sample, options: BootstrapOptions) -> _Draws:
     return draws
 
 
-def _steps(sample: Sample) -> tuple[Floats, Floats]:
-    """How many nsfw and how many sfw pictures there are at each distinct score, from the highest; where there are more
-    than `MOST_STEPS` distinct scores, in so many ranges of scores instead that hold about as many pictures each."""
+DrawWeights = Callable[[np.random.Generator], "tuple[Floats, Floats]"]
+"""Random weights of the nsfw and of the sfw pictures, added up for each step of the score, from the highest."""
+
+
+def _weights_of_steps(sample: Sample) -> DrawWeights:
+    """Of pictures that stand for themselves. The weights of those that no threshold parts add up to one gamma variate, so
+    that ties, and the coarser steps of a large sample, cost one draw."""
+    positives, negatives = _steps(sample)
+    return lambda random: (random.standard_gamma(positives), random.standard_gamma(negatives))
+
+
+def _weights_of_groups(sample: Sample, groups: Ints) -> DrawWeights:
+    """Of pictures in groups: each group has one exponential weight, which all of its pictures have, in both classes."""
+    from scipy.sparse import csr_array
+
+    at, steps = _step_of_each(sample)
+    number = np.unique(groups, return_inverse=True)[1]
+    count = int(number.max()) + 1
+    positives, negatives = (
+        csr_array((np.ones(int(members.sum())), (steps - 1 - at[members], number[members])), shape=(steps, count))
+        for members in (sample.nsfw, ~sample.nsfw)
+    )
+
+    def draw(random: np.random.Generator) -> tuple[Floats, Floats]:
+        weights = random.standard_exponential(count)
+        return positives @ weights, negatives @ weights
+
+    return draw
+
+
+def _step_of_each(sample: Sample) -> tuple[Ints, int]:
+    """(the number of the step of the score that each picture is at, from the lowest; how many steps there are): one for
+    each distinct score, or `MOST_STEPS` ranges of scores that hold about as many pictures each, whichever is less."""
     levels = np.unique(sample.scores)
     if len(levels) > MOST_STEPS:
         ranks = np.linspace(0, len(sample.scores) - 1, MOST_STEPS).astype(int)
         levels = np.unique(np.sort(sample.scores)[ranks])
-    at = np.searchsorted(levels, sample.scores, side="right") - 1
-    total = np.bincount(at, minlength=len(levels)).astype(np.float64)
-    positives = np.bincount(at[sample.nsfw], minlength=len(levels)).astype(np.float64)
+    return np.searchsorted(levels, sample.scores, side="right") - 1, len(levels)
+
+
+def _steps(sample: Sample) -> tuple[Floats, Floats]:
+    """How many nsfw and how many sfw pictures there are at each step of the score, from the highest."""
+    at, steps = _step_of_each(sample)
+    total = np.bincount(at, minlength=steps).astype(np.float64)
+    positives = np.bincount(at[sample.nsfw], minlength=steps).astype(np.float64)
     return positives[::-1], (total - positives)[::-1]
 
 
-def _with_ends(weights: Floats, random: np.random.Generator) -> Floats:
-    """One more weight, of half a picture, before the highest score and behind the lowest."""
-    top, bottom = random.standard_gamma(0.5, 2)
+def _with_ends(weights: Floats, random: np.random.Generator, effect: float) -> Floats:
+    """One more weight, of half an independent picture, before the highest score and behind the lowest."""
+    top, bottom = effect * random.standard_gamma(0.5, 2)
     return np.concatenate(((top,), weights, (bottom,)))
 
 
@@ -163,25 +199,46 @@ def _average_precision(recall: Floats, fpr: Floats, odds: float) -> float:
 
 
 def _auc_interval(sample: Sample, area: float, confidence: float) -> Rate:
-    low, high = _newcombe(area, sample.positives, sample.negatives, confidence)
-    error = _delong_error(sample)
+    low, high = _newcombe(area, sample.class_worth(True), sample.class_worth(False), confidence)
+    error = _area_error(sample)
     if 0 < area < 1 and error > 0:
         delong = _logit_interval(area, error, confidence)
         low, high = min(low, delong[0]), max(high, delong[1])
     return Rate(area, min(low, area), max(high, area))
 
 
-def _delong_error(sample: Sample) -> float:
-    """DeLong's standard error of the area: from how each picture ranks among those of the other class."""
-    positives, negatives = np.sort(sample.scores[sample.nsfw]), np.sort(sample.scores[~sample.nsfw])
+def _area_error(sample: Sample) -> float:
+    """DeLong's standard error of the area, or Obuchowski's: from how each picture ranks among those of the other class."""
+    positives, negatives = sample.scores[sample.nsfw], sample.scores[~sample.nsfw]
     if min(len(positives), len(negatives)) < 2:
         return 0.0
     over, under = _ranks(positives, negatives), _ranks(negatives, positives)
+    if sample.groups is not None:
+        return _obuchowski_error(sample, over, under, sample.groups)
     return math.sqrt(over.var(ddof=1) / len(positives) + under.var(ddof=1) / len(negatives))
 
 
+def _obuchowski_error(sample: Sample, over: Floats, under: Floats, groups: Ints) -> float:
+    """The standard error of the area of pictures in groups. `over` float64 (positives,): the share of sfw pictures below
+    each nsfw one; `under` float64 (negatives,): the share of nsfw pictures below each sfw one."""
+    number = np.unique(groups, return_inverse=True)[1]
+    count = int(number.max()) + 1
+    if count < 2:
+        return 0.0
+    of_positives = np.bincount(number[sample.nsfw], over - over.mean(), count) / sample.positives
+    of_negatives = np.bincount(number[~sample.nsfw], under - under.mean(), count) / sample.negatives
+    variance = 0.0
+    for members, sums in ((sample.nsfw, of_positives), (~sample.nsfw, of_negatives)):
+        with_members = len(np.unique(number[members]))
+        variance += with_members / max(with_members - 1, 1) * float(sums @ sums)
+    # How a group's nsfw pictures rank goes with how its sfw ones do; `under` falls where the area rises.
+    variance -= 2 * count / (count - 1) * float(of_positives @ of_negatives)
+    return math.sqrt(max(variance, 0.0))
+
+
 def _ranks(values: Floats, among: Floats) -> Floats:
-    """The share of `among` (sorted) below each value, ties by half."""
+    """The share of `among` below each value, ties by half."""
+    among = np.sort(among)
     ranks: Floats = (np.searchsorted(among, values, "left") + np.searchsorted(among, values, "right")) / (
         2 * len(among)
     )
@@ -195,7 +252,7 @@ def _logit_interval(value: float, error: float, confidence: float) -> tuple[floa
     return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
-def _newcombe(area: float, positives: int, negatives: int, confidence: float) -> tuple[float, float]:
+def _newcombe(area: float, positives: float, negatives: float, confidence: float) -> tuple[float, float]:
     """The areas that are no further from the one measured than their own standard errors allow."""
     from scipy.optimize import brentq
     from scipy.special import ndtri

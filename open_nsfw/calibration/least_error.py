@@ -14,8 +14,8 @@ import numpy as np
 
 from open_nsfw.calibration.choices import Choice, Costs, Wishes
 from open_nsfw.calibration.cut_points import at_or_over, distinct_scores, placed
-from open_nsfw.calibration.rates import Rate, combined, confusion, rate
-from open_nsfw.calibration.sample import Sample
+from open_nsfw.calibration.rates import Rate, class_rate, combined
+from open_nsfw.calibration.sample import Ints, Sample
 from open_nsfw.calibration.words import number
 
 FOLDS = 10  # of the sample, to measure what was chosen on the others; the usual number (Kohavi, IJCAI 1995)
@@ -57,9 +57,12 @@ def _cheapest_threshold(sample: Sample, costs: Costs, prevalence: float | None) 
 
 def expected_cost(sample: Sample, threshold: float, costs: Costs, wishes: Wishes) -> Rate:
     """What the errors at `threshold` cost for each picture of the traffic."""
-    table = confusion(sample, threshold, wishes.confidence)
-    misses = rate(table.false_negatives, sample.positives, wishes.confidence)
-    return cost_of(sample, (table.false_positive_rate, misses), costs, wishes)
+    flagged = sample.scores >= threshold
+    errors = (
+        class_rate(sample, False, flagged, wishes.confidence),
+        class_rate(sample, True, ~flagged, wishes.confidence),
+    )
+    return cost_of(sample, errors, costs, wishes)
 
 
 def cost_of(sample: Sample, errors: tuple[Rate, Rate], costs: Costs, wishes: Wishes) -> Rate:
@@ -81,18 +84,32 @@ def held_out_errors(sample: Sample, pick: Pick, confidence: float) -> tuple[Rate
     Thresholds that make errors least on a sample make fewer there than elsewhere. None for a sample that cannot be
     divided.
     """
-    from sklearn.model_selection import StratifiedKFold
-
-    folds = min(FOLDS, sample.positives, sample.negatives)
-    if folds < 2:
-        return None
-    blocked = missed = 0
-    for rest, part in StratifiedKFold(folds, shuffle=True, random_state=0).split(sample.scores, sample.nsfw):
+    blocked, missed = np.zeros_like(sample.nsfw), np.zeros_like(sample.nsfw)
+    folds = _folds(sample)
+    for rest, part in folds:
         low, high = pick(Sample(sample.scores[rest], sample.nsfw[rest]))
-        scores, nsfw = sample.scores[part], sample.nsfw[part]
-        blocked += int((scores[~nsfw] >= high).sum())
-        missed += int((scores[nsfw] < low).sum())
-    return rate(blocked, sample.negatives, confidence), rate(missed, sample.positives, confidence)
+        blocked[part] = sample.scores[part] >= high
+        missed[part] = sample.scores[part] < low
+    if not folds:
+        return None
+    return class_rate(sample, False, blocked, confidence), class_rate(sample, True, missed, confidence)
+
+
+def _folds(sample: Sample) -> list[tuple[Ints, Ints]]:
+    """(the indices of the other pictures, those of its own) for each fold, no group being parted; none where the sample is
+    too small."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if sample.groups is None:
+        folds = min(FOLDS, sample.positives, sample.negatives)
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=0) if folds > 1 else None
+    else:
+        folds = min(FOLDS, *(len(np.unique(sample.groups[each])) for each in (sample.nsfw, ~sample.nsfw)))
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0) if folds > 1 else None
+    if splitter is None:
+        return []
+    found = list(splitter.split(sample.scores, sample.nsfw, sample.groups))
+    return found if all(0 < sample.nsfw[rest].sum() < len(rest) for rest, _ in found) else []
 
 
 def widened(measured: Rate, held_out: Rate) -> Rate:

@@ -4,22 +4,58 @@ A promise is kept with the confidence asked for (95 % unless told otherwise), no
 leaves so few errors that the one-sided exact limit on the true rate is within the promise. Since the threshold depends
 on the order of one class's scores alone, that limit holds although it was chosen on the same sample (Wilks, Annals of
 Mathematical Statistics 1941). Where the sample is too small for that at any threshold, the sample's own rate is taken,
-and a warning says how many pictures it would take.
+and the promise counts as not kept; a warning says how many pictures it would take.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
-from open_nsfw.calibration.choices import Choice, Wishes
+from open_nsfw.calibration.choices import Choice, Promise, Wishes
 from open_nsfw.calibration.cut_points import at_or_over, between, distinct_scores, placed
-from open_nsfw.calibration.rates import Rate, confusion, upper_limit
-from open_nsfw.calibration.sample import Sample
+from open_nsfw.calibration.rates import class_rate, upper_limit
+from open_nsfw.calibration.sample import Flags, Sample
 from open_nsfw.calibration.words import number, percent
+
+ROUNDING = 1e-12  # of a share times a count
+
+
+def keep_promises(sample: Sample, wishes: Wishes) -> Choice:
+    """The thresholds for `wishes.max_fpr`, for `wishes.min_recall`, or for both."""
+    thresholds, options = [], []
+    if wishes.max_fpr is not None:
+        thresholds.append(_lowest_threshold(sample, wishes.max_fpr, wishes))
+        options.append(f"--max-fpr {number(wishes.max_fpr)}")
+    if wishes.min_recall is not None:
+        thresholds.append(_highest_threshold(sample, wishes.min_recall, wishes))
+        options.append(f"--min-recall {number(wishes.min_recall)}")
+    if len(thresholds) == 2 and thresholds[0] <= thresholds[1]:
+        # Any threshold between the two keeps both promises, and nothing is left for people to look at.
+        thresholds = [between(*thresholds) if thresholds[0] < thresholds[1] else thresholds[0]]
+    promises = _promises(sample, wishes, thresholds)
+    warnings = tuple(promise.warning for promise in promises if promise.warning is not None)
+    if wishes.max_fpr is not None and thresholds[0] > sample.scores.max():
+        warnings += ("the threshold is over every picture of the sample, nsfw or not",)
+    numbers = {promise.about: promise.measured for promise in promises}
+    return Choice("promises", " ".join(options), tuple(sorted(thresholds)), warnings, numbers, promises)
+
+
+def _lowest_threshold(sample: Sample, most: float, wishes: Wishes) -> float:
+    """The lowest threshold that few enough sfw pictures reach for a false-positive rate of at most `most`."""
+    levels = distinct_scores(sample)
+    reached = at_or_over(sample.scores[~sample.nsfw], levels)
+    # The first that has few enough: counts fall along the levels.
+    return placed(levels, int(np.argmax(reached <= _errors(sample, False, most, wishes))))
+
+
+def _highest_threshold(sample: Sample, least: float, wishes: Wishes) -> float:
+    """The highest threshold that few enough nsfw pictures stay under for a recall of at least `least`."""
+    levels = distinct_scores(sample)
+    missed = sample.positives - at_or_over(sample.scores[sample.nsfw], levels)
+    # The last that has few enough: misses rise along the levels.
+    return placed(levels, int(np.searchsorted(missed, _errors(sample, True, 1 - least, wishes), side="right")) - 1)
 
 
 def needed(promise: float, confidence: float) -> int:
@@ -28,87 +64,85 @@ def needed(promise: float, confidence: float) -> int:
     return math.ceil(math.log(1 - confidence) / math.log1p(-promise))
 
 
-def allowed_errors(total: int, promise: float, confidence: float) -> int:
-    """The most errors among `total` that keep the upper limit of their rate within `promise`; -1 if not even 0 do."""
+def allowed_errors(total: int, promise: float, confidence: float, effect: float = 1.0) -> int:
+    """The most errors among `total` that keep the upper limit of their rate within `promise`; -1 if not even 0 do.
+    `effect` is the design effect."""
     low, high = -1, total
     while low < high:
         middle = (low + high + 1) // 2
-        if upper_limit(middle, total, confidence) <= promise:
+        if upper_limit(middle / effect, total / effect, confidence) <= promise:
             low = middle
         else:
             high = middle - 1
     return low
 
 
-@dataclass(frozen=True)
-class _Promise:
-    threshold: float
-    warnings: tuple[str, ...]
-
-
-def _errors(
-    total: int, most: float, wishes: Wishes, claim: str, possible: Callable[[float], str]
-) -> tuple[int, tuple[str, ...]]:
-    """How many errors among `total` pictures of a class leave their rate at `most`, and what is to be said about that.
-
-    `claim` is what is promised, `possible(limit)` what the rate promised may be if the rate of errors is `limit`.
-    """
-    own = math.floor(most * total * (1 + 1e-12))
+def _errors(sample: Sample, nsfw: bool, most: float, wishes: Wishes) -> int:
+    """How many errors among the pictures of a class leave the rate of errors at `most`."""
+    total = sample.positives if nsfw else sample.negatives
+    own = math.floor(most * total * (1 + ROUNDING))
     if wishes.as_measured:
-        limit = upper_limit(own, total, wishes.confidence)
-        return own, (f"{claim} is taken at the sample's word: the true one may be {possible(limit)}",)
-    allowed = allowed_errors(total, most, wishes.confidence)
-    if allowed >= 0:
-        return allowed, ()
-    limit = upper_limit(0, total, wishes.confidence)
-    return own, (
-        f"the sample is too small to support {claim}: even without an error among its {total:,} pictures of that class "
-        f"the true one may be {possible(limit)}; it takes at least {needed(most, wishes.confidence):,} of them",
+        return own
+    allowed = allowed_errors(total, most, wishes.confidence, sample.class_effect(nsfw))
+    return allowed if allowed >= 0 else own
+
+
+# --- whether they are kept ---
+
+
+def _promises(sample: Sample, wishes: Wishes, thresholds: list[float]) -> tuple[Promise, ...]:
+    """What was promised, and what came of it; the first threshold is the one for the false-positive rate."""
+    found = []
+    if wishes.max_fpr is not None:
+        claim = f"a false-positive rate of at most {percent(wishes.max_fpr)}"
+        over = sample.scores >= thresholds[0]
+        found.append(_checked(sample, wishes, "false_positive_rate", claim, wishes.max_fpr, over))
+    if wishes.min_recall is not None:
+        claim = f"a recall of at least {percent(wishes.min_recall)}"
+        under = sample.scores < thresholds[-1]
+        found.append(_checked(sample, wishes, "recall", claim, wishes.min_recall, under))
+    return tuple(found)
+
+
+def _checked(sample: Sample, wishes: Wishes, about: str, claim: str, limit: float, errors: Flags) -> Promise:
+    """`errors`, bool (N,): the pictures that are on the wrong side, if they are of the class that the promise is about."""
+    nsfw = about == "recall"
+    confidence = wishes.confidence
+    wrong = class_rate(sample, nsfw, errors, confidence)
+    measured = class_rate(sample, nsfw, ~errors, confidence) if nsfw else wrong
+    bound = _limit_of(wrong.count or 0, sample, nsfw, confidence)
+    most = 1 - limit if nsfw else limit
+    return Promise(
+        about=about,
+        limit=limit,
+        measured=measured,
+        bound=1 - bound if nsfw else bound,
+        kept=(wrong.value or 0) <= most * (1 + ROUNDING) if wishes.as_measured else bound <= most,
+        as_measured=wishes.as_measured,
+        warning=_warning(sample, nsfw, claim, most, bound, wishes),
     )
 
 
-def _fpr_promise(sample: Sample, promise: float, wishes: Wishes) -> _Promise:
-    """The lowest threshold that few enough sfw pictures reach."""
-    claim = f"a false-positive rate of at most {percent(promise)}"
-    allowed, warnings = _errors(sample.negatives, promise, wishes, claim, percent)
-    levels = distinct_scores(sample)
-    reached = at_or_over(sample.scores[~sample.nsfw], levels)
-    index = int(np.argmax(reached <= allowed))  # the first: counts fall
-    if index == len(levels):
-        warnings += ("the threshold is over every picture of the sample, nsfw or not",)
-    return _Promise(placed(levels, index), warnings)
+def _limit_of(count: int, sample: Sample, nsfw: bool, confidence: float) -> float:
+    """The one-sided upper limit on the true rate of errors of a class of which `count` are there."""
+    total, effect = sample.positives if nsfw else sample.negatives, sample.class_effect(nsfw)
+    return upper_limit(count / effect, total / effect, confidence)
 
 
-def _recall_promise(sample: Sample, promise: float, wishes: Wishes) -> _Promise:
-    """The highest threshold that few enough nsfw pictures stay under."""
-    claim = f"a recall of at least {percent(promise)}"
-    allowed, warnings = _errors(sample.positives, 1 - promise, wishes, claim, lambda limit: percent(1 - limit))
-    levels = distinct_scores(sample)
-    missed = sample.positives - at_or_over(sample.scores[sample.nsfw], levels)
-    index = int(np.searchsorted(missed, allowed, side="right")) - 1  # the last: misses rise
-    return _Promise(placed(levels, index), warnings)
+def _warning(sample: Sample, nsfw: bool, claim: str, most: float, bound: float, wishes: Wishes) -> str | None:
+    def possible(limit: float) -> str:
+        return percent(1 - limit if nsfw else limit)
 
-
-def keep_promises(sample: Sample, wishes: Wishes) -> Choice:
-    """The thresholds for `wishes.max_fpr`, for `wishes.min_recall`, or for both."""
-    parts, options = [], []
-    numbers: dict[str, Rate] = {}
-    warnings: tuple[str, ...] = ()
-    if wishes.max_fpr is not None:
-        parts.append(_fpr_promise(sample, wishes.max_fpr, wishes))
-        options.append(f"--max-fpr {number(wishes.max_fpr)}")
-        numbers["false_positive_rate"] = confusion(sample, parts[-1].threshold, wishes.confidence).false_positive_rate
-    if wishes.min_recall is not None:
-        parts.append(_recall_promise(sample, wishes.min_recall, wishes))
-        options.append(f"--min-recall {number(wishes.min_recall)}")
-        numbers["recall"] = confusion(sample, parts[-1].threshold, wishes.confidence).recall
-    for part in parts:
-        warnings += part.warnings
-    thresholds = [part.threshold for part in parts]
-    if len(parts) == 2 and thresholds[0] <= thresholds[1]:
-        # Any threshold between the two keeps both promises, and nothing is left for people to look at.
-        single = between(*thresholds) if thresholds[0] < thresholds[1] else thresholds[0]
-        table = confusion(sample, single, wishes.confidence)
-        numbers = {"false_positive_rate": table.false_positive_rate, "recall": table.recall}
-        thresholds = [single]
-    return Choice("promises", " ".join(options), tuple(sorted(thresholds)), warnings, numbers)
+    if wishes.as_measured:
+        return f"{claim} holds for this sample (--as-measured); the true one may be {possible(bound)}"
+    if bound <= most:
+        return None
+    total, worth = sample.positives if nsfw else sample.negatives, sample.class_worth(nsfw)
+    alike = (
+        f", which are worth {worth:.0f} that have nothing to do with each other," if sample.groups is not None else ""
+    )
+    return (
+        f"the sample is too small to support {claim}: even without an error among its {total:,} pictures of that "
+        f"class{alike} the true one may be {possible(_limit_of(0, sample, nsfw, wishes.confidence))}; "
+        f"it takes at least {needed(most, wishes.confidence):,} of them"
+    )

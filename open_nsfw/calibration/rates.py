@@ -2,9 +2,10 @@
 
 scikit-learn computes every number that it can; what it has no function for (intervals, bands) is here, with its source:
 
-- a rate (k of n) has the exact interval of Clopper and Pearson (Biometrika 1934), which covers at least as often as it
-says; - a number made of two rates, such as the precision at another share of nsfw, has the interval of draws from the
-rates'
+- A rate (k of n) has the exact interval of Clopper and Pearson (Biometrika 1934), which covers at least as often as it
+  says. Of pictures that come in groups, k and n are divided by the design effect first (Korn and Graubard, Survey
+  Methodology 1998; sample.py says how large it is).
+- A number made of two rates, such as the precision at another share of nsfw, has the interval of draws from the rates'
   Jeffreys posteriors, Beta(k + 1/2, n - k + 1/2).
 
 The curves are in curves.py. `benchmarks/interval_coverage.py` measures how often they cover.
@@ -19,7 +20,7 @@ from typing import Any, Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.calibration.sample import Sample
+from open_nsfw.calibration.sample import Flags, Sample
 
 HISTOGRAM_BINS = 40
 RELIABILITY_BINS = 10
@@ -37,34 +38,53 @@ class Rate:
     count: int | None = None
     """With `of`: the value is `count` / `of`."""
     of: int | None = None
+    design_effect: float = 1.0
+    """How many times as many pictures it took to know the rate so well as independent ones would have taken."""
 
     def as_json(self) -> dict[str, Any]:
         """For numbers.json and policies."""
         counted = {} if self.count is None else {"count": self.count, "of": self.of}
-        return {"value": self.value, "low": self.low, "high": self.high, **counted}
+        grouped = {} if self.design_effect == 1 else {"design_effect": self.design_effect}
+        return {"value": self.value, "low": self.low, "high": self.high, **counted, **grouped}
 
 
-def upper_limit(count: int, total: int, confidence: float) -> float:
+def upper_limit(count: float, total: float, confidence: float) -> float:
     """The true rate is at most this, one-sided, when `count` of `total` were seen."""
     from scipy.special import betaincinv
 
     return 1.0 if count >= total else float(betaincinv(count + 1, total - count, confidence))
 
 
-def rate(count: int, total: int, confidence: float) -> Rate:
-    """`count` of `total`, with Clopper and Pearson's two-sided interval."""
+def rate(count: int, total: int, confidence: float, effect: float = 1.0) -> Rate:
+    """`count` of `total`, with Clopper and Pearson's two-sided interval; `effect` is the design effect."""
     if total == 0:
         return Rate(None, 0.0, 1.0, 0, 0)
     side = (1 + confidence) / 2
-    low = 1 - upper_limit(total - count, total, side)
-    return Rate(count / total, low, upper_limit(count, total, side), int(count), int(total))
+    low = 1 - upper_limit((total - count) / effect, total / effect, side)
+    high = upper_limit(count / effect, total / effect, side)
+    return Rate(count / total, low, high, int(count), int(total), effect)
+
+
+def class_rate(sample: Sample, nsfw: bool, hits: Flags, confidence: float) -> Rate:
+    """How many pictures of one class are among `hits`, bool (N,)."""
+    members = sample.nsfw == nsfw
+    return rate(int((hits & members).sum()), int(members.sum()), confidence, sample.class_effect(nsfw))
+
+
+def mixed_rate(sample: Sample, among: Flags, hits: Flags, confidence: float) -> Rate:
+    """How many of the pictures `among`, bool (N,), of whichever class, are among `hits`, too."""
+    return rate(int((hits & among).sum()), int(among.sum()), confidence, sample.mixed_effect(among))
 
 
 def combined(function: Callable[[Any, Any], Any], first: Rate, second: Rate, confidence: float) -> Rate:
     """`function(first, second)` of rates measured on different pictures, by draws from their Jeffreys posteriors."""
     random = np.random.default_rng(0)
     draws = [
-        random.beta((each.count or 0) + 0.5, (each.of or 0) - (each.count or 0) + 0.5, POSTERIOR_DRAWS)
+        random.beta(
+            (each.count or 0) / each.design_effect + 0.5,
+            ((each.of or 0) - (each.count or 0)) / each.design_effect + 0.5,
+            POSTERIOR_DRAWS,
+        )
         for each in (first, second)
     ]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -104,11 +124,13 @@ def confusion(sample: Sample, threshold: float, confidence: float, prevalence: f
     and the accuracy, which depend on it."""
     from sklearn.metrics import confusion_matrix
 
-    table = confusion_matrix(sample.nsfw, sample.scores >= threshold, labels=[False, True])
+    flagged = sample.scores >= threshold
+    table = confusion_matrix(sample.nsfw, flagged, labels=[False, True])
     tn, fp, fn, tp = (int(count) for count in table.ravel())
-    recall, fpr = rate(tp, tp + fn, confidence), rate(fp, fp + tn, confidence)
+    recall, fpr = (class_rate(sample, nsfw, flagged, confidence) for nsfw in (True, False))
     if prevalence is None:
-        precision, accuracy = rate(tp, tp + fp, confidence), rate(tp + tn, len(sample.nsfw), confidence)
+        precision = mixed_rate(sample, flagged, sample.nsfw, confidence)
+        accuracy = mixed_rate(sample, np.ones_like(flagged), flagged == sample.nsfw, confidence)
     else:
         share = prevalence
         precision = combined(lambda r, f: share * r / (share * r + (1 - share) * f), recall, fpr, confidence)
@@ -126,12 +148,11 @@ def band_rates(
     rows = []
     for band in range(len(thresholds) + 1):
         inside = bands == band
-        nsfw, sfw = int((inside & sample.nsfw).sum()), int((inside & ~sample.nsfw).sum())
-        rates = rate(sfw, sample.negatives, confidence), rate(nsfw, sample.positives, confidence)
-        overall = rate(sfw + nsfw, len(bands), confidence)
+        sfw, nsfw = (class_rate(sample, nsfw, inside, confidence) for nsfw in (False, True))
+        overall = mixed_rate(sample, np.ones_like(inside), inside, confidence)
         if prevalence is not None:
-            overall = combined(lambda s, n: (1 - share) * s + share * n, *rates, confidence)
-        rows.append({"sfw": rates[0], "nsfw": rates[1], "all": overall})
+            overall = combined(lambda s, n: (1 - share) * s + share * n, sfw, nsfw, confidence)
+        rows.append({"sfw": sfw, "nsfw": nsfw, "all": overall})
     return rows
 
 
@@ -149,12 +170,11 @@ def reliability(sample: Sample, confidence: float) -> list[dict[str, Any]]:
     """For each of `RELIABILITY_BINS` equal steps of the score that has pictures: their mean score and share of nsfw."""
     from sklearn.calibration import calibration_curve
 
-    shares, means = calibration_curve(sample.nsfw, sample.scores, n_bins=RELIABILITY_BINS, strategy="uniform")
+    _, means = calibration_curve(sample.nsfw, sample.scores, n_bins=RELIABILITY_BINS, strategy="uniform")
     edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
     bins = np.searchsorted(edges[1:-1], sample.scores)  # as calibration_curve has it: a score on an edge belongs below
-    counts = np.bincount(bins, minlength=RELIABILITY_BINS)
-    filled = np.flatnonzero(counts)
+    filled = np.flatnonzero(np.bincount(bins, minlength=RELIABILITY_BINS))
     return [
-        {"mean_score": float(mean), "nsfw": rate(round(share * counts[number]), int(counts[number]), confidence)}
-        for number, mean, share in zip(filled, means, shares)
+        {"mean_score": float(mean), "nsfw": mixed_rate(sample, bins == number, sample.nsfw, confidence)}
+        for number, mean in zip(filled, means)
     ]

@@ -5,25 +5,24 @@ The share is a promise about pictures to come, so it is kept with the confidence
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from open_nsfw.calibration.choices import Choice, Costs, Wishes
+from open_nsfw.calibration.choices import Choice, Costs, Promise, Wishes
 from open_nsfw.calibration.cut_points import at_or_over, distinct_scores, placed
 from open_nsfw.calibration.least_error import class_weights, cost_of, held_out_errors, widened
 from open_nsfw.calibration.promises import allowed_errors, needed
-from open_nsfw.calibration.rates import Rate, combined, rate, upper_limit
+from open_nsfw.calibration.rates import Rate, class_rate, combined, mixed_rate, upper_limit
 from open_nsfw.calibration.sample import Sample
 from open_nsfw.calibration.words import number, percent
 
 ROUNDING = 1e-12  # of sums of shares
+ROUNDING_OF_WORTH = 1e-9  # of a count that is made of such sums
 
 
 def within_budget(sample: Sample, budget: float, wishes: Wishes) -> Choice:
     """The two thresholds that leave at most `budget` of all pictures to people, and the cheapest errors outside."""
     costs = wishes.cost or Costs()
-    share, warnings = _affordable(sample, budget, wishes)
+    share = _affordable(sample, budget, wishes)
 
     def pick(part: Sample) -> tuple[float, float]:
         return _budget_thresholds(part, share, costs, wishes.prevalence)
@@ -33,11 +32,15 @@ def within_budget(sample: Sample, budget: float, wishes: Wishes) -> Choice:
     errors = held_out_errors(sample, pick, wishes.confidence)
     if errors is not None:
         numbers["error"] = widened(numbers["error"], cost_of(sample, errors, Costs(), wishes))
+    promise = _promise(sample, budget, wishes, numbers["review"])
+    warnings: tuple[str, ...] = () if promise.warning is None else (promise.warning,)
     if low == high:
         warnings += (
             "one threshold parts the sample without an error that review could mend: nothing is left between two",
         )
-    return Choice("review-budget", f"--review-budget {number(budget)}", tuple(sorted({low, high})), warnings, numbers)
+    return Choice(
+        "review-budget", f"--review-budget {number(budget)}", tuple(sorted({low, high})), warnings, numbers, (promise,)
+    )
 
 
 def _budget_thresholds(sample: Sample, share: float, costs: Costs, prevalence: float | None) -> tuple[float, float]:
@@ -60,35 +63,53 @@ def _budget_thresholds(sample: Sample, share: float, costs: Costs, prevalence: f
     return placed(levels, low), placed(levels, int(upper[low]))
 
 
-def _affordable(sample: Sample, budget: float, wishes: Wishes) -> tuple[float, tuple[str, ...]]:
-    """The share of the sample that may lie between the thresholds for the true share to be within the budget."""
+def _worth(sample: Sample, wishes: Wishes) -> int:
+    """How many pictures, drawn one by one from the traffic, tell as much about a share of it as the sample does: unequal
+    weights of the classes (Kish, Survey Sampling 1965) and groups make it worth fewer than it has."""
     weights = class_weights(sample, wishes.prevalence)
-    # Unequal weights make a sample worth fewer pictures (Kish, Survey Sampling 1965).
-    worth = int(1 / (sample.negatives * weights[0] ** 2 + sample.positives * weights[1] ** 2) + 1e-9)
-    possible = percent(upper_limit(math.floor(budget * worth), worth, wishes.confidence))
-    own = f"the sample's own share is within it, the true one may be up to {possible}"
+    equal = 1 / (sample.negatives * weights[0] ** 2 + sample.positives * weights[1] ** 2)
+    return max(1, int(equal / sample.mixed_effect(np.ones_like(sample.nsfw)) + ROUNDING_OF_WORTH))
+
+
+def _affordable(sample: Sample, budget: float, wishes: Wishes) -> float:
+    """The share of the sample that may lie between the thresholds for the true share to be within the budget."""
     if wishes.as_measured:
-        return budget, (f"taken at the sample's word: {own}",)
+        return budget
+    worth = _worth(sample, wishes)
     allowed = allowed_errors(worth, budget, wishes.confidence)
-    if allowed > 0:
-        return allowed / worth, ()
-    least = needed(budget, wishes.confidence)
-    return budget, (
-        f"the sample is too small to support a review share of at most {percent(budget)}: {own}; it takes more than "
-        f"{least:,} pictures, this sample is worth {worth:,}",
-    )
+    return allowed / worth if allowed > 0 else budget
+
+
+def _promise(sample: Sample, budget: float, wishes: Wishes, review: Rate) -> Promise:
+    worth = _worth(sample, wishes)
+    share = review.value or 0.0
+    bound = upper_limit(share * worth, worth, wishes.confidence)
+    kept = share <= budget * (1 + ROUNDING) if wishes.as_measured else bound <= budget * (1 + ROUNDING_OF_WORTH)
+    warning = None
+    if wishes.as_measured:
+        warning = f"the share left to people is within the budget on this sample (--as-measured); {_true_share(bound)}"
+    elif not kept:
+        warning = (
+            f"the sample is too small to support a review share of at most {percent(budget)}: its own share is within it, "
+            f"but {_true_share(bound)}; it takes more than {needed(budget, wishes.confidence):,} pictures, this sample "
+            f"is worth {worth:,}"
+        )
+    return Promise("review", budget, review, bound, kept, wishes.as_measured, warning)
+
+
+def _true_share(bound: float) -> str:
+    return f"the true one may be up to {percent(bound)}"
 
 
 def _budget_numbers(sample: Sample, low: float, high: float, wishes: Wishes) -> dict[str, Rate]:
     confidence, share = wishes.confidence, sample.share(wishes.prevalence)
     inside = (sample.scores >= low) & (sample.scores < high)
     if wishes.prevalence is None:
-        review = rate(int(inside.sum()), len(inside), confidence)
+        review = mixed_rate(sample, np.ones_like(inside), inside, confidence)
     else:
-        sfw = rate(int((inside & ~sample.nsfw).sum()), sample.negatives, confidence)
-        nsfw = rate(int((inside & sample.nsfw).sum()), sample.positives, confidence)
+        sfw, nsfw = (class_rate(sample, each, inside, confidence) for each in (False, True))
         review = combined(lambda s, n: (1 - share) * s + share * n, sfw, nsfw, confidence)
-    blocked = rate(int((sample.scores[~sample.nsfw] >= high).sum()), sample.negatives, confidence)
-    missed = rate(int((sample.scores[sample.nsfw] < low).sum()), sample.positives, confidence)
+    blocked = class_rate(sample, False, sample.scores >= high, confidence)
+    missed = class_rate(sample, True, sample.scores < low, confidence)
     error = cost_of(sample, (blocked, missed), Costs(), wishes)
     return {"review": review, "error": error, "false_positive_rate": blocked, "miss_rate": missed}

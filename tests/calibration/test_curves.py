@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn_metrics
 
 from open_nsfw.calibration import curves
 from open_nsfw.calibration.sample import Sample
-from tests.tools.samples import simulate
+from tests.tools.samples import in_groups, simulate
 
 
 def test_areas_and_curves_are_scikit_learns() -> None:
@@ -66,7 +66,7 @@ def test_delongs_error_is_that_of_the_definition() -> None:
     above = np.subtract.outer(sample.scores[sample.nsfw], sample.scores[~sample.nsfw])
     wins = (above > 0) + 0.5 * (above == 0)
     expected = np.sqrt(wins.mean(1).var(ddof=1) / 20 + wins.mean(0).var(ddof=1) / 30)
-    assert curves._delong_error(sample) == pytest.approx(expected, rel=1e-12)
+    assert curves._area_error(sample) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_sample_without_error_has_an_interval_all_the_same() -> None:
@@ -77,3 +77,47 @@ def test_a_sample_without_error_has_an_interval_all_the_same() -> None:
     assert 0.7 < found.auc.low < 0.9
     assert found.average_precision.low < 0.9
     assert found.roc_band.low[20] < 0.8
+
+
+def test_the_error_of_groups_is_obuchowskis() -> None:
+    """Her sums over clusters, written out; groups of one picture each give DeLong's."""
+    sample = in_groups(14, 4, 0.5)
+    assert sample.groups is not None
+    mixed = Sample(sample.scores, sample.nsfw, sample.groups // 2)  # some groups have pictures of both classes
+    alone = Sample(sample.scores, sample.nsfw, np.arange(len(sample.nsfw)))
+    for each in (sample, mixed, alone):
+        assert curves._area_error(each) == pytest.approx(_obuchowski(each), rel=1e-9)
+    assert curves._area_error(alone) == pytest.approx(curves._area_error(Sample(sample.scores, sample.nsfw)), rel=1e-9)
+
+
+def _obuchowski(sample: Sample) -> float:
+    groups = sample.groups
+    assert groups is not None
+    positives, negatives = sample.scores[sample.nsfw], sample.scores[~sample.nsfw]
+    area = sklearn_metrics.roc_auc_score(sample.nsfw, sample.scores)
+    wins = (np.subtract.outer(positives, negatives) > 0) + 0.5 * (np.subtract.outer(positives, negatives) == 0)
+    off = {}
+    for number in np.unique(groups):
+        rows, columns = groups[sample.nsfw] == number, groups[~sample.nsfw] == number
+        off[number] = ((wins.mean(1)[rows] - area).sum(), (wins.mean(0)[columns] - area).sum())
+    with_positives, with_negatives = len(set(groups[sample.nsfw])), len(set(groups[~sample.nsfw]))
+    s10 = with_positives / ((with_positives - 1) * len(positives)) * sum(a**2 for a, _ in off.values())
+    s01 = with_negatives / ((with_negatives - 1) * len(negatives)) * sum(b**2 for _, b in off.values())
+    s11 = len(off) / (len(off) - 1) * sum(a * b for a, b in off.values())
+    variance = s10 / len(positives) + s01 / len(negatives) + 2 * s11 / (len(positives) * len(negatives))
+    return float(np.sqrt(variance))
+
+
+def test_groups_widen_everything() -> None:
+    """Ten versions of each picture leave the curves where they are, and the intervals about as wide as without them."""
+    sample = simulate(60, 40)
+    times = Sample(np.repeat(sample.scores, 10), np.repeat(sample.nsfw, 10), np.repeat(np.arange(100), 10))
+    ungrouped = Sample(times.scores, times.nsfw)
+    once, ten, naive = (curves.curves(each, curves.BootstrapOptions(300)) for each in (sample, times, ungrouped))
+    for name in ("auc", "average_precision"):
+        one, many, narrow = (getattr(each, name) for each in (once, ten, naive))
+        assert many.value == pytest.approx(one.value, abs=1e-12)
+        assert many.high - many.low == pytest.approx(one.high - one.low, rel=0.2)
+        assert narrow.high - narrow.low < 0.5 * (one.high - one.low)
+    width = (once.roc_band.high - once.roc_band.low).mean()
+    assert (ten.roc_band.high - ten.roc_band.low).mean() == pytest.approx(width, rel=0.1)

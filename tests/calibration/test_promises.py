@@ -25,6 +25,8 @@ def test_promises_are_kept_with_confidence_and_no_further(seed: int) -> None:
             for each in [at, *all_thresholds(sample)]
         }
         assert limits[at] <= promise
+        (found,) = thresholds.choose(sample, Wishes(max_fpr=promise))[0].promises
+        assert (found.about, found.limit, found.bound, found.kept) == ("false_positive_rate", promise, limits[at], True)
         assert all(recall_of(sample, each) <= recall_of(sample, at) for each in limits if limits[each] <= promise)
         at = thresholds.choose(sample, Wishes(min_recall=1 - promise))[0].thresholds[0]
         limits = {
@@ -43,7 +45,8 @@ def test_promises_as_measured_are_those_of_the_roc_curve(seed: int) -> None:
     choice = thresholds.choose(sample, Wishes(max_fpr=0.1, as_measured=True))[0]
     assert recall_of(sample, choice.thresholds[0]) == recall[fpr <= 0.1].max()
     assert fpr_of(sample, choice.thresholds[0]) <= 0.1
-    assert "is taken at the sample's word: the true one may be" in choice.warnings[0]
+    assert "holds for this sample (--as-measured); the true one may be" in choice.warnings[0]
+    assert [(each.kept, each.as_measured) for each in choice.promises] == [(True, True)]
     choice = thresholds.choose(sample, Wishes(min_recall=0.9, as_measured=True))[0]
     assert fpr_of(sample, choice.thresholds[0]) == fpr[recall >= 0.9].min()
 
@@ -58,6 +61,7 @@ def test_two_promises_make_two_thresholds_or_one() -> None:
     assert len(single.thresholds) == 1
     assert single.numbers["false_positive_rate"].high <= 0.3
     assert single.numbers["recall"].low >= 0.6
+    assert [(each.about, each.kept) for each in single.promises] == [("false_positive_rate", True), ("recall", True)]
 
 
 @pytest.mark.parametrize(("promise", "least"), [(0.05, 59), (0.01, 299), (0.001, 2995), (0.1, 29)])
@@ -77,6 +81,7 @@ def test_too_small_a_sample_is_said_to_be() -> None:
         "the sample is too small to support a recall of at least 95 %: even without an error among its 20 pictures of "
         "that class the true one may be 86.1 %; it takes at least 59 of them",
     )
+    assert [each.kept for each in choice.promises] == [False, False]
     assert choice.numbers["false_positive_rate"].value == 0
     assert choice.numbers["recall"].value == 0.95
     assert thresholds.choose(simulate(60, 20), Wishes(max_fpr=0.05))[0].warnings == ()

@@ -18,6 +18,18 @@ def simulate(sfw: int, nsfw: int, seed: int = 0, decimals: int = 2) -> Sample:
     return Sample(scores[order], (np.arange(sfw + nsfw) >= sfw)[order])
 
 
+def in_groups(groups: int, size: int, likeness: float, seed: int = 0, nsfw_groups: int | None = None) -> Sample:
+    """So many groups of on average `size` pictures, each of one class; `likeness` is the share of the logits' variance
+    within a class that lies between the groups. The first groups are sfw; logits are normal (-1.5, 1) and (1.5, 1)."""
+    random = np.random.default_rng(seed)
+    sizes = 1 + random.poisson(size - 1, groups)
+    number = np.repeat(np.arange(groups), sizes)
+    nsfw = number >= groups - (groups // 2 if nsfw_groups is None else nsfw_groups)
+    between = np.sqrt(likeness) * random.normal(size=groups)[number]
+    logits = np.where(nsfw, 1.5, -1.5) + between + np.sqrt(1 - likeness) * random.normal(size=len(number))
+    return Sample(1 / (1 + np.exp(-logits)), nsfw, number)
+
+
 def write_csv(path: Path, sample: Sample) -> Path:
     """`score,label` of a sample."""
     lines = [f"{score!r},{'nsfw' if nsfw else 'sfw'}" for score, nsfw in zip(sample.scores.tolist(), sample.nsfw)]
