@@ -23,10 +23,10 @@ class Verb:
 
 
 VERBS = {
-    "build-net": Verb("nets.build", "write a residual network as Caffe prototxt and print what it costs"),
+    "build-net": Verb("cli.build_net", "write a residual network as Caffe prototxt and print what it costs"),
     "cache": Verb("cli.cache", "list or remove the converted models that are kept for later runs"),
-    "calibrate": Verb("calibration.calibrate", "choose thresholds on labelled pictures: a report and a policy"),
-    "policy": Verb("calibration.drift", "check: do today's scores still lie as those the policy was chosen on?"),
+    "calibrate": Verb("cli.calibrate", "choose thresholds on labelled pictures: a report and a policy"),
+    "policy": Verb("cli.policy", "check: do today's scores still lie as those the policy was chosen on?"),
     "quantize-ranges": Verb("cli.quantize_ranges", "measure what the fast mode must know about a network of your own"),
     "verify": Verb("cli.verify", "compare a way of scoring with the exact one, on your own pictures"),
 }

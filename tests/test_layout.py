@@ -96,7 +96,6 @@ def test_rooms_import_only_what_lies_below() -> None:
     assert wrong == []
 
 
-@pytest.mark.xfail(strict=True, reason="circles inside the rooms are not cut yet")
 def test_no_import_circles() -> None:
     """Taking away, again and again, the modules that import none of the others leaves nothing."""
     left = {module: imported(module) - {module} for module in MODULES}

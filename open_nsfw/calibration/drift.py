@@ -1,5 +1,4 @@
-"""`open-nsfw policy check POLICY SCORES`: do today's scores still lie as those of the sample that the policy was chosen
-on?
+"""Drift: do today's scores still lie as those of the sample that a policy was chosen on?
 
 A policy's false-positive rate and recall hold as long as safe pictures score as safe pictures did, and nsfw ones as
 nsfw ones did. Their shares may change: a labelled sample often has far more nsfw pictures than the traffic. So two
@@ -17,20 +16,13 @@ chi-squared distance over all mixtures for the fair one.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from open_nsfw.calibration.calibrate import check_installed, plain
 from open_nsfw.calibration.policy import Policy
-from open_nsfw.calibration.scores_file import read_scores
-from open_nsfw.cli.classify_options import OneLineParser
-from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
 
-PROGRAM = "open-nsfw policy"
 BINS = 10
 EDGE_DIGITS = 6  # significant
 STABLE, ANOTHER = 0.1, 0.25  # of the index
@@ -38,16 +30,6 @@ SIGNIFICANCE = 0.01  # a test run every day should not cry wolf every three week
 FEWEST = 100  # scores of today; fewer tell nothing about ten bins
 LEAST_EXPECTED = 5.0  # pictures in a bin before the chi-squared approximation holds (Cochran 1954)
 HALF = 0.5  # picture in an empty bin, whose logarithm would be endless
-
-NO_GROUND = 1  # exit status
-
-EXAMPLE = """\
-example:
-  classify_nsfw.py today/ --format jsonl --output today.jsonl
-  open-nsfw policy check policy.json today.jsonl
-
-exit status: 0 the policy still has ground under it, 1 it has not or nobody can tell, 2 the command or a file is at
-fault"""
 
 
 def score_bins(sample: Any) -> dict[str, Any]:
@@ -265,53 +247,7 @@ def _distance(sfw: Any, nsfw: Any, today: Any, share: float) -> float:
     return float(off @ np.linalg.solve(covariance, off))
 
 
-# --- the command ---
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options of `open-nsfw policy`."""
-    result = OneLineParser(prog=PROGRAM, description="Look after a policy.", allow_abbrev=False)
-    actions = result.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=OneLineParser)
-    check = actions.add_parser(
-        "check",
-        help="compare today's scores with those the policy was chosen on",
-        description="Compare today's scores with those the policy was chosen on: has it still ground under it?",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    check.add_argument("policy", metavar="POLICY", help="the file that `open-nsfw calibrate` wrote")
-    check.add_argument(
-        "scores", metavar="SCORES", help="CSV, JSON lines or Parquet with a column score, as classify_nsfw.py writes"
-    )
-    check.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    check.add_argument("--policy-for-any-model", action="store_true", help="though the scores are of another model")
-    check.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return result
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run `open-nsfw policy` with these arguments; gives the exit status."""
-    return guarded(PROGRAM, lambda: _run(parser().parse_args(argv)), "--debug" in argv)
-
-
-def _run(options: argparse.Namespace) -> int:
-    policy = Policy.read(options.policy)
-    found = read_scores(options.scores)
-    if not found.scores:
-        raise UsageError(f"{options.scores}: has no score in it")
-    if not options.policy_for_any_model:
-        for model in sorted(found.models):
-            policy.check_model(model)
-    check_installed()
-    drift = compare(policy, found.scores, found.without)
-    print_text(_json(drift) if options.json else text(policy, drift))
-    return 0 if drift.holds else NO_GROUND
-
-
-def _json(drift: Drift) -> str:
-    verdicts = {"holds": drift.holds, "plain_verdict": drift.plain.verdict, "fair_verdict": drift.fair.verdict}
-    return json.dumps({**plain(drift), **verdicts}, indent=1, allow_nan=False) + "\n"
+# --- the result in words ---
 
 
 def text(policy: Policy, drift: Drift) -> str:

@@ -9,9 +9,9 @@ from open_nsfw.calibration.words import area, shown
 from open_nsfw.text import printable
 
 if TYPE_CHECKING:
-    from open_nsfw.calibration.calibrate import Calibration
     from open_nsfw.calibration.labelled_set import Example
     from open_nsfw.calibration.rates import Confusion
+    from open_nsfw.calibration.result import Calibration
 
 MOST_POINTS = 1000  # of a curve in numbers.json
 

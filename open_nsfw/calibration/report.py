@@ -19,9 +19,9 @@ from open_nsfw.rows.row import Row, label
 from open_nsfw.text import printable
 
 if TYPE_CHECKING:
-    from open_nsfw.calibration.calibrate import Calibration
     from open_nsfw.calibration.labelled_set import Example
     from open_nsfw.calibration.rates import Confusion, Rate
+    from open_nsfw.calibration.result import Calibration
 
 NARROWEST = 0.08  # of the scale, for a band's name to fit
 SECURITY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

@@ -7,16 +7,10 @@ connected head, a softmax. Deploy form only; nothing here needs Caffe or any oth
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from open_nsfw.cli.classify_options import OneLineParser
-from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
-from open_nsfw.files import write_whole
 
 # The stem does not follow `filters`: pynetbuilder's half-width nets ("1by2") keep all 64 filters of the paper's first layer.
 STEM_FILTERS = 64
@@ -31,13 +25,6 @@ LARGEST_BLOB = 2**31 - 1
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 PROGRAM = "open-nsfw build-net"
-EXAMPLE = f"""\
-example:
-  {PROGRAM} -b 3 4 6 3 -n 256 --classes 1000 --output resnet_50.prototxt
-
-writes ResNet-50 and prints 25.556032 million parameters, 3858.026368 million multiply-adds.
-Without options the net is that of nsfw_model/deploy.prototxt.
-"""
 
 
 @dataclass(frozen=True)
@@ -258,45 +245,3 @@ def count(net: ResidualNet) -> Cost:
     """Parameters and multiply-adds of one forward pass of one picture. Raises as `prototxt` does."""
     layers = [layer for section in _sections(net).values() for layer in section]
     return Cost(sum(layer.weights for layer in layers), sum(layer.weights * layer.repeats for layer in layers))
-
-
-def _parser() -> OneLineParser:
-    parser = OneLineParser(
-        prog=PROGRAM,
-        description="Write a residual network as Caffe prototxt and print what it costs.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    net = ResidualNet()
-    add = parser.add_argument
-    add("-b", "--blocks", type=int, nargs="+", metavar="N", default=net.blocks, help="blocks per stage (3 4 6 3)")
-    add("-n", "--filters", type=int, metavar="N", default=net.filters, help="channels that leave stage 0 (128)")
-    add("--classes", type=int, metavar="N", default=net.classes, help="classes to tell apart (2)")
-    add("--kind", default=net.kind, metavar="KIND", help="bottleneck or normal blocks (bottleneck)")
-    add("--size", type=int, metavar="PIXELS", default=net.size, help="side of the square input (224)")
-    add("--head", metavar="NAME", default=net.head, help="name of the last layer (fc_nsfw for 2 classes, else fcN)")
-    add("--name", metavar="NAME", default=net.name, help="name of the net (made from depth and width)")
-    add("--output", metavar="FILE", default="-", help="file to write; - is standard output (-)")
-    return parser
-
-
-def _run(argv: Sequence[str]) -> int:
-    options = vars(_parser().parse_args(argv))
-    output = options.pop("output")
-    net = ResidualNet(**{**options, "blocks": tuple(options["blocks"])})
-    cost = count(net)
-    print_text(prototxt(net)) if output == "-" else write_whole(output, prototxt(net))
-    print(
-        f"{cost.parameters / 1e6} million parameters, {cost.multiply_adds / 1e6} million multiply-adds", file=sys.stderr
-    )
-    return 0
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run `open-nsfw build-net` with these arguments; gives the exit status, 0 or 2."""
-    return guarded(PROGRAM, lambda: _run(argv))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -29,7 +29,7 @@ needs_caffe = pytest.mark.skipif(
 
 
 def build_net(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "open_nsfw.nets.build", *arguments]
+    line = [sys.executable, "-m", "open_nsfw", "build-net", *arguments]
     settings: dict[str, Any] = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run(line, text=True, check=False, **settings)
 

@@ -1,0 +1,88 @@
+"""`open-nsfw policy check POLICY SCORES`: does a policy still hold for today's scores?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from open_nsfw.calibration.calibrate import check_installed, plain
+from open_nsfw.calibration.drift import Drift, compare, text
+from open_nsfw.calibration.policy import Policy
+from open_nsfw.calibration.scores_file import read_scores
+from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.verbs import guarded, print_text
+from open_nsfw.errors import UsageError
+
+PROGRAM = "open-nsfw policy"
+NO_GROUND = 1  # exit status
+EXAMPLE = """\
+example:
+  classify_nsfw.py today/ --format jsonl --output today.jsonl
+  open-nsfw policy check policy.json today.jsonl
+
+exit status: 0 the policy still has ground under it, 1 it has not or nobody can tell, 2 the command or a file is at
+fault"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which scores a policy is checked on, and how the result is told."""
+
+    policy: str
+    scores: str
+    json: bool = False
+    any_model: bool = False
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `open-nsfw policy` with these arguments; gives the exit status."""
+    return guarded(PROGRAM, lambda: _check(parse(argv)), "--debug" in argv)
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """The request that a command line makes. Raises UsageError."""
+    values = _parser().parse_args(argv)
+    return Request(values.policy, values.scores, values.json, values.policy_for_any_model)
+
+
+def _check(request: Request) -> int:
+    policy = Policy.read(request.policy)
+    found = read_scores(request.scores)
+    if not found.scores:
+        raise UsageError(f"{request.scores}: has no score in it")
+    if not request.any_model:
+        for model in sorted(found.models):
+            policy.check_model(model)
+    check_installed()
+    drift = compare(policy, found.scores, found.without)
+    print_text(_json(drift) if request.json else text(policy, drift))
+    return 0 if drift.holds else NO_GROUND
+
+
+def _json(drift: Drift) -> str:
+    verdicts = {"holds": drift.holds, "plain_verdict": drift.plain.verdict, "fair_verdict": drift.fair.verdict}
+    return json.dumps({**plain(drift), **verdicts}, indent=1, allow_nan=False) + "\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options of `open-nsfw policy`."""
+    result = OneLineParser(prog=PROGRAM, description="Look after a policy.", allow_abbrev=False)
+    actions = result.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=OneLineParser)
+    check = actions.add_parser(
+        "check",
+        help="compare today's scores with those the policy was chosen on",
+        description="Compare today's scores with those the policy was chosen on: has it still ground under it?",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    check.add_argument("policy", metavar="POLICY", help="the file that `open-nsfw calibrate` wrote")
+    check.add_argument(
+        "scores", metavar="SCORES", help="CSV, JSON lines or Parquet with a column score, as classify_nsfw.py writes"
+    )
+    check.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    check.add_argument("--policy-for-any-model", action="store_true", help="though the scores are of another model")
+    check.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return result
