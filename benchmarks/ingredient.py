@@ -12,7 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from open_nsfw.cores import available_cores
-from open_nsfw.scan.pipeline import Pipeline, PipelineOptions
+from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scan.pipeline import Pipeline
 from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.int8_engine import Int8Engine
 from open_nsfw.scoring.model_files import find_model_files

@@ -101,7 +101,7 @@ def _run(sources: Any, options: ScoringOptions, files: ModelFiles, recorder: _Re
     from open_nsfw.cores import available_cores
     from open_nsfw.pictures.extraction import Extraction
     from open_nsfw.scan import run as scan
-    from open_nsfw.scan.pipeline import PipelineOptions
+    from open_nsfw.scan.options import PipelineOptions
     from open_nsfw.scoring.scorer import Models
 
     def load() -> Models:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from open_nsfw.rows.options import OutputOptions
     from open_nsfw.rows.row import Row
     from open_nsfw.rows.writer import Writer
-    from open_nsfw.scan.pipeline import PipelineOptions
+    from open_nsfw.scan.options import PipelineOptions
     from open_nsfw.scan.run import Reporter
     from open_nsfw.scan.sorting import Sorter, Sorting
     from open_nsfw.scoring.model_files import ModelFiles
@@ -145,7 +145,7 @@ def _policy(options: argparse.Namespace) -> Policy | None:
 
 
 def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy | None) -> PipelineOptions:
-    from open_nsfw.scan.pipeline import PipelineOptions
+    from open_nsfw.scan.options import PipelineOptions
     from open_nsfw.scoring.model_files import known_side
 
     choice = FrameChoice.parse(options.frames, options.every, options.max_frames)

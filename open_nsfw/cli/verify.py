@@ -38,7 +38,7 @@ from open_nsfw.files import check_writable, write_whole
 from open_nsfw.installing import install_command
 from open_nsfw.progress import Progress
 from open_nsfw.scan.compare import EXACT, Comparison, Pair, RepeatableSources, compare
-from open_nsfw.scan.pipeline import PipelineOptions
+from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.run import SIGNAL_STATUS, count_ahead
 from open_nsfw.scoring.fast import THRESHOLDS, logit, parse_thresholds
 from open_nsfw.scoring.load import load_models

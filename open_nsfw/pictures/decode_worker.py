@@ -1,79 +1,120 @@
 """The process that decodes strangers' pictures, so that a decoder that crashes, hangs or eats memory takes only this
 along.
 
-    python -m open_nsfw.pictures.decode_worker EXTRACTION_AS_JSON
+    python -m open_nsfw.pictures.decode_worker
 
-reads requests on stdin and answers on stdout, both as the messages of extraction.py. isolation.py starts it and has the
-other end.
+says whether it could start. worker_process.py starts it with two arguments, a descriptor to write answers to and an
+`Extraction` as JSON; it then reads requests on stdin, in the form of messages.py.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import select
 import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import BinaryIO
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.decode import OUT_OF_MEMORY
 from open_nsfw.pictures.extraction import Extraction
-from open_nsfw.pictures.formats import is_video, read_bytes, read_head
-from open_nsfw.pictures.frames import pictures
-from open_nsfw.pictures.messages import receive, send
-from open_nsfw.pictures.picture import Failure
+from open_nsfw.pictures.formats import Limits, is_video, read_bytes, read_head, read_stream
+from open_nsfw.pictures.frames import HEAD, pictures
+from open_nsfw.pictures.messages import (
+    End,
+    FileFailure,
+    FileInfo,
+    FoundPicture,
+    Message,
+    Ready,
+    Request,
+    receive_request,
+    send,
+)
+from open_nsfw.pictures.picture import Found
 
-_FIELDS = ("width", "height", "format", "frame", "seconds", "exact", "reduced", "track")  # of Picture
 
-
-def answer(request: dict[str, Any], payload: bytes, options: Extraction, stream: BinaryIO) -> None:
-    """Decode one file, the payload or the one at the request's `path`; by the quick decode if it has a `quick_side`.
-
-    Sends `file` with its size and hash, a `picture` with its pixels for each, a `failure` in place of one that cannot be
-    had while others can, and in the end `end` or `error`.
-    """
+def answer(request: Request, options: Extraction, stream: BinaryIO) -> None:
+    """Decode one file: sends what is known of it, each of its pictures, and a last message."""
+    last: Message = End(request.number)
     try:
-        for message, pixels in _messages(request, payload, options):
-            send(stream, message, pixels)
-            stream.flush()
-        send(stream, {"kind": "end"})
+        for message in _messages(request, options):
+            send(stream, message)
     except InputError as error:
-        send(stream, {"kind": "error", "code": error.code, "message": str(error)})
+        last = _failure(request, error)
     except MemoryError:
-        send(stream, {"kind": "error", "code": "out-of-memory", "message": OUT_OF_MEMORY})
+        last = _failure(request, InputError("out-of-memory", OUT_OF_MEMORY))
     except Exception as error:  # noqa: BLE001  whatever a library throws is this file's error, not the run's
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        send(stream, {"kind": "error", "code": "undecodable", "message": f"the decoder failed: {reason}"})
-    stream.flush()
+        last = _failure(request, InputError("undecodable", f"the decoder failed: {reason}"))
+    send(stream, last)
 
 
-def _messages(request: dict[str, Any], payload: bytes, options: Extraction) -> Iterator[tuple[dict[str, Any], bytes]]:
-    path: str | None = request["path"]
-    if path is not None and is_video(read_head(path)):  # a film is not read into memory
-        from open_nsfw.pictures.video import video_pictures
+def _failure(request: Request, error: InputError) -> FileFailure:
+    return FileFailure(request.number, error, worn=error.code == "out-of-memory" or not _has_descriptors())
 
-        found, size = video_pictures(path, options), os.path.getsize(path)
-        digest = _file_sha256(path) if options.hash else None
-    else:
-        data = payload if path is None else read_bytes(path, options.limits)
-        found, size = pictures(data, options, request["quick_side"]), len(data)
+
+def _has_descriptors() -> bool:
+    """Whether this process may still open a file."""
+    try:
+        os.close(os.dup(0))
+    except OSError:
+        return False
+    return True
+
+
+def _messages(request: Request, options: Extraction) -> Iterator[Message]:
+    film = _film(request)
+    if film is None:
+        data = _data(request, options.limits)
+        found, size = pictures(data, options, request.quick_side), len(data)
         digest = hashlib.sha256(data).hexdigest() if options.hash else None
-    yield {"kind": "file", "bytes": size, "sha256": digest}, b""
-    for one in found:
-        if isinstance(one, Failure):
-            where = {"frame": one.frame, "seconds": one.seconds, "track": one.track}
-            yield {"kind": "failure", "code": one.error.code, "message": str(one.error), **where}, b""
-        else:
-            yield {"kind": "picture", **{name: getattr(one, name) for name in _FIELDS}}, one.pixels
+    else:  # not read into memory
+        size, digest = os.fstat(film.fileno()).st_size, _file_sha256(film) if options.hash else None
+        found = _video_pictures(film, options)
+    yield FileInfo(request.number, size, digest)
+    for each in found:
+        yield FoundPicture(request.number, each)
 
 
-def _file_sha256(path: str) -> str:
+def _film(request: Request) -> BinaryIO | None:
+    """The file of the request, open, if it is a video."""
+    if request.descriptor is not None:
+        file = _inherited(request.descriptor)
+        return file if is_video(file.peek(HEAD)) else None
+    if request.path is not None and is_video(read_head(request.path)):
+        return open(request.path, "rb")
+    return None
+
+
+def _data(request: Request, limits: Limits) -> bytes:
+    if request.descriptor is not None:
+        return read_stream(_inherited(request.descriptor), limits, os.fstat(request.descriptor).st_size)
+    return request.data if request.path is None else read_bytes(request.path, limits)
+
+
+def _inherited(descriptor: int) -> BufferedReader:
+    """A file that the process was started with, from its beginning. It stays open: the process ends with its answer."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return open(descriptor, "rb", closefd=False)
+
+
+def _video_pictures(film: BinaryIO, options: Extraction) -> Iterator[Found]:
+    from open_nsfw.pictures.video import video_pictures
+
+    with film:
+        yield from video_pictures(film, options)
+
+
+def _file_sha256(file: BinaryIO) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    file.seek(0)
     return digest.hexdigest()
 
 
@@ -89,19 +130,41 @@ def _limit_memory(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
+def _end_with_command(requests: int, answers: int) -> None:
+    """Start a process that ends this one, and all that it has started, when the command is gone, however that ended: then
+    the pipe of the requests has no other end.
+
+    A decoder that hangs reads no pipe and runs no handler of a signal, and a signal for the parent's death
+    (PR_SET_PDEATHSIG) would not reach what the decoder has started, nor exist outside Linux.
+    """
+    if os.fork():
+        return
+    try:
+        os.close(answers)  # they must end with the process that gives them
+        poll = select.poll()
+        poll.register(requests, 0)  # no event but that the other end is closed
+        poll.poll()
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
 def main(arguments: list[str]) -> int:
     """Answer requests until stdin ends."""
+    if not arguments:
+        print("the decoding process starts")
+        return 0
+    answers, options = os.fdopen(int(arguments[0]), "wb"), Extraction.from_json(arguments[1])
     for number in (signal.SIGINT, signal.SIGTERM):  # systemd signals every process of a service; the parent decides
         signal.signal(number, signal.SIG_IGN)
-    options = Extraction.from_json(arguments[0])
+    requests = os.dup(0)
+    _end_with_command(requests, answers.fileno())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a library that reads stdin must not get the requests
     _limit_memory(options.max_memory)
     warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata, which no one could act on
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
-    send(answers, {"kind": "ready"})
-    answers.flush()
-    while (message := receive(requests)) is not None:
-        answer(*message, options, answers)
+    send(answers, Ready())
+    with open(requests, "rb") as stream:
+        while (request := receive_request(stream)) is not None:
+            answer(request, options, answers)
     return 0
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import BinaryIO, Union
 
 from open_nsfw.errors import InputError, UsageError
 from open_nsfw.pictures.formats import Limits
+
+# What may be decoded: the path of a file, an encoded file, or an open one that has a descriptor, from its beginning.
+Encoded = Union[str, bytes, BinaryIO]
 
 NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
 

@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from PIL import Image
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.decode import open_image
+from open_nsfw.pictures.decode import open_image, recipe_picture
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
 from open_nsfw.pictures.formats import is_video, sniff
-from open_nsfw.pictures.picture import Failure, Picture, picture, quick_picture
+from open_nsfw.pictures.picture import Found
+from open_nsfw.pictures.reduced import quick_picture
 
 HEAD = 512  # bytes that tell what a file is
 
 
-def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Picture | Failure]:
-    """The pictures in an encoded file, in order, made ready one at a time, or why one of several cannot be had. A single
-    JPEG is decoded quickly, for a net of `quick_side` x `quick_side` pixels, if that is given.
+def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Found]:
+    """The pictures in an encoded file, in order, made ready one at a time. A single JPEG is decoded quickly, for a net of
+    `quick_side` x `quick_side` pixels, if that is given.
 
     Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
     """
@@ -31,12 +32,12 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
     image = open_image(data, options.limits)
     total = getattr(image, "n_frames", 1) if options.frames.mode != "first" else 1
     if total == 1:
-        yield picture(image) if quick_side is None else quick_picture(image, len(data), quick_side)
+        yield recipe_picture(image) if quick_side is None else quick_picture(image, len(data), quick_side)
         return
     yield from _animation(image, options, total)
 
 
-def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Picture]:
+def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Found]:
     """Frames by index. The times come from the durations on the way, so every frame is visited, but only some are
     scored."""
     wanted = options.frames.indices(total)
@@ -45,7 +46,7 @@ def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[
     for index in range(last + 1):
         _seek(image, index)
         if index in chosen:
-            yield picture(image, index, None if milliseconds is None else milliseconds / 1000)
+            yield recipe_picture(image, index, None if milliseconds is None else milliseconds / 1000)
         duration = image.info.get("duration")
         milliseconds = None if duration is None or milliseconds is None else milliseconds + duration
     if len(wanted) > len(chosen):

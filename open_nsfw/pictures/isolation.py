@@ -1,86 +1,46 @@
 """Decoding in processes of its own: the parent's end of decode_worker.py.
 
-A decoder that crashes, hangs or is killed costs the picture it was at; the next one gets a fresh process.
+A decoder that crashes, hangs, is killed or says what makes no sense costs the picture it was at; the next one gets a fresh
+process.
 """
 
 from __future__ import annotations
 
+import math
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import BinaryIO
 
-from open_nsfw.errors import InputError, SetupError
-from open_nsfw.pictures.extraction import Extraction
-from open_nsfw.pictures.messages import receive, send
+from open_nsfw.errors import InputError
+from open_nsfw.pictures import worker_process
+from open_nsfw.pictures.extraction import Encoded, Extraction
+from open_nsfw.pictures.messages import (
+    REQUEST_BITS,
+    Answer,
+    End,
+    FileFailure,
+    FileInfo,
+    ProtocolError,
+    Ready,
+    Request,
+    in_order,
+    receive_answer,
+    send,
+)
+from open_nsfw.pictures.picture import Found
+from open_nsfw.pictures.watchdog import Watchdog
+from open_nsfw.pictures.worker_process import WorkerProcess
 
-if TYPE_CHECKING:
-    Process = subprocess.Popen[bytes]
-
-# Blocks of memory that Pillow keeps for the next picture instead of getting them afresh from the system, page by page:
-# 12 megapixels, which take twelve of them, go through the recipe in 68 ms instead of 92. A block that a smaller picture
-# needs next is cut to its size, so with Pillow's own blocks of 16 MiB nothing large would be left of them.
-WORKER_MEMORY = {
-    "PILLOW_BLOCK_SIZE": "4m",
-    "PILLOW_BLOCKS_MAX": "32",
-    # glibc hands buffers of over 128 KiB back to the kernel after each picture and has them cleared anew for the next,
-    # which took a tenth of the time of a web-sized one. Other C libraries do not read these.
-    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
-}
-F_SETPIPE_SZ = 1031  # linux/fcntl.h; Python has a name for it from 3.10 on
-PIPE_BYTES = 1 << 20  # how far a worker may run ahead of the scoring: six pictures
 START_SECONDS = 60  # for a worker to come up on a very busy machine
-LONGEST_ANSWER = 1 << 20  # bytes; five times what a picture takes, as a worker that is out of its mind may say anything
-BURIAL_SECONDS = 5  # between a closed pipe and the exit status that explains it
-WATCH_SECONDS = 0.05  # between two looks at the deadlines
-
-
-class Watchdog:
-    """Kills workers that miss their deadline: one thread for all of them."""
-
-    def __init__(self) -> None:
-        self._deadlines: dict[Process, float] = {}
-        self._killed: set[Process] = set()
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._thread.start()
-
-    def expect(self, process: Process, seconds: float) -> None:
-        """`process` must do its next thing within `seconds`."""
-        with self._lock:
-            self._deadlines[process] = time.monotonic() + seconds
-
-    def relax(self, process: Process) -> None:
-        """Nothing is expected of `process` for now."""
-        with self._lock:
-            self._deadlines.pop(process, None)
-
-    def has_killed(self, process: Process) -> bool:
-        """Whether `process` was killed for being late."""
-        with self._lock:
-            return process in self._killed
-
-    def close(self) -> None:
-        """End the thread."""
-        self._closed.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._closed.wait(WATCH_SECONDS):
-            with self._lock:
-                late = [process for process, deadline in self._deadlines.items() if deadline < time.monotonic()]
-                for process in late:
-                    del self._deadlines[process]
-                    self._killed.add(process)
-                    process.kill()
+# All pictures of a file together may take twice the seconds of one, and as long as one again for every so many bytes of
+# the file: small animations cannot cost hours, and films, a gigabyte and more, may take them.
+FILE_BYTES = 6_000_000
+# After so many files, or when it has grown by so much, a worker is replaced, which takes a tenth of a second: libraries
+# lose memory and descriptors on damaged files.
+FILES_PER_WORKER = 2000
+MOST_GROWTH = 1 << 30  # bytes of address space, or a third of what a worker may have, whichever is less
+MOST_DESCRIPTORS = 64
 
 
 class DecodeWorker:
@@ -89,111 +49,114 @@ class DecodeWorker:
     def __init__(self, options: Extraction, seconds: float, watchdog: Watchdog) -> None:
         """`seconds` is how long one picture may take."""
         self._options, self._seconds, self._watchdog = options, seconds, watchdog
-        self._process: Process | None = None
-        self._ready = False
-        self._used = False  # whether it has answered for a file
+        self._process: WorkerProcess | None = None
+        self._files = 0  # that the process has answered for
         self._ended = False
 
-    def start(self) -> None:
-        """Start the process, without waiting for it to be ready. Raises CancelledError after `kill`."""
-        if self._process is not None and self._process.poll() is not None:
-            self.close()  # it died with nothing to do; the next picture is not to blame
+    def decode(self, encoded: Encoded, quick_side: int | None = None) -> Iterator[FileInfo | Found]:
+        """What is in one file: first what is known of the file, then its pictures; by the quick decode for a net of
+        `quick_side` x `quick_side` pixels if that is given.
+
+        Raises InputError for whatever goes wrong, `timeout` and `decoder-crashed` among it; SetupError if no worker
+        starts; CancelledError after `kill`.
+        """
+        given = 0
+        while True:
+            process, is_fresh = self._started(encoded), self._files == 0
+            try:
+                for index, each in enumerate(self._decode(process, encoded, quick_side)):
+                    if index >= given:
+                        given += 1
+                        yield each
+                return
+            except _WorkerFailure:
+                if is_fresh:
+                    raise
+                # An earlier file may be to blame, which a fresh process tells: it gives again what was given already.
+
+    def _decode(self, process: WorkerProcess, encoded: Encoded, quick_side: int | None) -> Iterator[FileInfo | Found]:
+        """The answer of one process. Raises _WorkerFailure where that may be to blame rather than the file."""
+        request = _request(encoded, quick_side)
+        last: Answer | None = None
+        try:
+            for answer in self._answers(process, request):
+                if isinstance(answer, (End, FileFailure)):
+                    last = answer
+                else:
+                    yield answer if isinstance(answer, FileInfo) else answer.found
+        finally:
+            self._files += 1
+            if last is None or request.descriptor is not None or self._is_worn(process):
+                self.close()  # it died, or the caller lost interest half way, or it has done enough
+        if isinstance(last, FileFailure):
+            if last.worn:
+                self.close()
+                raise _WorkerFailure(last.error.code, str(last.error))
+            raise last.error
+
+    def _answers(self, process: WorkerProcess, request: Request) -> Iterator[Answer]:
+        """What the process answers, the last message included, each within the time allowed."""
+        try:
+            yield from in_order(self._received(process, request), request, self._options.hash)
+        except ProtocolError as error:
+            raise _crash(f"it answered with {error}") from None
+
+    def _received(self, process: WorkerProcess, request: Request) -> Iterator[Answer]:
+        spent, limit = 0.0, math.inf
+        to_send: Request | None = request
+        while True:
+            with self._watchdog.deadline(process, min(self._seconds, limit - spent)) as deadline:
+                answer = _exchange(process, to_send)
+            to_send, spent = None, spent + deadline.spent
+            if answer is None:
+                raise self._timeout(spent, limit) if deadline.missed else _crash(process.end())
+            yield answer
+            # Behind the answer: where that was the last one, the process that was killed is no longer of interest.
+            if isinstance(answer, FileInfo):
+                limit = self._seconds * (2 + answer.bytes / FILE_BYTES)
+            if deadline.missed or spent >= limit:
+                raise self._timeout(spent, limit)
+
+    def _timeout(self, spent: float, limit: float) -> InputError:
+        if spent < limit:
+            return InputError("timeout", f"not decoded within {self._seconds:g} s (--max-seconds)")
+        return InputError("timeout", f"its pictures are not decoded within {limit:g} s (--max-seconds)")
+
+    def _started(self, encoded: Encoded) -> WorkerProcess:
+        """The process for a file, started where there is none that can take it, and ready."""
+        descriptor = _descriptor(encoded)
+        if self._process is not None and (descriptor is not None or self._process.has_ended()):
+            self.close()  # if it died with nothing to do, this file is not to blame
         if self._process is None and not self._ended:
-            self._process = _start_process(self._options)
-            self._ready = self._used = False
-        if self._ended:  # perhaps only since
+            self._process = worker_process.start(self._options, descriptor)
+            self._files = 0
+            self._await_ready(self._process)
+        if self._ended or self._process is None:  # perhaps only since
             self.close()
             raise CancelledError
+        return self._process
 
-    def messages(
-        self, path: str | None, data: bytes | None, quick_side: int | None = None
-    ) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """What the worker has to say about one file: a `file` message, then a `picture` with its pixels for each,
-        by the quick decode for a net of `quick_side` x `quick_side` pixels if that is given; a `failure` stands for a
-        picture that cannot be had while others of the file can.
-
-        Raises InputError for whatever went wrong, `timeout` and `decoder-crashed` among it; SetupError if no worker
-        starts.
-        """
-        self.start()
-        used, begun = self._used, False
+    def _await_ready(self, process: WorkerProcess) -> None:
         try:
-            for each in self._messages(path, data, quick_side):
-                begun = True
-                yield each
-        except InputError as error:
-            if error.code != "decoder-crashed" or begun or not used:
-                raise
-            # It may have been dying of an earlier file; a fresh process tells.
-            yield from self._messages(path, data, quick_side)
+            with self._watchdog.deadline(process, START_SECONDS):
+                answer = receive_answer(process.answers)
+            ended = process.end() if answer is None else "it does not say that it is ready"
+        except ProtocolError as error:
+            answer, ended = None, f"it says {error}"
+        if isinstance(answer, Ready):
+            process.note_size()
+        elif not self._ended:
+            self.close()
+            raise worker_process.start_error(ended)
 
-    def _messages(
-        self, path: str | None, data: bytes | None, quick_side: int | None
-    ) -> Iterator[tuple[dict[str, Any], bytes]]:
-        self.start()
-        process = self._process
-        assert process is not None
-        answered = False
-        try:
-            for message, payload in self._exchange(process, {"path": path, "quick_side": quick_side}, data):
-                answered = message["kind"] in ("end", "error")
-                if not answered:
-                    yield message, payload
-            self._used = True
-        finally:
-            self._watchdog.relax(process)
-            if not answered:  # it died, or the caller lost interest half way
-                self.close()
-        if message["kind"] == "error":
-            raise InputError(message["code"], message["message"])
-
-    def _exchange(
-        self, process: Process, request: dict[str, Any], data: bytes | None
-    ) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """All messages of an answer, the last one included, each within the time allowed."""
-        requests, answers = _pipes(process)
-        self._await_ready(process)
-        self._watchdog.expect(process, self._seconds)
-        try:
-            send(requests, request, data or b"")
-            requests.flush()
-        except BrokenPipeError:
-            raise self._death(process) from None
-        while True:
-            answer = receive(answers, LONGEST_ANSWER)
-            self._watchdog.relax(process)
-            if answer is None:
-                raise self._death(process)
-            last = answer[0]["kind"] in ("end", "error")
-            yield answer
-            if last:
-                return
-            self._watchdog.expect(process, self._seconds)
-
-    def _await_ready(self, process: Process) -> None:
-        if self._ready:
-            return
-        self._watchdog.expect(process, START_SECONDS)
-        if receive(_pipes(process)[1]) is None:
-            raise SetupError(
-                f"the decoding process does not start (exit status {process.wait()}); "
-                f"try: {sys.executable} -m open_nsfw.pictures.decode_worker"
-            )
-        self._ready = True
-
-    def _death(self, process: Process) -> InputError:
-        """Why a process is gone."""
-        try:
-            status = process.wait(BURIAL_SECONDS)
-        except subprocess.TimeoutExpired:  # it closed its pipe and lives on
-            process.kill()
-            status = process.wait()
-        if self._watchdog.has_killed(process):
-            return InputError("timeout", f"not decoded within {self._seconds:g} s (--max-seconds)")
-        return InputError("decoder-crashed", f"the decoder crashed on it ({_exit_text(status)})")
+    def _is_worn(self, process: WorkerProcess) -> bool:
+        """Whether the process has done enough."""
+        most_growth = min(MOST_GROWTH, self._options.max_memory // 3 or MOST_GROWTH)
+        growth, descriptors = process.growth()
+        return self._files >= FILES_PER_WORKER or growth > most_growth or descriptors > MOST_DESCRIPTORS
 
     def kill(self) -> None:
-        """End what the process is doing, from another thread, for good; `messages` then raises there."""
+        """End what the process is doing, from another thread, for good; `decode` then raises there."""
         self._ended = True
         process = self._process
         if process is not None:
@@ -202,62 +165,49 @@ class DecodeWorker:
     def close(self) -> None:
         """End the process; it has nothing to finish."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            _close_pipes(self._process)
+            self._process.close()
             self._process = None
 
 
-def _start_process(options: Extraction) -> Process:
-    # The worker takes over the parent's import path, so that it has this very package, wherever the parent found it,
-    # and need not look for packages itself (-S).
-    paths = [str(Path(__file__).resolve().parents[2]), *sys.path]
-    start = (
-        f"import sys; sys.path[:] = {paths!r}; from open_nsfw.pictures import decode_worker; "
-        "sys.exit(decode_worker.main(sys.argv[1:]))"
-    )
+class _WorkerFailure(InputError):
+    """A file has no answer, for a reason that may lie in the process and what earlier files have done to it."""
+
+
+def _request(encoded: Encoded, quick_side: int | None) -> Request:
+    number = int.from_bytes(os.urandom(REQUEST_BITS // 8), "big")
+    if isinstance(encoded, bytes):
+        return Request(number, quick_side=quick_side, data=encoded)
+    descriptor = _descriptor(encoded)
+    if descriptor is not None:
+        return Request(number, descriptor=descriptor, quick_side=quick_side)
+    path = encoded if isinstance(encoded, str) else _name(encoded)
+    return Request(number, path=path, quick_side=quick_side)
+
+
+def _name(file: BinaryIO) -> str:
+    """A name by which another process of this user can open an open file, as long as it is open here."""
+    return f"/proc/{os.getpid()}/fd/{file.fileno()}"
+
+
+def _descriptor(encoded: Encoded) -> int | None:
+    """What the process must be started with, to be able to read an open file that has no name for it."""
+    if isinstance(encoded, (str, bytes)) or os.path.exists(_name(encoded)):
+        return None
+    return encoded.fileno()
+
+
+def _exchange(process: WorkerProcess, request: Request | None) -> Answer | None:
+    """The next answer, to `request` if that is to be sent yet; None where the process ends instead."""
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-S", "-c", start, options.to_json()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # libtiff and others print there what the row says anyway
-            env={**os.environ, **WORKER_MEMORY},
-            start_new_session=True,  # what a terminal or `timeout` signals is the parent's group; the parent decides
-        )
-    except OSError as error:
-        raise SetupError(
-            f"a decoding process cannot be started: {error.strerror or error}; try fewer --jobs"
-        ) from error
-    _widen_pipe(process)
-    return process
+        if request is not None:
+            send(process.requests, request)
+    except OSError:  # it does not read any more
+        return None
+    answer = receive_answer(process.answers)
+    if isinstance(answer, Ready):
+        raise ProtocolError("a message out of order")
+    return answer
 
 
-def _widen_pipe(process: Process) -> None:
-    if sys.platform != "linux":
-        return
-    import fcntl
-
-    try:
-        fcntl.fcntl(_pipes(process)[1].fileno(), F_SETPIPE_SZ, PIPE_BYTES)
-    except OSError:
-        pass  # the user's share of such memory is used up; the narrow pipe works too
-
-
-def _pipes(process: Process) -> tuple[BinaryIO, BinaryIO]:
-    """(where it reads requests, where it writes answers)."""
-    assert process.stdin is not None and process.stdout is not None
-    return cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
-
-
-def _close_pipes(process: Process) -> None:
-    for pipe in _pipes(process):
-        try:
-            pipe.close()
-        except BrokenPipeError:
-            pass  # what was still in the buffer was for a process that is gone
-
-
-def _exit_text(status: int) -> str:
-    """`signal SIGSEGV` or `exit status 3`."""
-    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+def _crash(reason: str) -> _WorkerFailure:
+    return _WorkerFailure("decoder-crashed", f"the decoder crashed on it ({reason})")

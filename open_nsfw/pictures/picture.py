@@ -1,13 +1,15 @@
-"""`Picture`: one picture of a file, ready for the network; `Failure`: one that cannot be had."""
+"""`Picture`: one picture of a file, on its way from the decoding process to its score and its row.
+
+Standard library only: the process of the command handles pictures before it loads NumPy, and never loads Pillow.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-from PIL import Image
+from typing import Union
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.decode import round_trip, to_rgb
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Picture:
     track: int | None = None
     """Which video track it is of, from 0, in a file that has several."""
 
+    @property
+    def side(self) -> int:
+        """Pixels a side of `pixels`."""
+        return math.isqrt(len(self.pixels) // 3)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -43,16 +50,5 @@ class Failure:
     track: int | None = None
 
 
-def picture(image: Image.Image, frame: int | None = None, seconds: float | None = None) -> Picture:
-    """Yahoo's recipe on one opened Pillow image. Raises InputError if its pixels cannot be decoded."""
-    width, height, name = image.width, image.height, image.format or "unknown"
-    return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds)
-
-
-def quick_picture(image: Image.Image, encoded: int, side: int) -> Picture:
-    """The same by the quick decode, of a file of `encoded` bytes, for a net of `side` x `side` pixels."""
-    from open_nsfw.pictures.reduced import quick_picture as decode_quickly
-
-    width, height, name = image.width, image.height, image.format or "unknown"
-    decoded = decode_quickly(image, encoded, side)
-    return Picture(decoded.image.tobytes(), width, height, name, exact=decoded.exact, reduced=decoded.reduced)
+# What a file gives, one after the other.
+Found = Union[Picture, Failure]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_nsfw.pictures.formats import Limits, read_bytes, read_stream
+from open_nsfw.pictures.picture import Picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,6 +31,11 @@ def resized_pixels(source: Source, limits: Limits = Limits()) -> Pixels:
     from open_nsfw.pictures.decode import round_trip
 
     return np.asarray(round_trip(load_image(source, limits)))
+
+
+def as_array(picture: Picture) -> Pixels:
+    """A picture's pixels: uint8 (side, side, 3), RGB, 0..255."""
+    return np.frombuffer(picture.pixels, dtype=np.uint8).reshape(picture.side, picture.side, 3)
 
 
 def crop(pixels: Pixels, height: int, width: int) -> Pixels:

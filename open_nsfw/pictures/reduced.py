@@ -8,12 +8,11 @@ moves logits by 0.5 in the median.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from PIL import Image
 
-from open_nsfw.pictures.decode import decoded_jpeg, open_image, round_trip, small_jpeg, to_rgb
-from open_nsfw.pictures.formats import SIDE, Limits
+from open_nsfw.pictures.decode import decoded_jpeg, open_image, recipe_picture, small_jpeg, to_rgb
+from open_nsfw.pictures.formats import SIDE, Limits, quick_pixels
+from open_nsfw.pictures.picture import Picture
 
 # The shorter side that a reduced JPEG keeps at least, in pixels: pictures of 720 lines are halved, 12-megapixel photos
 # decoded at an eighth. Measured with the float32 network on 1,056 held-back pictures, those with scores of 0.02 to 0.98,
@@ -25,44 +24,31 @@ REDUCED_SIDE = 360
 # the exact decode's pixels are averaged, and not where the high frequencies are left out. Without this limit logits of
 # halftones were off by up to 4.8.
 REDUCED_BITS = 3.0
-# Pixels a side of what JPEG compresses together: cut there, the middle comes out as it does from the whole, but for the
-# colour of its outermost pixels.
-MCU = 16
 
 
-@dataclass(frozen=True)
-class QuickPicture:
-    """What the network may see of a picture, for a quick score."""
-
-    image: Image.Image
-    """RGB, square; the network's input is in its middle."""
-    exact: bool
-    """Whether these are the pixels of Yahoo's recipe, all 256 x 256 of them."""
-    reduced: bool
-    """Whether the picture was decoded at reduced size."""
-
-
-def quick_round_trip(data: bytes, side: int, limits: Limits = Limits()) -> QuickPicture:
+def quick_round_trip(data: bytes, side: int, limits: Limits = Limits()) -> Picture:
     """An encoded picture after a quick decode and the rest of Yahoo's recipe, for a network that reads `side` x `side`
-    pixels. Raises InputError as `decode.decode` does."""
+    pixels, which are in the middle of what comes. Raises InputError as `decode.decode` does."""
     return quick_picture(open_image(data, limits), len(data), side)
 
 
-def quick_picture(image: Image.Image, encoded: int, side: int) -> QuickPicture:
-    """The same for an opened picture of `encoded` bytes whose pixels are not decoded yet. What is no JPEG gets Yahoo's
-    recipe."""
+def quick_picture(image: Image.Image, encoded: int, side: int) -> Picture:
+    """An opened picture of `encoded` bytes, whose pixels are not decoded yet, after a quick decode for a network that
+    reads `side` x `side` pixels. What is no JPEG gets Yahoo's recipe."""
     if image.format not in ("JPEG", "MPO"):
-        return QuickPicture(round_trip(to_rgb(image)), exact=True, reduced=False)
-    size = image.size
-    may_be_reduced = 8 * encoded <= REDUCED_BITS * image.width * image.height
-    width, height = _reduce(image) if may_be_reduced else size
-    edge = (SIDE - side) // 2 // MCU * MCU
-    near, far = edge / SIDE, 1 - edge / SIDE
-    middle = (width * near, height * near, width * far, height * far)
+        return recipe_picture(image)
+    width, height = image.size
+    may_be_reduced = 8 * encoded <= REDUCED_BITS * width * height
+    used_width, used_height = _reduce(image) if may_be_reduced else (width, height)
+    made = quick_pixels(side)
+    near, far = (SIDE - made) / 2 / SIDE, (SIDE + made) / 2 / SIDE
+    middle = (used_width * near, used_height * near, used_width * far, used_height * far)
     # In one call, across and down in the order that this release of Pillow prefers: what decode.resize_to_jpeg avoids
     # for the sake of 0.001 of a score matters little here, and rows that only the crop would need are never touched.
-    resized = to_rgb(image).resize((SIDE - 2 * edge,) * 2, Image.Resampling.BILINEAR, box=middle)
-    return QuickPicture(decoded_jpeg(small_jpeg(resized)), exact=False, reduced=image.size != size)
+    reduced = image.size != (width, height)
+    resized = to_rgb(image).resize((made, made), Image.Resampling.BILINEAR, box=middle)
+    pixels = decoded_jpeg(small_jpeg(resized)).tobytes()
+    return Picture(pixels, width, height, image.format, exact=False, reduced=reduced)
 
 
 def _reduce(image: Image.Image) -> tuple[float, float]:

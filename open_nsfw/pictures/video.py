@@ -7,12 +7,12 @@ from typing import Any, BinaryIO
 
 from open_nsfw.errors import InputError
 from open_nsfw.installing import install_command
-from open_nsfw.pictures.decode import check_pixels
+from open_nsfw.pictures.decode import check_pixels, recipe_picture
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
-from open_nsfw.pictures.picture import Failure, Picture, picture
+from open_nsfw.pictures.picture import Found, Picture
 
 
-def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Picture | Failure]:
+def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Found]:
     """A video's frames, one every `options.frames.every_seconds`, the first and the last ones always.
 
     Time is the frame's own (its presentation time), so a variable frame rate is no matter. Raises InputError if there
@@ -83,7 +83,7 @@ def _frame_picture(shown: tuple[Any, int, float], container: Any, options: Extra
     check_pixels(frame.width, frame.height, options.limits)
     image = frame.to_image()
     image.format = container.format.name.split(",")[0].upper()
-    return picture(image, index, round(seconds, 6))
+    return recipe_picture(image, index, round(seconds, 6))
 
 
 def _import_av() -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from open_nsfw.rows.row import Row, label
-from open_nsfw.scan.pipeline import PipelineOptions
+from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.run import run
 from open_nsfw.scoring.fast import logit
 from open_nsfw.scoring.scorer import Models

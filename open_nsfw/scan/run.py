@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from open_nsfw.cli.classify_options import COMMAND
 from open_nsfw.progress import Progress
 from open_nsfw.rows.row import Row, label
-from open_nsfw.scan.pipeline import Pipeline, PipelineOptions
+from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scan.pipeline import Pipeline
 from open_nsfw.sources.item import STDIN, Item, SourceOptions
 from open_nsfw.sources.walk import Sources
 

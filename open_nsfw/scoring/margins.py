@@ -14,7 +14,7 @@ from open_nsfw.errors import InputError, UsageError
 from open_nsfw.nets.quantize import quantize
 from open_nsfw.nets.ranges import HEADROOM, NEAR, PROGRAM, Margin, Ranges, rounded
 from open_nsfw.pictures.formats import read_bytes
-from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
+from open_nsfw.pictures.pixels import as_array, crop, resized_pixels, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
 from open_nsfw.scoring.int8_engine import float_model, int8_session, logits
@@ -69,7 +69,7 @@ def differences(
         try:
             data = new_bytes(path, seen)
             picture = quick_round_trip(data, max(height, width))
-            pixels = [resized_pixels(data), np.asarray(picture.image)]
+            pixels = [resized_pixels(data), as_array(picture)]
         except InputError as error:
             leave_out(path, error, progress)
             continue

@@ -16,7 +16,7 @@ from open_nsfw.errors import InputError, ModelError
 from open_nsfw.nets.quantize import ChannelGroup, FloatGraph, scale_and_zero
 from open_nsfw.nets.ranges import Margin, Ranges, TensorRange, rounded
 from open_nsfw.pictures.formats import SIDE
-from open_nsfw.pictures.pixels import Pixels, crop, to_blob
+from open_nsfw.pictures.pixels import Pixels, as_array, crop, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
 from open_nsfw.scoring.cache import CONVERTER_VERSION
@@ -164,7 +164,7 @@ def load_pictures(paths: Sequence[str], progress: Progress, seen: set[bytes]) ->
     found: list[Pixels] = []
     for path in paths:
         try:
-            found.append(np.asarray(quick_round_trip(new_bytes(path, seen), SIDE).image))
+            found.append(as_array(quick_round_trip(new_bytes(path, seen), SIDE)))
         except InputError as error:
             leave_out(path, error, progress)
         else:

@@ -1,4 +1,4 @@
-"""Pixels -> scores, for many threads at once: quick ones where they suffice, and exact ones."""
+"""Pictures -> scores, for many threads at once: quick ones where they suffice, and exact ones."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 from open_nsfw.scoring.fast import escalates
 
+# They load NumPy, which the command does while its decoding process comes up, not before it starts that.
 if TYPE_CHECKING:
     from open_nsfw.nets.ranges import Margins
-    from open_nsfw.pictures.pixels import Pixels
+    from open_nsfw.pictures.picture import Picture
     from open_nsfw.scoring.classifier import Classifier, Score
     from open_nsfw.scoring.engine import Engine
+
+BATCHES_AHEAD = 2  # that may wait for an engine which takes batches; a picture holds 192 KiB
 
 
 @dataclass(frozen=True)
@@ -27,36 +31,33 @@ class Models:
     """Of the same model, for the fast mode: scores what is far from any threshold."""
     thresholds: tuple[float, ...] = ()
     margins: Margins | None = None
-    """With `quick`: a picture whose quick score is this near to a threshold is scored exactly."""
+    """With `quick`: a picture whose quick score is this near to a threshold is scored exactly; None: 0."""
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """A picture that waits for its score."""
+class Scored(NamedTuple):
+    """A score, and whether it is an exact one."""
 
-    pixels: Pixels
-    """uint8, RGB, square: the recipe's 256 x 256, or as much of their middle as a quick score needs."""
+    score: Score
     exact: bool
-    """Whether they are the recipe's."""
-    reduced: bool
-    """Whether the picture was decoded at reduced size."""
 
 
-Scored = tuple["Score", Optional[bool]]
-"""A score and whether it is exact; None for that where an exact one is needed and the pixels cannot give it."""
+class Needs(Enum):
+    """What a picture lacks for the score that it must have."""
+
+    EXACT_PIXELS = "the recipe's pixels, where it has the quick decode's"
+
+
+# What comes of a picture; the score may still be under way.
+Answer = Union[Scored, "Future[Scored]", Needs]
 
 
 class Scorer:
     """Calls the classifiers from the jobs' threads: directly, or through one thread that collects batches."""
 
     def __init__(self, models: Models) -> None:
-        self.classifier = models.exact
         self._models = models
-        self._waiting: queue.Queue[tuple[Pixels, Future[Score]] | None] = queue.Queue()
-        self._thread: threading.Thread | None = None
-        if not self.classifier.engine.concurrent:
-            self._thread = threading.Thread(target=self._serve, name="scorer", daemon=True)
-            self._thread.start()
+        engine = models.exact.engine
+        self._batches = None if engine.concurrent else _Batches(models.exact)
 
     @property
     def quick_side(self) -> int:
@@ -65,58 +66,90 @@ class Scorer:
         return max(self._models.quick.engine.input_shape[1:])
 
     def engine(self, exact: bool | None) -> Engine:
-        """What computed a score that is `exact`; of a failure, what would have."""
-        return self.classifier.engine if exact is not False or self._models.quick is None else self._models.quick.engine
+        """What computed a score that is `exact`; of a failure (None), what would have."""
+        quick = self._models.quick
+        return self._models.exact.engine if exact is not False or quick is None else quick.engine
 
-    def scores(self, pictures: Sequence[Decoded], quick: bool) -> list[Scored]:
+    def scores(self, pictures: Sequence[Picture], quick: bool) -> list[Answer]:
         """The scores of some pictures, if `quick` by the quick model where that is enough."""
+        from open_nsfw.pictures.pixels import as_array
+
         if not quick or self._models.quick is None:
             return [self._exact(each) for each in pictures]
-        scores = self._models.quick.score_pixels([each.pixels for each in pictures])
+        scores = self._models.quick.score_pixels([as_array(each) for each in pictures])
         return [self._decided(score, each) for score, each in zip(scores, pictures)]
 
-    def _decided(self, score: Score, picture: Decoded) -> Scored:
+    def _decided(self, score: Score, picture: Picture) -> Answer:
+        """The quick score, if that is enough for this picture."""
         models = self._models
-        assert models.margins is not None
-        if not escalates(score, models.thresholds, models.margins.of(picture.reduced)):
-            return score, False
-        return self._exact(picture) if picture.exact else (score, None)
+        margin = 0.0 if models.margins is None else models.margins.of(picture.reduced)
+        if not escalates(score, models.thresholds, margin):
+            return Scored(score, exact=False)
+        return self._exact(picture) if picture.exact else Needs.EXACT_PIXELS
 
-    def _exact(self, picture: Decoded) -> Scored:
-        return self._exact_score(picture.pixels), self.classifier.engine.exact
+    def _exact(self, picture: Picture) -> Scored | Future[Scored]:
+        if self._batches is not None:
+            return self._batches.add(picture)
+        from open_nsfw.pictures.pixels import as_array
 
-    def _exact_score(self, pixels: Pixels) -> Score:
-        if self._thread is None:
-            return self.classifier.score_pixels(pixels[None])[0]
-        future: Future[Score] = Future()
-        self._waiting.put((pixels, future))
-        return future.result()
+        (score,) = self._models.exact.score_pixels([as_array(picture)])
+        return Scored(score, self._models.exact.engine.exact)
 
     def close(self) -> None:
         """End the thread."""
-        if self._thread is not None:
-            self._waiting.put(None)
-            self._thread.join()
+        if self._batches is not None:
+            self._batches.close()
+
+
+class _Batches:
+    """Pictures for an engine that takes one caller: what waits at one time goes to it as one batch."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier, self._most = classifier, classifier.engine.batch_size
+        # Whoever adds to a full queue waits: decoding may be faster than the engine.
+        self._waiting: queue.Queue[tuple[Picture, Future[Scored]] | None] = queue.Queue(BATCHES_AHEAD * self._most)
+        self._ended = False
+        self._thread = threading.Thread(target=self._serve, name="scorer", daemon=True)
+        self._thread.start()
+
+    def add(self, picture: Picture) -> Future[Scored]:
+        """The score that the picture is going to have."""
+        score: Future[Scored] = Future()
+        self._waiting.put((picture, score))
+        return score
+
+    def close(self) -> None:
+        """End the thread, when it has scored what waits."""
+        self._waiting.put(None)
+        self._thread.join()
 
     def _serve(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while len(batch) < self.classifier.engine.batch_size and not self._waiting.empty():
-                following = self._waiting.get()
-                if following is None:
-                    self._waiting.put(None)
-                    break
-                batch.append(following)
-            self._score_batch(batch)
+        while batch := self._next():
+            self._score(batch)
+            del batch  # while the next one is waited for, its pixels are not held
 
-    def _score_batch(self, batch: list[tuple[Pixels, Future[Score]]]) -> None:
-        import numpy as np
+    def _next(self) -> list[tuple[Picture, Future[Scored]]]:
+        """What waits, a batch at most; nothing at the end."""
+        batch: list[tuple[Picture, Future[Scored]]] = []
+        while not self._ended and len(batch) < self._most:
+            try:
+                following = self._waiting.get(block=not batch)
+            except queue.Empty:
+                break
+            if following is None:
+                self._ended = True
+            else:
+                batch.append(following)
+        return batch
+
+    def _score(self, batch: list[tuple[Picture, Future[Scored]]]) -> None:
+        from open_nsfw.pictures.pixels import as_array
 
         try:
-            scores = self.classifier.score_pixels(np.stack([pixels for pixels, _ in batch]))
+            scores = self._classifier.score_pixels([as_array(picture) for picture, _ in batch])
         except Exception as error:  # noqa: BLE001  it comes out where the score is waited for
             for _, future in batch:
                 future.set_exception(error)
             return
         for (_, future), score in zip(batch, scores):
-            future.set_result(score)
+            future.set_result(Scored(score, self._classifier.engine.exact))

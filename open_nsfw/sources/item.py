@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.extraction import Encoded
 from open_nsfw.pictures.formats import Limits, is_video, sniff
 
 STDIN = "-"
@@ -69,12 +70,11 @@ class Item:
         return os.fstat(self.file.fileno()).st_size if self.file is not None else len(self.data or b"")
 
     @property
-    def location(self) -> str | None:
-        """A name by which the decoding process, too, can open the picture while this process has the Item; None for
-        `data`."""
+    def encoded(self) -> Encoded:
+        """What the decoding process is given."""
         if self.file is not None:
-            return f"/proc/{os.getpid()}/fd/{self.file.fileno()}"
-        return self.path if self.data is None else None
+            return self.file
+        return self.path if self.data is None else self.data
 
     def close(self) -> None:
         """Close `file`, if there is one. May be called twice."""

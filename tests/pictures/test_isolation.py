@@ -17,7 +17,10 @@ from PIL import Image
 
 from open_nsfw.errors import SetupError
 from open_nsfw.pictures.extraction import Extraction
-from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
+from open_nsfw.pictures.isolation import DecodeWorker
+from open_nsfw.pictures.messages import FileInfo
+from open_nsfw.pictures.picture import Picture
+from open_nsfw.pictures.watchdog import Watchdog
 from tests.tools.helpers import PICTURE, ROOT
 
 # A minimal HEIF: the `ftyp` box that the allow-list goes by, and then a word for the planted decoder.
@@ -135,14 +138,11 @@ def test_workers_end_with_the_command(planted: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(planted / "plugin"), "OPEN_NSFW_MARK": str(planted)}
     process = subprocess.Popen([*command, *inputs], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        wait_until(lambda: len(marked(planted)) == 3, "the command and its two workers run")
+        wait_until(lambda: len(marked(planted)) == 5, "the command and its two workers, each with a guard, run")
     finally:
         process.kill()
         process.communicate()
-    # The hanging one sleeps in its decoder and sees the end of its input afterwards; the idle one goes at once.
-    wait_until(lambda: len(marked(planted)) <= 1, "the idle worker has gone")
-    for pid in marked(planted):
-        os.kill(pid, 9)
+    wait_until(lambda: not marked(planted), "both workers have gone")
 
 
 def test_a_worker_that_dies_with_nothing_to_do_costs_no_picture_its_score() -> None:
@@ -151,9 +151,9 @@ def test_a_worker_that_dies_with_nothing_to_do_costs_no_picture_its_score() -> N
     worker = DecodeWorker(Extraction(), 60, watchdog)
     try:
         for _ in range(20):
-            assert [message["kind"] for message, _ in worker.messages(str(PICTURE), None)] == ["file", "picture"]
+            assert [type(each) for each in worker.decode(str(PICTURE))] == [FileInfo, Picture]
             assert worker._process is not None
-            worker._process.kill()
+            os.kill(worker._process.pid, signal.SIGKILL)
     finally:
         worker.close()
         watchdog.close()
@@ -170,7 +170,7 @@ def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", full)
     try:
         with pytest.raises(SetupError) as error:
-            list(worker.messages(str(PICTURE), None))
+            list(worker.decode(str(PICTURE)))
     finally:
         watchdog.close()
     assert str(error.value) == "a decoding process cannot be started: Too many open files; try fewer --jobs"
@@ -182,12 +182,12 @@ def test_a_signal_to_the_whole_group_costs_no_picture_its_score(number: signal.S
     watchdog = Watchdog()
     worker = DecodeWorker(Extraction(), 60, watchdog)
     try:
-        assert [message["kind"] for message, _ in worker.messages(str(PICTURE), None)] == ["file", "picture"]
+        assert [type(each) for each in worker.decode(str(PICTURE))] == [FileInfo, Picture]
         process = worker._process
         assert process is not None
-        process.send_signal(number)
-        assert [message["kind"] for message, _ in worker.messages(str(PICTURE), None)] == ["file", "picture"]
-        assert worker._process is process and process.poll() is None
+        os.kill(process.pid, number)
+        assert [type(each) for each in worker.decode(str(PICTURE))] == [FileInfo, Picture]
+        assert worker._process is process and not process.has_ended()
     finally:
         worker.close()
         watchdog.close()

@@ -13,7 +13,7 @@ import pytest
 
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.scan.compare import Comparison, Pair, RepeatableSources, compare
-from open_nsfw.scan.pipeline import PipelineOptions
+from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scoring.load import load_models
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.scoring.scorer import Models

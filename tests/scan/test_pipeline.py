@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import io
 import math
 import random
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from threading import Event
 from types import SimpleNamespace
@@ -14,11 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from open_nsfw.errors import InputError
+from open_nsfw.nets.ranges import Margins
 from open_nsfw.pictures.extraction import Extraction
-from open_nsfw.pictures.isolation import DecodeWorker, Watchdog
-from open_nsfw.scan.pipeline import LARGEST_BATCH, Pipeline, PipelineOptions
+from open_nsfw.pictures.isolation import DecodeWorker
+from open_nsfw.pictures.watchdog import Watchdog
+from open_nsfw.scan.job import LARGEST_BATCH
+from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scan.pipeline import Pipeline
 from open_nsfw.scoring.classifier import Score
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import Item
@@ -52,6 +59,21 @@ def items(count: int) -> Iterator[Item]:
             yield Item(str(index), data=BROKEN if index % 11 == 5 else SMALL[index % 17 if index % 17 < 3 else 0])
 
 
+def plain_picture(grey: int) -> bytes:
+    """A PNG of one colour, whose brightness is `grey` / 255."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (grey, grey, grey)).save(file, "PNG")
+    return file.getvalue()
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait for a condition; fail with what it was if it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
 def models(quick: bool, thresholds: tuple[float, ...] = ()) -> Models:
     """The same classifier twice: the second one is quick."""
     return Models(Brightness(), Brightness() if quick else None, thresholds)  # type: ignore[arg-type]
@@ -74,6 +96,55 @@ def test_every_item_once_and_in_order(jobs: int, quick: bool) -> None:
     assert max(sizes) == (LARGEST_BATCH if quick else 1)
 
 
+class Recording(Brightness):
+    """An engine that takes one caller and batches of eight. Its first call lasts until two batches wait behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine.concurrent, self.engine.batch_size = False, 8
+        self.waiting: Any = None
+
+    def score_pixels(self, pixels: Any) -> list[Score]:
+        """Between 0 and 1."""
+        if not self.batches:
+            wait_until(lambda: self.waiting is not None and self.waiting.full(), "two batches wait")
+        return super().score_pixels(pixels)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_waits_for_an_engine_goes_to_it_as_one_batch(jobs: int, quick: bool) -> None:
+    """As many as the engine takes, and more than there are jobs: these do not wait for the scores. Each row has the score
+    of its own picture, and they come in order. In the fast mode the exact scores come in batches, too."""
+    used = Models(Recording(), Brightness() if quick else None, (0.5,), Margins(99, 99))  # type: ignore[arg-type]
+    colours = [Item(str(index), data=plain_picture(index * 2)) for index in range(100)]
+    with Pipeline(PipelineOptions(jobs, quick=quick, quick_side=224)) as pipeline:
+        pipeline.use(used)
+        used.exact.waiting = pipeline._scorer.result()._batches._waiting  # type: ignore[attr-defined,union-attr]
+        pipeline.start(colours)
+        rows = [row for each in pipeline.rows() for row in each]
+    assert [row.path for row in rows] == [str(index) for index in range(100)]
+    assert [row.score for row in rows] == [pytest.approx(index * 2 / 255, abs=0.01) for index in range(100)]
+    sizes = used.exact.batches  # type: ignore[attr-defined]
+    assert max(sizes) == 8 and len([size for size in sizes if size == 8]) >= 2
+    assert sum(sizes) == 100 and all(row.exact for row in rows)
+
+
+def test_an_engine_with_batches_that_fails_ends_the_run() -> None:
+    """Its error comes out of `rows`; no job waits for ever for room in the queue."""
+
+    def fail(pixels: Any) -> list[Score]:
+        raise RuntimeError("no more memory")
+
+    used = Models(Recording())  # type: ignore[arg-type]
+    used.exact.score_pixels = fail  # type: ignore[method-assign]
+    with Pipeline(PipelineOptions(2)) as pipeline:
+        pipeline.start(items(400))
+        pipeline.use(used)
+        with pytest.raises(RuntimeError, match="no more memory"):
+            list(pipeline.rows())
+
+
 @pytest.mark.parametrize("quick", [True, False])
 def test_nothing_is_kept_of_finished_items(quick: bool) -> None:
     """Memory would grow with the number of pictures otherwise."""
@@ -88,7 +159,7 @@ def test_nothing_is_kept_of_finished_items(quick: bool) -> None:
         pipeline.use(models(quick))
         assert sum(1 for _ in pipeline.rows()) == 1500
         assert futures() - before < 20
-        assert pipeline._waiting.qsize() <= 1  # the mark of the end
+        assert len(pipeline._tasks) == 0
 
 
 @pytest.mark.parametrize("quick", [True, False])
@@ -136,13 +207,13 @@ def test_an_engine_that_fails_ends_the_run() -> None:
 
 def test_a_film_keeps_no_row_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of a batch get their rows together; what may take long is not one of them."""
-    seen, decoded = Event(), DecodeWorker.messages
+    seen, decoded = Event(), DecodeWorker.decode
 
-    def messages(self: DecodeWorker, path: Any, data: Any, side: Any = None) -> Any:
-        assert data != SMALL[2] or seen.wait(60), "its rows wait for the film's"
-        yield from decoded(self, path, data, side)
+    def decode(self: DecodeWorker, source: Any, side: Any = None) -> Any:
+        assert source != SMALL[2] or seen.wait(60), "its rows wait for the film's"
+        yield from decoded(self, source, side)
 
-    monkeypatch.setattr(DecodeWorker, "messages", messages)
+    monkeypatch.setattr(DecodeWorker, "decode", decode)
     with Pipeline(PipelineOptions(1, quick=True)) as pipeline:
         pipeline.start(Item(str(index), data=SMALL[0 if index < 2 else 2]) for index in range(3))
         pipeline.use(models(True))
@@ -201,10 +272,10 @@ def test_a_worker_that_was_ended_stays_so() -> None:
     watchdog = Watchdog()
     worker = DecodeWorker(Extraction(), 60, watchdog)
     try:
-        assert len(list(worker.messages(None, SMALL[0]))) == 2
+        assert len(list(worker.decode(SMALL[0]))) == 2
         worker.kill()
         with pytest.raises(CancelledError):
-            list(worker.messages(None, SMALL[0]))
+            list(worker.decode(SMALL[0]))
         assert worker._process is None
     finally:
         worker.close()

@@ -1,0 +1,27 @@
+"""The options of a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from open_nsfw.pictures.extraction import Extraction
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """How a scan is run."""
+
+    jobs: int
+    """Files decoded and scored at the same time."""
+    extraction: Extraction = Extraction()
+    max_seconds: float = 60.0
+    """For decoding one picture."""
+    quick: bool = False
+    """Whether the fast mode's models are to be used; otherwise every score is exact, whatever models there are."""
+    quick_side: int | None = None
+    """Pixels a side that a quick score needs; None: the model says, and decoding waits for it."""
+    above: float = 0.8
+    """The summary row of a video or animation counts the frames that score at least this."""
+    verdict: Callable[[float], str] | None = None
+    """Names the band of a score, for every row."""

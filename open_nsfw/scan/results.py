@@ -1,0 +1,125 @@
+"""The rows of one item: one for a picture, more for an animation or a video."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from open_nsfw.errors import InputError
+from open_nsfw.pictures.extraction import NO_PICTURES
+from open_nsfw.pictures.messages import FileInfo
+from open_nsfw.pictures.picture import Failure, Picture
+from open_nsfw.rows.row import Row
+from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scoring.scorer import Answer, Needs, Scored, Scorer
+from open_nsfw.sources.item import Item
+
+
+class PictureResult:
+    """What is known of one picture: its row, and what comes of its score."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.answer: Answer | None = None
+        """None as long as it has not been asked for, and for a picture that failed."""
+
+    def scored_row(self) -> Row:
+        """The row with its score, for which it waits, or with the reason why there is none."""
+        if self.row.error is not None:
+            return self.row
+        assert self.answer is not None and not isinstance(self.answer, Needs)
+        scored = self.answer if isinstance(self.answer, Scored) else self.answer.result()
+        if scored.score.error is not None:
+            return replace(self.row, error=error_text(scored.score.error))
+        return replace(self.row, score=scored.score, exact=scored.exact)
+
+
+class ItemResult:
+    """What is known of one item so far. A job fills it; `rows` is for whoever wants the rows then."""
+
+    def __init__(self, item: Item) -> None:
+        size = item.size if item.data is None and item.file is None else item.held
+        self._basis = Row(path=item.path, member=item.member, bytes=size, modified=item.modified)
+        self._by_content = item.by_content
+        self._pictures: list[PictureResult] = []
+        self.error = item.error
+        """What ended it."""
+
+    @property
+    def needs_exact_pixels(self) -> bool:
+        """Whether the pixels did not suffice for the score that a picture of it must have."""
+        return any(each.answer is Needs.EXACT_PIXELS for each in self._pictures)
+
+    def begin_again(self) -> None:
+        """Forget the pictures, which are to be decoded again."""
+        self._pictures.clear()
+        self.error = None
+
+    def set_file(self, info: FileInfo) -> None:
+        """Take what the decoding process says of the file."""
+        self._basis = replace(self._basis, bytes=info.bytes, sha256=info.sha256)
+
+    def add(self, picture: Picture) -> PictureResult:
+        """Give a picture its row; its score is still to come."""
+        row = replace(
+            self._basis,
+            kind="picture" if picture.frame is None else "frame",
+            frame=picture.frame,
+            seconds=picture.seconds,
+            track=picture.track,
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+        )
+        self._pictures.append(PictureResult(row))
+        return self._pictures[-1]
+
+    def add_failed(self, failed: Failure) -> None:
+        """Give a picture that cannot be had its row."""
+        row = replace(self._basis, kind="frame", frame=failed.frame, seconds=failed.seconds, track=failed.track)
+        self._pictures.append(PictureResult(replace(row, error=error_text(failed.error))))
+
+    def rows(self, scorer: Scorer, options: PipelineOptions) -> list[Row]:
+        """All rows of the item, for whose scores it waits; none of a file that was taken for its content alone and has
+        only sound. An exception of the engine comes out here."""
+        if self._by_content and not self._pictures and self.error is not None and self.error.code == NO_PICTURES:
+            return []
+        rows = [each.scored_row() for each in self._pictures]
+        if self.error is not None:
+            rows.append(replace(_behind(rows, self._basis), error=error_text(self.error)))
+        if any(row.kind == "frame" for row in rows):
+            rows.append(_summary(rows, options.above))
+        return [_finished(row, scorer, options) for row in rows]
+
+
+def _behind(rows: list[Row], basis: Row) -> Row:
+    """The row of what ended an item: in a file of several pictures it stands behind the last one."""
+    if not rows or rows[-1].frame is None:
+        return basis
+    return replace(basis, kind="frame", frame=rows[-1].frame + 1, track=rows[-1].track)
+
+
+def _summary(rows: list[Row], above: float) -> Row:
+    """The row that sums up a file of several pictures."""
+    scored = [row for row in rows if row.score is not None]
+    scores = [row.score for row in scored if row.score is not None]
+    exact = all(row.exact for row in scored)
+    basis = replace(rows[0], kind="summary", frame=None, seconds=None, error=None, score=None, exact=exact)
+    if not scores:
+        return replace(basis, frames=0, above=0, error=f"{NO_PICTURES}: none of its frames could be scored")
+    highest, mean = max(scores), sum(scores) / len(scores)
+    count = sum(score >= above for score in scores)
+    return replace(basis, score=highest, max=highest, mean=mean, frames=len(scores), above=count)
+
+
+def _finished(row: Row, scorer: Scorer, options: PipelineOptions) -> Row:
+    """A row with what the run as a whole has to say: engine, model and verdict."""
+    engine = scorer.engine(row.exact)
+    row = replace(row, engine=engine.name, model=engine.model_hash)
+    if options.verdict is None or row.score is None:
+        return row
+    return replace(row, verdict=options.verdict(row.score))
+
+
+def error_text(error: InputError) -> str:
+    """`code: sentence`, as rows carry it."""
+    return f"{error.code}: {error}"
