@@ -25,8 +25,7 @@ examples:
   open-nsfw calibrate labelled/
   open-nsfw calibrate labelled/ --max-fpr 0.01 --min-recall 0.95
   open-nsfw calibrate scores.csv --review-budget 0.05 --cost fp=1,fn=20 --policy-from review-budget
-
-then: classify_nsfw.py --policy labelled-calibration/policy.json PICTURES
+  classify_nsfw photos/ --policy labelled-calibration/policy.json
 
 exit status: 0 done, 2 the command, the labels, the model or the output is at fault, 130 or 143 ended by SIGINT or
 SIGTERM"""

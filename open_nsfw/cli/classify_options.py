@@ -24,9 +24,9 @@ Below 0.2 a picture is likely safe, above 0.8 likely not; the middle is for a po
 
 EXAMPLES = """\
 examples:
-  classify_nsfw.py picture.jpg
-  classify_nsfw.py photos/ upload.zip clip.mp4 --format jsonl --output scores.jsonl
-  find . -name '*.jpg' -print0 | classify_nsfw.py --from-list - --format csv
+  classify_nsfw upload.jpg
+  classify_nsfw photos/ upload.zip clip.mp4 --format jsonl --output scores.jsonl
+  find . -name '*.jpg' -print0 | classify_nsfw --from-list - --format csv
 
 exit status: 0 all scored, 1 some inputs have no score, 2 the command, the model or the output is at fault,
 3 a score is at or above --fail-above, 130 or 143 ended by SIGINT or SIGTERM; with --resume, 1 and 3 are about all rows

@@ -19,7 +19,7 @@ PROGRAM = "open-nsfw policy"
 NO_GROUND = 1  # exit status
 EXAMPLE = """\
 example:
-  classify_nsfw.py today/ --format jsonl --output today.jsonl
+  classify_nsfw today/ --format jsonl --output today.jsonl
   open-nsfw policy check policy.json today.jsonl
 
 exit status: 0 the policy still has ground under it, 1 it has not or nobody can tell, 2 the command or a file is at
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("policy", metavar="POLICY", help="the file that `open-nsfw calibrate` wrote")
     check.add_argument(
-        "scores", metavar="SCORES", help="CSV, JSON lines or Parquet with a column score, as classify_nsfw.py writes"
+        "scores", metavar="SCORES", help="CSV, JSON lines or Parquet with a column score, as classify_nsfw writes"
     )
     check.add_argument("--json", action="store_true", help="print the numbers as JSON")
     check.add_argument("--policy-for-any-model", action="store_true", help="though the scores are of another model")

@@ -53,7 +53,7 @@ PLOT_ENDINGS = (".png", ".svg", ".pdf")
 EXAMPLE = f"""\
 examples:
   {PROGRAM} photos/ --fast
-  {PROGRAM} photos/ --engine openvino --precision bfloat16 --plot differences.png
+  {PROGRAM} photos/ --engine openvino --plot differences.png
 
 exit status: 0 passed, 1 failed, 2 the command, the model or the engine is at fault, 130 or 143 ended by a signal"""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest.mock import patch
@@ -145,18 +145,16 @@ def verb_parser(*words: str) -> argparse.ArgumentParser:
 def _tables() -> dict[str, Callable[[], str]]:
     tables = {"rows": rows_table, "codes": codes_table, "environment": environment_table}
     tables["options of classify_nsfw"] = lambda: option_table(parser())
-    for verb in open_nsfw.VERBS:
-        for words in _commands(verb):
-            tables[f"options of open-nsfw {' '.join(words)}"] = lambda words=words: option_table(verb_parser(*words))
+    for words in verb_commands():
+        tables[f"options of open-nsfw {' '.join(words)}"] = lambda words=words: option_table(verb_parser(*words))
     return tables
 
 
-def _commands(verb: str) -> list[tuple[str, ...]]:
-    """The verb alone, or with each of its actions."""
-    for action in verb_parser(verb)._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return [(verb, choice) for choice in action.choices]
-    return [(verb,)]
+def verb_commands() -> Iterator[tuple[str, ...]]:
+    """What follows `open-nsfw`: each verb alone, or with each of its actions."""
+    for verb in open_nsfw.VERBS:
+        actions = [one.choices for one in verb_parser(verb)._actions if isinstance(one, argparse._SubParsersAction)]
+        yield from ((verb, action) for action in actions[0]) if actions else [(verb,)]
 
 
 _PLACE = re.compile(r"(<!-- ((?:rows|codes|environment|options of [\w -]+?)) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
