@@ -59,7 +59,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     left = {
         name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
     }
-    return {**left, "PATH": os.pathsep.join(path), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {
+        **left,
+        "PATH": os.pathsep.join(path),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "OPEN_NSFW_CACHE": str(programs / "cache"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +125,7 @@ def reset(tree: Path, branch: str) -> None:
 
 def check(page: Path, tree: Path, environment: dict[str, str], first: list[Command]) -> None:
     """Run a page's commands after `first`; each must do what the page says."""
-    text = page.read_text(encoding="utf-8")
+    text = (tree / page.relative_to(ROOT)).read_text(encoding="utf-8")
     wanted = [*first, *commands(text)]
     outcomes = run(wanted, tree, environment, tree.parent / page.stem)
     if os.environ.get("UPDATE_DOCS"):
