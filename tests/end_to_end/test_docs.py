@@ -23,6 +23,7 @@ from tests.tools.helpers import ROOT, SUMMARY
 
 README = ROOT / "README.md"
 COMMAND = ROOT / "docs" / "command.md"
+TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 GOOD = Row("a.jpg", score=0.25, exact=True, width=4, height=3, format="JPEG", bytes=9, modified=1.5, sha256="0" * 64)
@@ -87,6 +88,20 @@ def test_the_schema_refuses(wrong: dict[str, object]) -> None:
     """What no row has."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**json.loads(json_line(GOOD)), **wrong}, json.loads(tables.row_schema()))
+
+
+def test_messages_in_troubleshooting_are_those_of_the_code() -> None:
+    """Each piece between the `...` of a heading is in a text of the code."""
+    texts = [
+        node.value
+        for source in [*(ROOT / "open_nsfw").rglob("*.py"), ROOT / "setup.py"]
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    headings = re.findall(r"^### `+ ?(.+?) ?`+$", TROUBLESHOOTING.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(headings) > 20
+    pieces = [piece.strip() for heading in headings for one in heading.split("` and `") for piece in one.split("...")]
+    assert [piece for piece in pieces if not any(piece in text for text in texts)] == []
 
 
 def test_environment_variables_are_all_listed() -> None:
