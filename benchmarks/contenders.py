@@ -57,7 +57,7 @@ def contenders() -> list[Contender]:
             name = f"classify_nsfw --engine openvino --precision {precision}"
             found.append(Contender(name, ours("--precision", precision, engine="openvino")))
     else:
-        absent("--engine openvino", "OpenVINO is not installed: pip install 'open-nsfw[openvino]'")
+        absent("--engine openvino", "OpenVINO is not installed: pip install 'openvino>=2024.0'")
     caffe = caffe_python()
     if caffe is not None:
         command = Contender("classify_nsfw --engine caffe (real pycaffe)", ours(engine="caffe", python=caffe), 0.03)

@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         help="largest score difference that passes (default: 1e-5 for float32, otherwise any that moves no picture "
         "over a threshold)",
     )
-    add("--plot", metavar="FILE", help="draw the differences (needs the extra `policy`)")
+    add("--plot", metavar="FILE", help="draw the differences (needs matplotlib)")
     add("--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)")
     add("--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: the packaged one)")
     return parser
