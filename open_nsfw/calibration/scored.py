@@ -12,7 +12,7 @@ from open_nsfw.calibration.labelled_set import Example, LabelledSet, identity_of
 from open_nsfw.calibration.labels import Labels
 from open_nsfw.errors import UsageError
 from open_nsfw.progress import Progress
-from open_nsfw.rows.options import OutputOptions
+from open_nsfw.rows.options import OutputOptions, Wanted
 from open_nsfw.rows.row import Row, label
 from open_nsfw.rows.writer import Writer, open_writer
 from open_nsfw.text import printable
@@ -86,7 +86,7 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
         resume=not options.overwrite,
         overwrite=options.overwrite,
         retry_failed=True,
-        model=files.short_hash,
+        wanted=Wanted(model=files.short_hash, hash=True),
     )
     with open_writer(output) as writer:
         recorder = _Recorder(writer, partial(count_ahead, arguments), options.quiet)
@@ -123,11 +123,12 @@ class _Recorder:
     def __init__(self, writer: Writer, total: Callable[[], int | None], quiet: bool) -> None:
         self.seen: set[bytes] = set()
         self._writer = writer
+        self._is_finished = writer.skip()
         self._progress = Progress(total, shown=not quiet)
 
     def skip(self, path: str, member: str | None) -> bool:
         """Whether the file has this picture."""
-        done = self._writer.is_done(path, member)
+        done = self._is_finished is not None and self._is_finished(path, member)
         if done:
             self._remember(path, member)
         return done

@@ -22,7 +22,7 @@ from open_nsfw.scoring.fast import parse_thresholds
 if TYPE_CHECKING:
     from open_nsfw.calibration.policy import Policy
     from open_nsfw.rows.finished import Finished
-    from open_nsfw.rows.options import OutputOptions
+    from open_nsfw.rows.options import OutputOptions, Wanted
     from open_nsfw.rows.row import Row
     from open_nsfw.rows.writer import Writer
     from open_nsfw.scan.options import PipelineOptions
@@ -72,11 +72,11 @@ def _scan(options: argparse.Namespace) -> int:
     files = cache(partial(_model_files, options))  # read and hashed once, when first asked for
     pipeline, settings = _pipeline_options(options, single, policy), _source_options(options)
     with open_writer(_output_options(options, single, policy, files)) as writer:
-        reporter = _reporter(options, single, policy, partial(_count_ahead, options, settings, writer.is_done))
+        reporter = _reporter(options, single, policy, partial(_count_ahead, options, settings, writer))
         sorter = _sorter(sorting, reporter)
         if writer.finished is not None:
             _take_up(writer.finished, reporter, sorter)
-        sources = Sources(_arguments(options), settings, writer.is_done if options.resume else None)
+        sources = Sources(_arguments(options), settings, writer.skip())
         load = partial(_load, options, single, policy, files)
         ended_by = scan.run(sources, load, pipeline, partial(_record, writer, reporter, sorter))
     reporter.close(sources.passed_over)
@@ -179,8 +179,24 @@ def _output_options(
     )
     if not options.resume:
         return common
-    # Scores of two models in one file would be worth nothing.
-    return replace(common, model=files().short_hash, keeps_inexact=_keeps_inexact(options, policy, files))
+    return replace(common, wanted=_wanted(options, policy, files))
+
+
+def _wanted(options: argparse.Namespace, policy: Policy | None, files: Callable[[], ModelFiles]) -> Wanted:
+    """What the rows of earlier runs are held to."""
+    from open_nsfw.rows.options import Wanted
+
+    pipeline = _pipeline_options(options, False, policy)
+    frames = pipeline.extraction.frames
+    return Wanted(
+        model=files().short_hash,  # scores of two models in one file would be worth nothing
+        keeps_inexact=_keeps_inexact(options, policy, files),
+        hash=options.hash,
+        frame_choice=frames.name_for,
+        max_frames=frames.max_frames,
+        verdict=pipeline.verdict or (lambda score: None),
+        above=pipeline.above,
+    )
 
 
 def _keeps_inexact(
@@ -289,15 +305,13 @@ def _arguments(options: argparse.Namespace) -> Iterator[str]:
         yield from read_list(options.from_list)
 
 
-def _count_ahead(
-    options: argparse.Namespace, settings: SourceOptions, is_done: Callable[[str, str | None], bool]
-) -> int | None:
+def _count_ahead(options: argparse.Namespace, settings: SourceOptions, writer: Writer) -> int | None:
     """How many items will come, for the bar; None where standard input has a say in it."""
     from open_nsfw.scan.run import count_ahead
 
     if options.from_list is not None and not os.path.isfile(options.from_list):
         return None
-    return count_ahead(list(_arguments(options)), settings, is_done)
+    return count_ahead(list(_arguments(options)), settings, writer.skip())
 
 
 def _is_single_picture(options: argparse.Namespace) -> bool:

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import BinaryIO, Union
 
 from open_nsfw.errors import InputError, UsageError
-from open_nsfw.pictures.formats import Limits
+from open_nsfw.pictures.formats import FORMATS, Limits
 
 # What may be decoded: the path of a file, an encoded file, or an open one that has a descriptor, from its beginning.
 Encoded = Union[str, bytes, BinaryIO]
 
+SINGLE_FORMATS = ("JPEG", "BMP")  # hold one picture, whatever is asked for
 NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
 
 
@@ -37,6 +38,14 @@ class FrameChoice:
         if mode in ("every", "max") and number.isascii() and number.isdigit() and int(number) > 0:
             return cls(mode, int(number), every_seconds, max_frames)
         raise UsageError(f'--frames "{text}": first, all, every=N or max=N is needed, N a whole number above 0')
+
+    def name_for(self, file_format: str) -> str | None:
+        """How rows name this choice, about a file of this format; None where it holds one picture only."""
+        if file_format in SINGLE_FORMATS:
+            return None
+        if file_format not in FORMATS:
+            return f"every {float(self.every_seconds):g} s"
+        return self.mode if self.mode in ("first", "all") else f"{self.mode}={self.count}"
 
     def indices(self, total: int) -> list[int]:
         """The frames to score, of `total`."""

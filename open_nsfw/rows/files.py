@@ -3,21 +3,26 @@
     Stdout     sys.stdout, past Python's buffer
     RowFile    a locked file; `put` appends whole rows, `replace` gives it a new content in one step
 
-Nothing is held back: what `put` has taken is with the system.
+Nothing is held back: what `put` has taken is with the system. A file that another program deletes, replaces or changes
+meanwhile is noticed at the next row or at the end, and the rows of a file that has lost its name are saved beside it.
 """
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 
 from open_nsfw.errors import OutputError
+from open_nsfw.files import is_same_file, lock, written_beside
+from open_nsfw.text import printable
 
-PARTIAL = ".partial"  # a file that is being written and then takes the name of the one it replaces
+JOURNAL = ".journal"  # what Parquet's rows are kept in until the end: FILE.journal, JSON lines
+SAVED = ".saved"  # FILE.saved has the rows of a FILE that was taken away while it was written
+COPY_PIECE = 1024 * 1024  # bytes that are copied at once
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -80,6 +85,8 @@ class RowFile:
         self.created = not os.path.exists(path)
         self._descriptor = _open_locked(path, name)
         self.regular = _is_regular(self._descriptor)
+        self._left_size = self.size()  # as this run left it
+        self._is_given_up = False  # removed, or known to be no longer this run's
 
     def size(self) -> int:
         """Bytes in the file; 0 for a pipe or device."""
@@ -87,6 +94,7 @@ class RowFile:
 
     def put(self, rows: Sequence[bytes]) -> None:
         """Appends the rows. Raises OutputError when the disk is full; the rows that fitted are whole then."""
+        self._check_content()
         before = self.size()
         try:
             write_all(self._descriptor, b"".join(rows))
@@ -95,6 +103,8 @@ class RowFile:
             if isinstance(error, OSError):
                 raise cannot_write(self.name, error) from error
             raise
+        finally:
+            self._left_size = self.size()
 
     def _cut_torn(self, before: int, rows: Sequence[bytes]) -> None:
         if not self.regular:
@@ -110,47 +120,93 @@ class RowFile:
     def cut(self, size: int) -> None:
         """Leaves the first `size` bytes."""
         os.ftruncate(self._descriptor, size)
+        self._left_size = self.size()
+
+    def remove(self) -> None:
+        """Removes the file, which stays locked until it is closed: nobody else begins to append to it."""
+        os.unlink(self.path)
+        self._is_given_up = True
 
     def remove_if_new(self) -> None:
         """Leaves no file where there was none, if nothing is in it."""
-        if self.created and self.regular and not self.size():
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
+        if self.created and self.regular and not self.size() and is_same_file(self.path, self._descriptor):
+            self.remove()
 
     def replace(self, rows: Iterable[bytes]) -> None:
         """Gives the file a new content in one step: whoever looks sees all of the old or all of the new one."""
-        partial = self.path + PARTIAL
-        with suppress(FileNotFoundError):
-            os.unlink(partial)  # left by a kill; nobody else writes it, for the lock is ours
-        descriptor = _open_locked(partial, self.name)
+        descriptor = -1
         try:
-            with open(descriptor, "wb", closefd=False) as file:
+            with written_beside(self.path) as file:  # it is locked, and stays so with its second descriptor
                 file.writelines(rows)
-            os.fsync(descriptor)
-            os.chmod(partial, stat.S_IMODE(os.fstat(self._descriptor).st_mode))
-            os.replace(partial, self.path)
+                descriptor = os.dup(file.fileno())
         except BaseException as error:
-            os.close(descriptor)
-            with suppress(OSError):
-                os.unlink(partial)
+            if descriptor >= 0:
+                os.close(descriptor)
             if isinstance(error, OSError):
                 raise cannot_write(self.name, error) from error
             raise
-        os.close(self._descriptor)
-        self._descriptor = descriptor
+        if is_same_file(self.path, descriptor):
+            self._descriptor, descriptor = descriptor, self._descriptor
+        os.close(descriptor)  # the old file's; or the new one's, where it could only be copied into the old one
+        self._left_size = self.size()
+
+    def check(self) -> None:
+        """Raises OutputError if the file is no longer the one that this run has written."""
+        self._check_content()
+        if self.regular and not is_same_file(self.path, self._descriptor):
+            raise self._taken_away()
+
+    def _check_content(self) -> None:
+        """As much of `check` as takes no time."""
+        if not self.regular:
+            return
+        found = os.fstat(self._descriptor)
+        if not found.st_nlink:
+            raise self._taken_away()
+        if found.st_size != self._left_size:
+            self._is_given_up = True
+            raise OutputError(f"{self.name}: was changed by another program while this run wrote it; stopped there")
+
+    def _taken_away(self) -> OutputError:
+        self._is_given_up = True
+        happened = f"{self.name}: was deleted or replaced while this run wrote it"
+        saved = self._save()
+        return OutputError(
+            f"{happened}; its rows cannot be saved beside it"
+            if saved is None
+            else f"{happened}; its rows are in {saved}"
+        )
+
+    def _save(self) -> str | None:
+        """Writes the rows to FILE.saved, or FILE.saved-2 if there is one already; its name, None if that fails."""
+        for number in itertools.count(1):
+            path = self.path + SAVED + ("" if number == 1 else f"-{number}")
+            try:
+                with written_beside(path, replace=False) as file:
+                    for start in range(0, self.size(), COPY_PIECE):
+                        file.write(os.pread(self._descriptor, COPY_PIECE, start))
+            except FileExistsError:
+                continue
+            except OSError:
+                return None
+            return printable(path)
+        raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """May be called twice. Raises OutputError: some file systems tell only here that the disk is full."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor < 0:
+        """May be called twice. Raises OutputError if the file is no longer there, or the last rows are not on disk: some
+        file systems tell only here that the disk is full."""
+        if self._descriptor < 0:
             return
         try:
             if self.regular:
-                os.fsync(descriptor)
+                os.fsync(self._descriptor)
+            if not self._is_given_up:
+                self.check()
         except OSError as error:
             raise cannot_write(self.name, error) from error
         finally:
-            os.close(descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def _open_locked(path: str, name: str) -> int:
@@ -161,8 +217,10 @@ def _open_locked(path: str, name: str) -> int:
             raise cannot_write(name, error) from error
         if not _is_regular(descriptor):
             return descriptor
-        _lock(descriptor, name)
-        if _is_still(path, descriptor):
+        if not lock(descriptor):
+            os.close(descriptor)
+            raise OutputError(f"{name}: another run is writing it; wait for it or choose another file")
+        if is_same_file(path, descriptor):
             return descriptor
         os.close(descriptor)  # another run put a new file in its place between our opening it and locking it
 
@@ -175,28 +233,3 @@ def _append_flags(path: str) -> int:
 
 def _is_regular(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
-
-
-def _is_still(path: str, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except OSError:
-        return False
-
-
-def _lock(descriptor: int, name: str) -> None:
-    """Held until the descriptor is closed, by a kill too. Where there are no locks (Windows, some networks), none."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OutputError(f"{name}: another run is writing it; wait for it or choose another file") from None
-    except OSError:
-        return
-
-
-JOURNAL = ".journal"  # what Parquet's rows are kept in until the end: FILE.journal, JSON lines

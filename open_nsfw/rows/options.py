@@ -1,4 +1,4 @@
-"""Where rows go and as what: the options of writing them."""
+"""Where rows go and as what, and what this run asks of rows: the options of writing them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,29 @@ from dataclasses import dataclass
 
 FORMATS = ("text", "jsonl", "csv", "parquet")
 RESUMABLE = ("jsonl", "csv", "parquet")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What this run would write about a picture; with `resume`, the rows of earlier runs are held to it.
+
+    The defaults ask for nothing.
+    """
+
+    model: str | None = None
+    """The model's hash; a file with another model's scores is refused."""
+    keeps_inexact: Callable[[float, str], bool] = lambda score, engine: False
+    """Whether a score that is not exact, of this engine, may stay; its picture is scored again if not."""
+    hash: bool = False
+    """Rows have a SHA-256; what has none is scored again."""
+    frame_choice: Callable[[str], str | None] | None = None
+    """The `frame_choice` of a row about a file of this `format`; what has another one is scored again."""
+    max_frames: int | None = None
+    """Frames scored of one file; a file that was cut off at another number, or has more, is scored again."""
+    verdict: Callable[[float], str | None] | None = None
+    """The verdict on a score: rows get it anew."""
+    above: float | None = None
+    """The threshold that `above` of a summary counts by: summaries get it anew."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +48,4 @@ class OutputOptions:
     """Start anew though `path` has rows."""
     retry_failed: bool = False
     """With `resume`: rows with an error are dropped and their pictures scored again."""
-    model: str | None = None
-    """With `resume`: the model's hash; a file with another model's scores is refused."""
-    keeps_inexact: Callable[[float, str], bool] = lambda score, engine: False
-    """With `resume`: whether a score that is not exact, of this engine, may stay; its picture is scored again if not."""
+    wanted: Wanted = Wanted()

@@ -6,18 +6,16 @@ and percent-encoded, `bytes:caf%E9.jpg`. All other names stand as they are.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
 from open_nsfw.errors import SetupError
+from open_nsfw.files import written_beside
 from open_nsfw.installing import install_command
-from open_nsfw.rows.files import PARTIAL
 from open_nsfw.rows.row import FIELDS, Row, cells
 from open_nsfw.text import encode_name
 
@@ -51,17 +49,8 @@ def unspell(text: str | None) -> str | None:
 
 def write(path: str, rows: Iterable[Row]) -> None:
     """A Parquet file of `rows`, which appears under its name when it is whole. Raises OSError."""
-    partial = path + PARTIAL
-    try:
-        with open(partial, "wb") as file:
-            _write_groups(file, rows)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(partial)
-        raise
+    with written_beside(path) as file:
+        _write_groups(file, rows)
 
 
 def schema() -> Any:

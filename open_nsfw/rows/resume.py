@@ -1,17 +1,20 @@
 """Going on where a run stopped: what a file of rows has, and the file without the rows that no longer count.
 
-    take_up       an open, locked file -> the same file without the rows that are dropped, and what is `Finished`
+    resume_file    an open, locked file -> the same file without the rows that are dropped, and what is `Finished`
 
-Dropped are
+After a run that went on, the file holds what one run of now would have written. So dropped are
 - the last row, if it is torn (a kill can tear only that one);
 - all rows of a file (for an archive: of all its members) whose size or time of change is another now;
-- `not-found` where there is a file now, `no-match`, and a picture from stdin, which nobody can compare;
+- `not-found` where there is a file now, `no-match`, `no-pictures`, and a picture from stdin, which nobody can compare;
 - scores that are not exact, unless this run would leave them so, too;
+- rows that lack what this run asks for: a SHA-256, the same choice of frames;
 - frames without the summary that ends them: that video or animation was not finished;
-- rows with an error, when asked to try those again.
+- rows with an error, when asked to try those again;
+- with any of these, all rows of the same names, because the names alone do not tell which of them is the one.
 
-The file changes only by appending, by cutting off its torn end, or by a whole new one that takes its name in one step.
-A file that holds anything else is refused and left as it is.
+Verdicts, and the summaries' counts of frames above the threshold, are made anew. What a limit refused stays refused until
+it is tried again (`--retry-failed`). The file changes only by appending, by cutting off its torn end, or by a whole new
+one that takes its name in one step. A file that holds anything else is refused and left as it is.
 """
 
 from __future__ import annotations
@@ -24,9 +27,11 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
+import numpy as np
+
 from open_nsfw.errors import OutputError
 from open_nsfw.rows.files import JOURNAL, RowFile
-from open_nsfw.rows.finished import Finished, key_of
+from open_nsfw.rows.finished import KEY_BYTES, Finished, key_of
 from open_nsfw.rows.lines import csv_header, csv_line, json_line
 from open_nsfw.rows.options import OutputOptions
 from open_nsfw.rows.reader import CsvReader, not_ours, read_rows, reader_of
@@ -34,48 +39,79 @@ from open_nsfw.rows.row import Row
 from open_nsfw.text import printable
 
 _SUMMARY = -1.0  # in place of a score: of a file whose frames have theirs
+_FRAME, _END, _STALE_END = 0, 1, 2  # what a row is: a frame; the last row about a picture, which counts or does not
+# Errors of files whose bytes were not all read, so that a run that asks for hashes has none of them either.
+_NEVER_HASHED = {
+    *("archive-bomb", "damaged-archive", "empty", "encrypted", "is-a-directory", "missing-library", "nested-archive"),
+    *("no-match", "no-pictures", "not-found", "sparse-member", "too-many-bytes", "unreadable"),
+    "unsupported-compression",
+}
+_TOO_MANY_FRAMES = "too-many-frames"
 
 
-class _Judge:
-    """Goes through the rows once; `keep[i]` is then 1 if row i counts, and `keys` holds what is done."""
+class RowReview:
+    """Goes through the rows of a file once and decides which of them count. 26 bytes a row are kept."""
 
     def __init__(self, path: str, options: OutputOptions) -> None:
         self._path = path
         self._options = options
-        self._pending: dict[bytes, list[int]] = {}  # frames whose summary has not come
-        self._spoiled: set[bytes] = set()  # what has a frame that does not count
+        self._wanted = options.wanted
+        self._frames: dict[bytes, _Frames] = {}  # of files whose summary has not come
         self._looked_at: tuple[str | None, os.stat_result | None] = (None, None)
-        self.keep = bytearray()
-        self.keys = bytearray()
+        self._keys = bytearray()  # of each row
+        self._ends = bytearray()  # _FRAME, _END or _STALE_END
         self._scores = array("d")
+        self._changed = False
+        self.keep = bytearray()
+        """1 for each row that counts; complete after `finish`."""
+        self.above: dict[int, int] = {}
+        """Number of a summary -> its count of frames above the threshold of now."""
 
     def add(self, row: dict[str, Any]) -> None:
+        """Take the next row. Raises UsageError if it is of another model."""
         self._check_model(row["model"])
         key = key_of(row["path"], row["member"])
-        stale = self._is_stale(row)
-        self.keep.append(0)
+        number, is_summary = len(self.keep), row["kind"] == "summary"
         score = math.nan if row["score"] is None else row["score"]
-        self._scores.append(_SUMMARY if row["kind"] == "summary" else score)
-        if row["kind"] != "frame":
-            self._end(key, stale)
+        stale = self._is_stale(row)
+        self._changed = self._changed or _verdict(row, self._options) != row["verdict"]
+        self._keys += key
+        self._scores.append(_SUMMARY if is_summary else score)
+        self.keep.append(0)
+        if row["kind"] == "frame":
+            self._ends.append(_FRAME)
+            self._frames.setdefault(key, _Frames()).add(number, score, stale, row["error"])
             return
-        self._pending.setdefault(key, []).append(len(self.keep) - 1)
-        if stale:
-            self._spoiled.add(key)
+        frames = self._frames.pop(key, _Frames())
+        if is_summary:
+            stale = stale or frames.stale or self._is_cut_elsewhere(frames)
+            self._count_above(number, row, frames)
+        self._ends.append(_STALE_END if stale else _END)
+        for each in (*frames.numbers, number):
+            self.keep[each] = not stale
+
+    def finish(self) -> bytes:
+        """Drops what has the names of something that does not count; the keys of all pictures that do."""
+        keys = np.frombuffer(bytes(self._keys), dtype=f"S{KEY_BYTES}")
+        ends = np.frombuffer(bytes(self._ends), dtype=np.uint8)
+        keep = np.frombuffer(self.keep, dtype=np.uint8)  # a view: writes go through
+        stale = np.unique(keys[ends == _STALE_END])
+        if len(stale):
+            keep &= ~np.isin(keys, stale)
+        finished: bytes = keys[(ends == _END) & (keep == 1)].tobytes()
+        return finished
+
+    def is_changed(self) -> bool:
+        """Whether a row that counts is to be written anew."""
+        return self._changed or bool(self.above)
 
     def scores(self) -> array[float]:
         """Those of the pictures and frames that count, NaN where there is an error."""
         return array("d", (score for score in compress(self._scores, self.keep) if score != _SUMMARY))
 
-    def _end(self, key: bytes, stale: bool) -> None:
-        """A picture's only row, or the summary after the frames."""
-        frames = self._pending.pop(key, [])
-        if stale or key in self._spoiled:
-            self._spoiled.discard(key)
-            return
-        for number in (*frames, len(self.keep) - 1):
-            self.keep[number] = 1
-        self.keys += key
+    def restated(self, number: int, row: dict[str, Any]) -> dict[str, Any]:
+        """The values of a row that counts, as this run would write them."""
+        return {**row, "verdict": _verdict(row, self._options), "above": self.above.get(number, row["above"])}
 
     def _is_stale(self, row: dict[str, Any]) -> bool:
         code = (row["error"] or "").partition(":")[0]
@@ -84,10 +120,35 @@ class _Judge:
         now = self._stat(row["path"])
         if now is None:  # gone since: its rows are the last word about it
             return False
-        if row["exact"] is False and not self._options.keeps_inexact(row["score"] or 0.0, row["engine"]):
+        if row["exact"] is False and not self._wanted.keeps_inexact(row["score"] or 0.0, row["engine"]):
+            return True
+        if code == "not-found" or (code == "no-pictures" and row["kind"] == "picture"):
             return True
         size = row["bytes"] if row["member"] is None else None
-        return code == "not-found" or size not in (None, now.st_size) or row["modified"] not in (None, now.st_mtime)
+        changed = size not in (None, now.st_size) or row["modified"] not in (None, now.st_mtime)
+        return changed or self._lacks_something(row, code)
+
+    def _lacks_something(self, row: dict[str, Any], code: str) -> bool:
+        """Whether this run would write more into the row, or look at other frames."""
+        wanted = self._wanted
+        if wanted.hash and row["sha256"] is None and code not in _NEVER_HASHED:
+            return True
+        if wanted.frame_choice is None or row["format"] is None:
+            return False
+        choice: str | None = row["frame_choice"]
+        return choice != wanted.frame_choice(row["format"])
+
+    def _is_cut_elsewhere(self, frames: _Frames) -> bool:
+        """Whether this run would stop after another number of frames."""
+        most = self._wanted.max_frames
+        return most is not None and (frames.scored != most if frames.cut else frames.scored > most)
+
+    def _count_above(self, number: int, row: dict[str, Any], frames: _Frames) -> None:
+        if self._wanted.above is None:
+            return
+        above = sum(score >= self._wanted.above for score in frames.scores)
+        if above != row["above"]:
+            self.above[number] = above
 
     def _stat(self, path: str) -> os.stat_result | None:
         """Of the file as it is now; asked once for all members of an archive."""
@@ -99,13 +160,44 @@ class _Judge:
         return self._looked_at[1]
 
     def _check_model(self, model: str) -> None:
-        wanted = self._options.model
+        wanted = self._wanted.model
         if wanted and model and model != wanted:
             why = f"it has scores of the model {printable(model)}, this run is of {wanted}"
             raise not_ours(self._path, why)
 
 
-def take_up(file: RowFile, form: str, options: OutputOptions) -> Finished:
+class _Frames:
+    """The frames of one file, until its summary comes."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.scores: list[float] = []
+        self.stale = False
+        self.cut = False
+        """Whether the limit of frames ended it."""
+
+    @property
+    def scored(self) -> int:
+        return len(self.scores)
+
+    def add(self, number: int, score: float, stale: bool, error: str | None) -> None:
+        self.numbers.append(number)
+        self.stale = self.stale or stale
+        self.cut = self.cut or (error or "").startswith(f"{_TOO_MANY_FRAMES}:")
+        if not math.isnan(score):
+            self.scores.append(score)
+
+
+def _verdict(row: dict[str, Any], options: OutputOptions) -> str | None:
+    """The verdict that this run gives; the row's own if it gives none."""
+    judge = options.wanted.verdict
+    verdict: str | None = row["verdict"]
+    if judge is None:
+        return verdict
+    return None if row["score"] is None else judge(row["score"])
+
+
+def resume_file(file: RowFile, form: str, options: OutputOptions) -> Finished:
     """Drops from the open, locked file what does not count, and says what is finished.
 
     `form` is "jsonl", "csv", or "parquet" for its journal; a journal without rows begins with those of the Parquet file
@@ -114,7 +206,7 @@ def take_up(file: RowFile, form: str, options: OutputOptions) -> Finished:
     try:
         if form == "parquet":
             _begin_journal(file)
-        return _take_up(file, form, options)
+        return _drop_rows(file, form, options)
     except OSError as error:
         raise OutputError(f"{file.name}: cannot be read: {error.strerror or error}") from error
 
@@ -125,26 +217,34 @@ def _begin_journal(file: RowFile) -> None:
         file.replace(map(json_line, read_rows(finished, "parquet")))
 
 
-def _take_up(file: RowFile, form: str, options: OutputOptions) -> Finished:
-    judge = _Judge(file.path, options)
+def _drop_rows(file: RowFile, form: str, options: OutputOptions) -> Finished:
+    review = RowReview(file.path, options)
     with open(file.path, "rb") as opened:
         reader = reader_of(opened, file.path, form)
         for record in reader:
-            judge.add(record.values)
-    kept = sum(judge.keep)
-    if kept < len(judge.keep) or (isinstance(reader, CsvReader) and reader.header != csv_header()):
-        file.replace(_kept(file.path, form, judge.keep))
+            review.add(record.values)
+    keys = review.finish()
+    kept = sum(review.keep)
+    is_older = isinstance(reader, CsvReader) and reader.header != csv_header()
+    if kept < len(review.keep) or is_older or review.is_changed():
+        file.replace(_lines_that_count(file.path, form, review))
     elif reader.whole < file.size():
         file.cut(reader.whole)
     rows = partial(read_rows, file.path, "csv" if form == "csv" else "jsonl")
-    return Finished(judge.keys, kept, len(judge.keep) - kept, judge.scores(), rows)
+    return Finished(keys, kept, len(review.keep) - kept, review.scores(), rows)
 
 
-def _kept(path: str, form: str, keep: bytearray) -> Iterator[bytes]:
-    """The bytes of the new file. JSON lines stay as they were; an older version's CSV gets the columns of this one."""
+def _lines_that_count(path: str, form: str, review: RowReview) -> Iterator[bytes]:
+    """The bytes of the new file. JSON lines stay as they were where nothing in them changes; an older version's CSV gets
+    the columns of this one."""
     if form == "csv":
         yield csv_header()
     with open(path, "rb") as file:
-        for counts, record in zip(keep, reader_of(file, path, form)):
-            if counts:
-                yield csv_line(Row(**record.values)) if form == "csv" else record.raw
+        for number, (counts, record) in enumerate(zip(review.keep, reader_of(file, path, form))):
+            if not counts:
+                continue
+            values = review.restated(number, record.values)
+            if form == "csv":
+                yield csv_line(Row(**values))
+            else:
+                yield record.raw if values == record.values else json_line(Row(**values))

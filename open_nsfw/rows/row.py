@@ -60,6 +60,13 @@ class Row:
     max: float | None = field(default=None, metadata=_means("of a summary: the highest score"))
     mean: float | None = field(default=None, metadata=_means("of a summary: the mean of the scores"))
     above: int | None = field(default=None, metadata=_means("of a summary: how many frames reach the threshold"))
+    frame_choice: str | None = field(
+        default=None,
+        metadata=_means(
+            "how frames were chosen where the format may hold several: `first`, `all`, `every=N`, `max=N`, or "
+            "`every N s` of a video"
+        ),
+    )
     engine: str = field(default="", metadata=_means("what computed the score: `caffe`, `onnxruntime`, ..."))
     model: str = field(default="", metadata=_means("a short hash of prototxt and weights"))
 

@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from open_nsfw.rows.finished import Finished
-
-
-# --- a row as values, and as bytes ---
-
-
-# --- writers ---
+    from open_nsfw.rows.finished import Finished, Skip
 
 
 class Writer:
@@ -75,8 +69,13 @@ class Writer:
             self._sink.put([self._head])
 
     def is_done(self, path: str, member: str | None = None) -> bool:
-        """Whether the file has this picture's rows from an earlier run: fit to be the `skip` of `sources.Sources`."""
+        """Whether the file has, at least once, the rows of a picture with these names from an earlier run."""
         return self.finished is not None and self.finished.is_done(path, member)
+
+    def skip(self) -> Skip | None:
+        """For one pass over the sources: tells of each picture, in their order, whether the file has its rows from an
+        earlier run; None unless resumed."""
+        return None if self.finished is None else self.finished.skip()
 
     def close(self) -> None:
         """Ends the file. May be called twice. Raises OutputError if the last rows did not reach the disk."""
@@ -111,6 +110,7 @@ class _ParquetWriter(Writer):
 
     def __init__(self, sink: RowFile, path: str, finished: Finished | None, anew: bool) -> None:
         super().__init__(json_line, sink, finished, anew=anew)
+        self._rows = sink
         self._path = path
         self._open = True
 
@@ -130,9 +130,10 @@ class _ParquetWriter(Writer):
         from open_nsfw.rows.reader import read_rows
 
         journal = self._path + JOURNAL
+        self._rows.check()
         try:
             parquet_rows.write(self._path, read_rows(journal, "jsonl"))
-            os.unlink(journal)  # while it is locked: nobody else begins to append to it
+            self._rows.remove()
         except OSError as error:
             name, kept = printable(self._path), printable(journal)
             raise OutputError(f"{cannot_write(name, error)}; its rows are safe in {kept}, --resume goes on") from error
@@ -140,9 +141,6 @@ class _ParquetWriter(Writer):
     def abandon(self) -> None:
         self._open = False
         super().abandon()
-
-
-# --- opening ---
 
 
 def open_writer(options: OutputOptions) -> Writer:
@@ -200,9 +198,9 @@ def _prepare(file: RowFile, options: OutputOptions) -> Finished | None:
         if options.resume:
             raise _no_plain_file(file.name)
     elif options.resume:
-        from open_nsfw.rows.resume import take_up
+        from open_nsfw.rows.resume import resume_file
 
-        return take_up(file, options.format, options)
+        return resume_file(file, options.format, options)
     elif file.size() and not options.overwrite:
         raise _exists(file.name)
     return None

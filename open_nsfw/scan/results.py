@@ -112,9 +112,10 @@ def _summary(rows: list[Row], above: float) -> Row:
 
 
 def _finished(row: Row, scorer: Scorer, options: PipelineOptions) -> Row:
-    """A row with what the run as a whole has to say: engine, model and verdict."""
+    """A row with what the run as a whole has to say: choice of frames, engine, model and verdict."""
     engine = scorer.engine(row.exact)
-    row = replace(row, engine=engine.name, model=engine.model_hash)
+    frame_choice = None if row.format is None else options.extraction.frames.name_for(row.format)
+    row = replace(row, frame_choice=frame_choice, engine=engine.name, model=engine.model_hash)
     if options.verdict is None or row.score is None:
         return row
     return replace(row, verdict=options.verdict(row.score))

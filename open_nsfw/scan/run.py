@@ -142,7 +142,7 @@ def run(
 def count_ahead(
     arguments: list[str],
     options: SourceOptions = SourceOptions(),
-    skip: Callable[[str, str | None], bool] = lambda path, member: False,
+    skip: Callable[[str, str | None], bool] | None = None,
 ) -> int | None:
     """How many items `arguments` will give beside those that `skip` knows; None where an archive is among them, whose
     members cannot be counted without unpacking it, or standard input."""
@@ -154,7 +154,7 @@ def count_ahead(
         nonlocal total
         if member is not None:
             raise _Uncountable
-        total += not skip(path, member)
+        total += skip is None or not skip(path, member)
         return True  # counted is all that is wanted: nothing is read or given
 
     try:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from open_nsfw.errors import OutputError, UsageError
+from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.rows import finished, lines, resume
 from open_nsfw.rows import parquet as parquet_rows
 from open_nsfw.rows import reader as row_reader
-from open_nsfw.rows.options import OutputOptions
+from open_nsfw.rows.options import OutputOptions, Wanted
 from open_nsfw.rows.row import Row
 from open_nsfw.rows.writer import Writer, open_writer
 from tests.tools.helpers import examples
@@ -169,10 +171,10 @@ def test_scores_of_another_model_are_not_mixed_in(form: str, tmp_path: Path) -> 
     before = file.read_bytes()
     name = f"{file}.journal" if form == "parquet" else str(file)
     with pytest.raises(UsageError) as caught:
-        resumed(file, form, model="2222")
+        resumed(file, form, wanted=Wanted(model="2222"))
     assert str(caught.value) == f"{name}: it has scores of the model 1111, this run is of 2222; {LEFT}"
     assert file.read_bytes() == before
-    resumed(file, form, model="1111").close()
+    resumed(file, form, wanted=Wanted(model="1111")).close()
     assert len(read(file, form)) == 2
 
 
@@ -192,6 +194,126 @@ def test_a_new_file_has_the_rights_of_the_old_one(tmp_path: Path) -> None:
     resumed(file, "jsonl").close()
     assert file.read_bytes() == b""
     assert file.stat().st_mode & 0o777 == 0o640
+
+
+# --- names that come several times ---
+
+
+@every_form
+def test_names_are_finished_as_often_as_the_file_has_them(form: str, files: list[Path], tmp_path: Path) -> None:
+    """Two members of an archive may have one name, and an input may be named twice."""
+    rows = [picture(files[0]), picture(files[0]), picture(files[1], member="a"), picture(files[1], member="a")]
+    write(tmp_path / "rows", rows, form)
+    with resumed(tmp_path / "rows", form) as writer:
+        for _ in range(2):  # each pass over the sources counts for itself
+            skip = writer.skip()
+            assert skip is not None
+            assert [skip(str(files[0]), None) for _ in range(3)] == [True, True, False]
+            assert [skip(str(files[1]), "a") for _ in range(3)] == [True, True, False]
+            assert not skip(str(files[1]), "b")
+        assert writer.finished is not None and len(writer.finished) == 4
+    assert read(tmp_path / "rows", form) == rows
+
+
+@every_form
+def test_one_row_that_does_not_count_takes_the_others_of_its_names_along(
+    form: str, files: list[Path], tmp_path: Path
+) -> None:
+    """Which of the members of one name it was, nobody could tell afterwards."""
+    good, other = picture(files[0], member="a"), picture(files[0], member="b")
+    failed = picture(files[0], member="a", score=None, error="timeout: more than 60 s")
+    rows = [good, other, failed, good]
+    assert drops(tmp_path / "rows", form, rows, retry_failed=True) == [good, failed, good]
+
+
+@every_form
+def test_a_file_named_twice_whose_second_frames_are_cut_off(form: str, files: list[Path], tmp_path: Path) -> None:
+    rows = frames_of(files[0], 2)
+    write(tmp_path / "rows", rows + rows[:1], form)
+    with resumed(tmp_path / "rows", form) as writer:
+        skip = writer.skip()
+        assert skip is not None
+        assert [skip(str(files[0]), None) for _ in range(2)] == [True, False]
+    assert read(tmp_path / "rows", form) == rows
+
+
+@every_form
+def test_a_folder_that_was_empty_is_looked_at_again(form: str, files: list[Path], tmp_path: Path) -> None:
+    empty = Row(str(tmp_path / "files"), error="no-pictures: there is no picture in it")
+    gone = Row(str(tmp_path / "gone"), error="no-pictures: there is no picture in it")
+    film = picture(files[0], kind="summary", score=None, frames=0, error="no-pictures: none of its frames")
+    assert drops(tmp_path / "rows", form, [empty, gone, film]) == [empty]
+
+
+# --- what this run asks for ---
+
+
+@every_form
+def test_rows_without_the_hash_that_is_asked_for(form: str, files: list[Path], tmp_path: Path) -> None:
+    """Those of files that could not be read will have none in this run either."""
+    hashed = picture(files[0], sha256="0" * 64)
+    bare, frames = picture(files[1]), frames_of(files[2], 2)
+    damaged = picture(files[3], score=None, error="truncated: the picture ends early")
+    unread = picture(files[4], score=None, error="unreadable: cannot be read: Permission denied")
+    rows = [hashed, bare, *frames, damaged, unread]
+    wanted = Wanted(hash=True)
+    assert drops(tmp_path / "rows", form, rows, wanted=wanted) == [bare, *frames, damaged]
+
+
+@every_form
+def test_rows_of_another_choice_of_frames(form: str, files: list[Path], tmp_path: Path) -> None:
+    """Only of formats that may hold several: the choice decides nothing about a JPEG."""
+    first = [picture(files[0], format="GIF", frame_choice="first"), picture(files[1], format="JPEG")]
+    film = [replace(row, format="MATROSKA", frame_choice="every 1 s") for row in frames_of(files[2], 2)]
+    older = picture(files[3], format="PNG")
+    damaged = picture(files[4], score=None, error="truncated: the picture ends early")
+    rows = [*first, *film, older, damaged]
+    for choice, dropped in (
+        (FrameChoice(), [older]),
+        (FrameChoice.parse("all"), [first[0], older]),
+        (FrameChoice.parse("max=3"), [first[0], older]),
+        (FrameChoice.parse("first", 0.5), [*film, older]),
+    ):
+        assert drops(tmp_path / "rows", form, rows, wanted=Wanted(frame_choice=choice.name_for)) == dropped
+        (tmp_path / "rows").unlink()
+
+
+@pytest.mark.parametrize(("most", "again"), [(1, "whole cut"), (2, ""), (3, "cut"), (None, "")])
+@every_form
+def test_rows_of_another_limit_of_frames(
+    form: str, most: int | None, again: str, files: list[Path], tmp_path: Path
+) -> None:
+    """A file that the limit cut off, and one that has more frames than this run would score."""
+    whole, cut = frames_of(files[0], 2), frames_of(files[1], 2)
+    cut.insert(2, picture(files[1], kind="frame", frame=2, score=None, error="too-many-frames: more than the limit"))
+    dropped = (whole if "whole" in again else []) + (cut if "cut" in again else [])
+    assert drops(tmp_path / "rows", form, whole + cut, wanted=Wanted(max_frames=most)) == dropped
+
+
+@every_form
+def test_verdicts_and_counts_of_frames_are_made_anew(form: str, files: list[Path], tmp_path: Path) -> None:
+    """Under another policy; without one there are none."""
+    failed = picture(files[1], score=None, error="truncated: the picture ends early")
+    old = [picture(files[0], verdict="block"), failed, *frames_of(files[2], 2)]
+    write(tmp_path / "rows", old, form)
+    wanted = Wanted(verdict=lambda score: "review" if score >= 0.5 else "pass", above=0.5)
+    with resumed(tmp_path / "rows", form, wanted=wanted) as writer:
+        assert writer.finished is not None and (writer.finished.kept, writer.finished.dropped) == (5, 0)
+    new = [replace(row, verdict=None if row.score is None else "review") for row in old]
+    new[-1] = replace(new[-1], above=2)
+    assert read(tmp_path / "rows", form) == new
+    resumed(tmp_path / "rows", form, wanted=Wanted(verdict=lambda score: None, above=0.6)).close()
+    assert read(tmp_path / "rows", form) == [
+        replace(row, verdict=None, above=0 if row.above else row.above) for row in new
+    ]
+
+
+def test_json_lines_stay_as_they_are_where_no_verdict_changes(tmp_path: Path) -> None:
+    lines = b'{"path": "a", "score": 1, "later": [1]}\n{"path": "b", "score": 0.25, "verdict": "x", "later": [1]}\n'
+    (tmp_path / "rows").write_bytes(lines)
+    wanted = Wanted(verdict=lambda score: "x" if score < 0.5 else None)
+    resumed(tmp_path / "rows", "jsonl", wanted=wanted).close()
+    assert (tmp_path / "rows").read_bytes() == lines
 
 
 # --- torn rows ---
@@ -227,7 +349,7 @@ def test_parquet_after_a_kill_between_the_new_file_and_the_journals_end(tmp_path
     file, journal = tmp_path / "rows", tmp_path / "rows.journal"
     write(file, [Row("a", score=0.5), Row("b", score=0.25)], "parquet")
     journal.write_bytes(b"".join(map(lines.json_line, read(file, "parquet"))))
-    (tmp_path / "rows.partial").write_bytes(b"half")
+    (tmp_path / ".rows.part").write_bytes(b"half")
     with resumed(file, "parquet") as writer:
         assert writer.is_done("a")
         assert writer.is_done("b")

@@ -114,7 +114,7 @@ def test_json_line_is_these_bytes() -> None:
         b'"score": 0.0129502080381, "exact": null, "verdict": null, "error": null, '
         b'"width": 640, "height": 480, "format": "JPEG", "bytes": 12345, '
         b'"modified": 1700000000.25, "sha256": null, "frames": null, "max": null, "mean": null, "above": null, '
-        b'"engine": "onnxruntime", "model": "1f2e3d4c"}\n'
+        b'"frame_choice": null, "engine": "onnxruntime", "model": "1f2e3d4c"}\n'
     )
 
 
@@ -127,13 +127,13 @@ def test_json_of_a_name_that_is_not_utf_8_is_ascii_and_gives_the_bytes_back() ->
 def test_csv_lines_are_these_bytes() -> None:
     assert lines.csv_header() == (
         b"path,member,kind,frame,seconds,track,score,exact,verdict,error,width,height,format,bytes,modified,sha256,"
-        b"frames,max,mean,above,engine,model\r\n"
+        b"frames,max,mean,above,frame_choice,engine,model\r\n"
     )
     assert lines.csv_line(FAILED) == (
-        b'b.jpg,,picture,,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,caffe,1f2e3d4c\r\n'
+        b'b.jpg,,picture,,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,,caffe,1f2e3d4c\r\n'
     )
     assert (
-        lines.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,,"",""\r\n'
+        lines.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,,,"",""\r\n'
     )
 
 
@@ -198,7 +198,7 @@ def test_numbers_of_numpy_are_written_as_numbers() -> None:
     import numpy as np
 
     row = Row("a", score=np.float32(0.5), frame=np.int64(3), mean=np.float64(0.25))  # type: ignore[arg-type]
-    assert lines.csv_line(row) == b'a,,picture,3,,,0.5,,,,,,,,,,,,0.25,,"",""\r\n'
+    assert lines.csv_line(row) == b'a,,picture,3,,,0.5,,,,,,,,,,,,0.25,,,"",""\r\n'
     assert lines.json_line(row) == lines.json_line(Row("a", score=0.5, frame=3, mean=0.25))
 
 
@@ -391,16 +391,17 @@ def test_a_file_replaced_while_it_was_being_opened_is_opened_again(
 ) -> None:
     file = tmp_path / "rows"
     file.write_bytes(b"old\n")
-    lock, calls = row_files._lock, []
+    lock, calls = row_files.lock, []
 
-    def replaced_just_then(descriptor: int, name: str) -> None:
-        lock(descriptor, name)
+    def replaced_just_then(descriptor: int) -> bool:
         calls.append(descriptor)
+        locked = lock(descriptor)
         if len(calls) == 1:
             (tmp_path / "new").write_bytes(b"new\n")
             os.replace(tmp_path / "new", file)
+        return locked
 
-    monkeypatch.setattr(row_files, "_lock", replaced_just_then)
+    monkeypatch.setattr(row_files, "lock", replaced_just_then)
     opened = row_files.RowFile(str(file), "rows")
     opened.put([b"row\n"])
     opened.close()

@@ -12,14 +12,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tools.helpers import DATA, PICTURE, ROOT, SUMMARY, interrupted, terminal_output
+from tests.tools.helpers import DATA, PICTURE, ROOT, SUMMARY, interrupted, terminal_output, wait_until
 
 PUSHED = DATA / "pushed"
 PICTURES = DATA / "pictures"
@@ -401,14 +400,6 @@ def test_the_bar_on_a_terminal_and_silence_elsewhere(many: Path) -> None:
     assert terminal_output(command(many, "--quiet", "--output", os.devnull)) == ""
     done = run(many, "--output", os.devnull)
     assert SUMMARY.fullmatch(done.stderr.strip())
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, for a while."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])

@@ -14,7 +14,7 @@ import sys
 import termios
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,14 @@ def score_of(line: str) -> float:
     assert found, line
     assert found[1] == f"{float(found[1]):.12g}"
     return float(found[1])
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, for a while."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
 
 
 def peak_of(code: str, *arguments: str) -> tuple[int, bytes]:
