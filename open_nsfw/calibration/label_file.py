@@ -8,6 +8,8 @@ from open_nsfw.calibration.labels import Entry, LabelNames, Labels
 from open_nsfw.calibration.tables import Cells, quoted, read_table
 from open_nsfw.errors import UsageError
 
+TEXTS = ("path", "member", "error", "sha256", "model", "engine")  # columns beside label and score
+
 
 def read_label_file(path: str, names: LabelNames) -> Labels:
     """The labels in the file `path`. Raises UsageError with the line at fault."""
@@ -59,12 +61,15 @@ class _EntryReader:
                 f"{where}: the label {quoted(row.get('label'))} is neither '{self._names.positive}' nor "
                 f"'{self._names.negative}' (--positive NAME, --negative NAME)"
             )
-        texts = {name: text_of(row.get(name), name, where) for name in ("path", "member", "error", "sha256", "model")}
-        if self._scored:
-            score = score_of(row.get("score"), where)
-            error = None if score is not None else texts["error"] or "no-score: its score is empty"
-            return Entry(nsfw, texts["path"], texts["member"], score, error, texts["sha256"], texts["model"], line)
-        return Entry(nsfw, self._path(texts["path"], where), line=line)
+        texts = {name: text_of(row.get(name), name, where) for name in TEXTS}
+        group = row.get("group")
+        texts["group"] = str(group) if type(group) is int else text_of(group, "group", where)
+        if not self._scored:
+            return Entry(nsfw, self._path(texts["path"], where), group=texts["group"], line=line)
+        score = score_of(row.get("score"), where)
+        if score is None and texts["error"] is None:
+            texts["error"] = "no-score: its score is empty"
+        return Entry(nsfw, score=score, line=line, **{**texts, "error": texts["error"] if score is None else None})
 
     def _path(self, given: str | None, where: str) -> str:
         if not given:

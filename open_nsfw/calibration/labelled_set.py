@@ -20,6 +20,8 @@ class Example:
     nsfw: bool
     path: str | None = None
     member: str | None = None
+    group: str | None = None
+    """As the labels name it."""
 
 
 @dataclass

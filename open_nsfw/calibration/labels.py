@@ -49,6 +49,9 @@ class Entry:
     """Why there is no score."""
     sha256: str | None = None
     model: str | None = None
+    engine: str | None = None
+    group: str | None = None
+    """What it has in common with pictures that are not independent of it: the film, the session, the original."""
     line: int = 0
 
 

@@ -1,0 +1,82 @@
+"""Which of the labelled pictures are not independent of each other.
+
+by the column `group` of LABELS   what the user knows: the film, the session, the original
+by folder                         the pictures of a folder below sfw/ or nsfw/, such as the frames of a film
+by content                        pictures that look alike; see looks.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from open_nsfw.calibration.labelled_set import Example
+from open_nsfw.calibration.sample import Ints, Sample
+from open_nsfw.errors import UsageError
+
+AUTO, COLUMN, FOLDER, CONTENT, NONE = "auto", "column", "folder", "content", "none"
+WAYS = (AUTO, COLUMN, FOLDER, CONTENT, NONE)
+FEW = 0.5  # of the pictures of a class; a sample that is worth less of them than that gets a warning
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The groups of the pictures that count."""
+
+    by: str
+    """`column`, `folder`, `content` or `none`."""
+    numbers: Ints | None
+    """int64 (N,), from 0: the group of each picture. None where each stands for itself."""
+
+
+def by_column(examples: Sequence[Example]) -> Grouping:
+    """By the column `group`; a picture without one stands for itself. Raises UsageError where no picture has one."""
+    if all(example.group is None for example in examples):
+        raise UsageError("--group-by column: LABELS has no column group")
+    return Grouping(COLUMN, numbered([example.group for example in examples]))
+
+
+def by_folder(examples: Sequence[Example], folders: Sequence[str]) -> Grouping:
+    """By the folder that the picture is in; directly in one of `folders`, or without a path, it stands for itself."""
+    own = {os.path.normpath(folder) for folder in folders}
+    return Grouping(FOLDER, numbered([_folder_of(example, own) for example in examples]))
+
+
+def _folder_of(example: Example, own: set[str]) -> str | None:
+    if example.path is None:
+        return None
+    if example.member is not None:
+        return f"{example.path}\0{os.path.dirname(example.member)}"
+    folder = os.path.dirname(os.path.normpath(example.path))
+    return None if folder in own else folder
+
+
+def numbered(names: Sequence[str | None]) -> Ints | None:
+    """The number of the group that each name stands for; None names no group, so it gets a number of its own. None where no
+    two pictures share a group."""
+    numbers: dict[str, int] = {}
+    found = np.arange(len(names))
+    for index, name in enumerate(names):
+        if name is not None:
+            found[index] = numbers.setdefault(name, index)
+    _, inverse = np.unique(found, return_inverse=True)
+    return None if len(names) == inverse.max(initial=-1) + 1 else inverse
+
+
+def warning(sample: Sample, by: str) -> str | None:
+    """What is to be said of a sample that is worth far fewer pictures than it has."""
+    counts = {False: sample.negatives, True: sample.positives}
+    if all(sample.class_worth(nsfw) >= FEW * count for nsfw, count in counts.items()):
+        return None
+    how = {COLUMN: "by the column group", FOLDER: "by folder", CONTENT: "by content"}[by]
+    worth = " and ".join(
+        f"{count:,} {'nsfw' if nsfw else 'sfw'} ones are worth {max(1, round(sample.class_worth(nsfw))):,}"
+        for nsfw, count in counts.items()
+    )
+    return (
+        f"the {len(sample.nsfw):,} pictures come from {sample.group_count:,} groups ({how}): for the intervals the {worth} "
+        "that have nothing to do with each other; pictures from more sources would tell more"
+    )
