@@ -1,45 +1,35 @@
-"""Thresholds from labelled pictures, a report about them, and a policy.
+"""Labelled pictures with scores -> thresholds, what they do, and a policy.
 
-The stages, in order: `score_labels` reads the labels and scores their pictures, `calibrate` measures curves and rates and
-chooses thresholds, `write` writes numbers, plots, report and policy.
+The stages, in order: `score_labels` reads the labels and scores their pictures, `calibrate` groups pictures that are not
+independent, chooses thresholds and measures what they do; `write` in output.py writes report, numbers, plots and policy.
 """
 
 from __future__ import annotations
 
 import datetime
-import json
-import os
-from typing import Any
+import hashlib
+from dataclasses import replace
 
 import numpy as np
 
-from open_nsfw.calibration import curves, findings, plots, report, thresholds
-from open_nsfw.calibration import rates as measure
+from open_nsfw.calibration import curves, groups, rates, thresholds
 from open_nsfw.calibration import scored as label_scores
 from open_nsfw.calibration.choices import Choice, Wishes
-from open_nsfw.calibration.drift import score_bins
+from open_nsfw.calibration.distribution import distribution_of
+from open_nsfw.calibration.groups import Grouping
+from open_nsfw.calibration.json_values import json_value
 from open_nsfw.calibration.label_source import read_labels
+from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.policy import BANDS, BANDS_OF_ONE_THRESHOLD, Policy
-from open_nsfw.calibration.request import CalibrationRequest, OutputRequest
-from open_nsfw.calibration.result import Calibration
+from open_nsfw.calibration.request import CalibrationRequest
+from open_nsfw.calibration.result import Calibration, Measured, Provenance
 from open_nsfw.calibration.sample import Sample
 from open_nsfw.calibration.scored import Scored
-from open_nsfw.errors import OutputError, SetupError, UsageError
-from open_nsfw.files import write_whole
-from open_nsfw.installing import install_command
+from open_nsfw.errors import UsageError
+from open_nsfw.version import __version__
 
 POLICY_DIGITS = 6  # of the rates in a policy, for people to read; numbers.json has all
-
-
-def check_installed() -> None:
-    """Raises SetupError unless the libraries behind numbers and plots are there."""
-    try:
-        import matplotlib
-        import sklearn  # noqa: F401
-
-        matplotlib.use("Agg")
-    except ImportError as error:
-        raise SetupError(f"{error.name} is not installed: {install_command('policy')}") from error
+IN_POLICY = ("threshold", "recall", "false_positive_rate", "precision")  # of a confusion table
 
 
 def score_labels(request: CalibrationRequest) -> Scored:
@@ -52,7 +42,7 @@ def score_labels(request: CalibrationRequest) -> Scored:
         scored = label_scores.from_entries(labels)
         if request.model_hash and scored.model not in (None, request.model_hash):
             raise UsageError(f"--model-hash {request.model_hash}: the rows of {request.labels} are of {scored.model}")
-        return Scored(scored.found, scored.model or request.model_hash)
+        return replace(scored, model=scored.model or request.model_hash)
     if request.model_hash:
         raise UsageError(
             "--model-hash is for LABELS with scores; these pictures are scored now, by a model that is known"
@@ -60,37 +50,68 @@ def score_labels(request: CalibrationRequest) -> Scored:
     return label_scores.score(labels, request.scoring)
 
 
-def make_folder(folder: str) -> None:
-    """Raises OutputError if there can be no such folder."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror or error}") from error
-
-
 def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:
-    """Measure, and choose thresholds. Raises UsageError if a class is empty or a promise cannot be kept."""
+    """Group, choose, and measure. Raises UsageError if a class is empty, or where there can be no threshold."""
     wishes, examples = request.wishes, scored.found.examples()
     nsfw = np.array([each.nsfw for each in examples], dtype=bool)
     request.names.require_both(int((~nsfw).sum()), int(nsfw.sum()), request.labels)
-    sample = Sample(np.array([each.score for each in examples], dtype=np.float64), nsfw)
+    grouping = _grouping(examples, scored, request)
+    sample = Sample(np.array([each.score for each in examples], dtype=np.float64), nsfw, grouping.numbers)
     choices = thresholds.choose(sample, wishes)
     chosen = _policy_choice(choices, request.policy_from)
-    bootstrap = curves.BootstrapOptions(request.resamples, request.seed, wishes.confidence)
-    numbers = _numbers(scored, sample, wishes, choices, curves.curves(sample, bootstrap))
-    policy = _policy(sample, wishes, chosen, scored.model, _band_names(chosen, request.band_names))
-    return Calibration(request.labels, scored, examples, sample, wishes, choices, policy, numbers)
+    names = _band_names(choices[chosen], request.band_names)
+    provenance = _provenance(scored, sample, request)
+    measured = _measured(sample, choices, request)
+    warning = groups.warning(sample, grouping.by)
+    return Calibration(
+        labels=request.labels,
+        scored=scored,
+        examples=examples,
+        sample=sample,
+        grouping=grouping,
+        wishes=wishes,
+        choices=choices,
+        chosen=chosen,
+        measured=measured,
+        policy=_policy(sample, wishes, choices[chosen], names, measured, measured.bands[chosen], provenance),
+        provenance=provenance,
+        warnings=() if warning is None else (warning,),
+    )
 
 
-def _policy_choice(choices: list[Choice], wanted: str | None) -> Choice:
-    by_name = {choice.name: choice for choice in choices}
+def _grouping(examples: list[Example], scored: Scored, request: CalibrationRequest) -> Grouping:
+    how = request.group_by
+    if how == groups.AUTO:
+        has_column = any(example.group is not None for example in examples)
+        how = groups.COLUMN if has_column else groups.NONE
+    if how == groups.COLUMN:
+        return groups.by_column(examples)
+    if how == groups.FOLDER:
+        return groups.by_folder(examples, scored.folders)
+    return Grouping(groups.NONE, None)
+
+
+def _provenance(scored: Scored, sample: Sample, request: CalibrationRequest) -> Provenance:
+    return Provenance(request.command, __version__, scored.engine, scored.model, request.seed, data_hash(sample))
+
+
+def data_hash(sample: Sample) -> str:
+    """SHA-256 of the scores and labels that count, in any order: of the sorted lines `SCORE,LABEL`, each with its line end,
+    the score as Python's repr has it, the label 1 for nsfw and 0 for sfw."""
+    lines = sorted(f"{score!r},{int(nsfw)}\n" for score, nsfw in zip(sample.scores.tolist(), sample.nsfw.tolist()))
+    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+
+
+def _policy_choice(choices: list[Choice], wanted: str | None) -> int:
+    """The index of the choice that is the policy's."""
+    by_name = {choice.name: index for index, choice in enumerate(choices)}
     if wanted is not None and wanted not in by_name:
         raise UsageError(f"--policy-from {wanted}: was not asked for; there is {', '.join(by_name)}")
     if wanted is None and len(choices) == 2 and set(by_name) == {"cost", "review-budget"}:
         wanted = "review-budget"  # the costs were for it
     if wanted is None and len(choices) > 1:
         raise UsageError(f"which thresholds are the policy's? --policy-from {' or '.join(by_name)}")
-    return by_name[wanted] if wanted else choices[0]
+    return by_name[wanted] if wanted else 0
 
 
 def _band_names(choice: Choice, names: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -104,85 +125,49 @@ def _band_names(choice: Choice, names: tuple[str, ...] | None) -> tuple[str, ...
     return known[len(choice.thresholds)]
 
 
-def _numbers(
-    scored: Scored, sample: Sample, wishes: Wishes, choices: list[Choice], found_curves: curves.Curves
-) -> dict[str, Any]:
-    thresholds = sorted({each for choice in choices for each in choice.thresholds})
-    tables = [measure.confusion(sample, each, wishes.confidence, wishes.prevalence) for each in thresholds]
-    found = scored.found
-    return {
-        "sample": {
-            **{"pictures": len(sample.nsfw), "sfw": sample.negatives, "nsfw": sample.positives, "model": scored.model},
-            **{"missing": found.missing, "unreadable": found.unreadable, "duplicates": found.duplicates},
-            **{"conflicts": found.conflicts, "passed_over": scored.passed_over},
-        },
-        "confidence": wishes.confidence,
-        "prevalence": sample.share(wishes.prevalence),
-        "curves": found_curves,
-        "choices": [
-            {
-                **vars(choice),
-                "bands": measure.band_rates(sample, choice.thresholds, wishes.confidence, wishes.prevalence),
-            }
-            for choice in choices
-        ],
-        "confusion": tables,
-        "histogram": measure.histogram(sample),
-        "reliability": measure.reliability(sample, wishes.confidence),
-    }
+def _measured(sample: Sample, choices: list[Choice], request: CalibrationRequest) -> Measured:
+    confidence, prevalence = request.wishes.confidence, request.wishes.prevalence
+    levels = sorted({each for choice in choices for each in choice.thresholds})
+    return Measured(
+        curves=curves.curves(sample, curves.BootstrapOptions(request.resamples, request.seed, confidence)),
+        tables=[rates.confusion(sample, each, confidence, prevalence) for each in levels],
+        bands=[rates.band_rates(sample, choice.thresholds, confidence, prevalence) for choice in choices],
+        histogram=rates.histogram(sample),
+        reliability=rates.reliability(sample, confidence),
+    )
 
 
-def _policy(sample: Sample, wishes: Wishes, choice: Choice, model: str | None, names: tuple[str, ...]) -> Policy:
-    tables = [measure.confusion(sample, each, wishes.confidence, wishes.prevalence) for each in choice.thresholds]
-    shares = measure.band_rates(sample, choice.thresholds, wishes.confidence, wishes.prevalence)
-    kept = ("threshold", "recall", "false_positive_rate", "precision")
+def _policy(
+    sample: Sample,
+    wishes: Wishes,
+    choice: Choice,
+    names: tuple[str, ...],
+    measured: Measured,
+    bands: list[rates.BandShares],
+    provenance: Provenance,
+) -> Policy:
+    tables = [table.as_json() for table in measured.tables if table.threshold in choice.thresholds]
     return Policy(
         thresholds=choice.thresholds,
         bands=names,
         chosen_by=choice.option + (" --as-measured" if wishes.as_measured else ""),
-        model=model,
+        model=provenance.model,
         made=datetime.date.today().isoformat(),
         confidence=wishes.confidence,
         prevalence=wishes.prevalence,
-        sample={"pictures": len(sample.nsfw), "sfw": sample.negatives, "nsfw": sample.positives},
-        rates={
-            "thresholds": [plain({name: table.as_json()[name] for name in kept}, POLICY_DIGITS) for table in tables],
-            "bands": plain(dict(zip(names, shares)), POLICY_DIGITS),
-        },
-        scores=score_bins(sample),
+        promises=json_value(choice.promises, POLICY_DIGITS),
+        sample=_about(sample, provenance),
+        rates=json_value(
+            {
+                "thresholds": [{name: table[name] for name in IN_POLICY} for table in tables],
+                "bands": dict(zip(names, bands)),
+            },
+            POLICY_DIGITS,
+        ),
+        scores=distribution_of(sample).as_json(),
     )
 
 
-def plain(value: Any, digits: int | None = None) -> Any:
-    """`value` as JSON has it: dataclasses and arrays spelled out, numbers that are not finite as null."""
-    if hasattr(value, "as_json"):
-        return plain(value.as_json(), digits)
-    if hasattr(value, "__dataclass_fields__"):
-        return plain(vars(value), digits)
-    if isinstance(value, dict):
-        return {name: plain(each, digits) for name, each in value.items()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [plain(each, digits) for each in value]
-    if isinstance(value, (float, np.floating)):
-        number = float(value)
-        return None if not np.isfinite(number) else number if digits is None else round(number, digits)
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def write(result: Calibration, request: OutputRequest) -> None:
-    """Write numbers, plots, report and policy into the folder. Raises OutputError."""
-    folder = request.folder
-    make_folder(os.path.join(folder, "plots"))
-    drawing = findings.drawing(result)
-    for name in plots.names():
-        content = plots.for_file(name, drawing, request.plots)
-        write_whole(os.path.join(folder, "plots", f"{name}.{request.plots}"), content)
-    write_whole(
-        os.path.join(folder, "numbers.json"),
-        json.dumps(findings.thin(plain(result.numbers)), indent=1, allow_nan=False) + "\n",
-    )
-    worst = findings.worst(result, request.worst)
-    write_whole(os.path.join(folder, "report.html"), report.page(result, drawing, worst, request.thumbnails))
-    result.policy.write(os.path.join(folder, "policy.json"))
+def _about(sample: Sample, provenance: Provenance) -> dict[str, object]:
+    counts = {"pictures": len(sample.nsfw), "sfw": sample.negatives, "nsfw": sample.positives}
+    return {**counts, "groups": sample.group_count, "sha256": provenance.data_sha256}

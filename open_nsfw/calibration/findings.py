@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from open_nsfw.calibration import plots
+from open_nsfw.calibration.labelled_set import Example
+from open_nsfw.calibration.rates import Confusion
+from open_nsfw.calibration.result import Calibration
 from open_nsfw.calibration.words import area, shown
 from open_nsfw.text import printable
-
-if TYPE_CHECKING:
-    from open_nsfw.calibration.labelled_set import Example
-    from open_nsfw.calibration.rates import Confusion
-    from open_nsfw.calibration.result import Calibration
-
-MOST_POINTS = 1000  # of a curve in numbers.json
 
 
 def drawing(result: Calibration) -> plots.Drawing:
     """What the plots are drawn from."""
-    numbers = result.numbers
-    marks: dict[float, tuple[float, float, float]] = {table.threshold: _point(table) for table in numbers["confusion"]}
-    return plots.Drawing(numbers["curves"], numbers["histogram"], numbers["reliability"], result.choices, marks)
+    measured = result.measured
+    marks = {table.threshold: _point(table) for table in measured.tables}
+    return plots.Drawing(measured.curves, measured.histogram, measured.reliability, marks)
 
 
 def _point(table: Confusion) -> tuple[float, float, float]:
     return table.recall.value or 0.0, table.false_positive_rate.value or 0.0, table.precision.value or 0.0
-
-
-def thin(numbers: dict[str, Any]) -> dict[str, Any]:
-    """The numbers for numbers.json: curves of more than `MOST_POINTS` points keep that many, their ends among them."""
-    for name in ("roc", "pr"):
-        curve = numbers["curves"][name]
-        total = len(curve["recall"])
-        if total > MOST_POINTS:
-            keep = [round(index * (total - 1) / (MOST_POINTS - 1)) for index in range(MOST_POINTS)]
-            for key, values in curve.items():
-                curve[key] = [values[index] for index in keep if index < len(values)]
-    return numbers
 
 
 def worst(result: Calibration, count: int) -> dict[bool, list[Example]]:
@@ -51,8 +33,8 @@ def worst(result: Calibration, count: int) -> dict[bool, list[Example]]:
 
 def counted(result: Calibration) -> list[str]:
     """What counts and what does not, a phrase each."""
-    found, sample = result.scored.found, result.numbers["sample"]
-    phrases = [f"{sample['pictures']:,} pictures count: {sample['sfw']:,} sfw, {sample['nsfw']:,} nsfw"]
+    found, sample = result.scored.found, result.sample
+    phrases = [f"{len(sample.nsfw):,} pictures count: {sample.negatives:,} sfw, {sample.positives:,} nsfw"]
     for members, word in (
         (found.missing, "missing"),
         (found.unreadable, "unreadable"),
@@ -68,17 +50,23 @@ def counted(result: Calibration) -> list[str]:
 
 
 def warnings(result: Calibration) -> list[str]:
-    """Of all choices, each once."""
-    found = [f"{choice.option}: {warning}" for choice in result.choices for warning in choice.warnings]
+    """Of the sample and of all choices, each once."""
+    found = [*result.warnings]
+    found += [f"{choice.option}: {warning}" for choice in result.choices for warning in choice.warnings]
     return list(dict.fromkeys(found))
+
+
+def broken_promises(result: Calibration) -> list[str]:
+    """A line for each limit that the thresholds do not keep."""
+    return [f"{choice.option}: {promise.warning}" for choice, promise in result.broken_promises]
 
 
 def summary(result: Calibration, folder: str) -> str:
     """For the terminal."""
-    curves = result.numbers["curves"]
     lines = [
         f"{printable(result.labels)}: " + "; ".join(counted(result)),
-        f"area under the ROC curve: {area(curves.auc)}",
+        f"area under the ROC curve: {area(result.measured.curves.auc)}",
+        *(f"warning: {warning}" for warning in result.warnings),
         "",
     ]
     for choice in result.choices:
@@ -95,7 +83,7 @@ def summary(result: Calibration, folder: str) -> str:
 
 def tables(result: Calibration, thresholds: tuple[float, ...]) -> list[Confusion]:
     """The confusion tables at these thresholds."""
-    return [table for table in result.numbers["confusion"] if table.threshold in thresholds]
+    return [table for table in result.measured.tables if table.threshold in thresholds]
 
 
 def _table_lines(table: Confusion) -> list[str]:

@@ -9,8 +9,9 @@ from typing import Any, Callable
 
 import numpy as np
 
-from open_nsfw.calibration.choices import Choice
 from open_nsfw.calibration.curves import GRID, Band, Curves
+from open_nsfw.calibration.rates import Histogram, ReliabilityBin
+from open_nsfw.calibration.sample import Floats
 
 SIZE = (5.2, 4.2)  # inches, of one plot
 PNG_DPI = 160
@@ -41,11 +42,10 @@ class Drawing:
     """All that is drawn."""
 
     curves: Curves
-    histogram: dict[str, Any]
-    reliability: list[dict[str, Any]]
-    choices: list[Choice]
+    histogram: Histogram
+    reliability: list[ReliabilityBin]
     marks: dict[float, tuple[float, float, float]]
-    """(recall, false-positive rate, precision) at each chosen threshold."""
+    """(recall, false-positive rate, precision) at each chosen threshold, rising."""
 
 
 def names() -> tuple[str, ...]:
@@ -156,14 +156,13 @@ def _marks(axes: Any, drawing: Drawing, palette: Palette, x: int, y: int) -> Non
 
 
 def _histogram(axes: Any, drawing: Drawing, palette: Palette) -> None:
-    edges = drawing.histogram["edges"]
+    edges = drawing.histogram.edges
     for name in ("sfw", "nsfw"):
-        counts, colour = drawing.histogram[name], getattr(palette, name)
+        counts, colour = getattr(drawing.histogram, name), getattr(palette, name)
         shares = counts / max(counts.sum(), 1)
         axes.stairs(shares, edges, fill=True, color=colour, alpha=0.45, label=f"{name} ({counts.sum():,} pictures)")
         axes.stairs(shares, edges, color=colour, linewidth=1.2)
-    thresholds = sorted({each for choice in drawing.choices for each in choice.thresholds})
-    for number, threshold in enumerate(thresholds):
+    for number, threshold in enumerate(drawing.marks):
         label = "thresholds" if number == 0 else None
         axes.axvline(threshold, color=palette.mark, linestyle=":", linewidth=1.4, label=label)
     axes.set_xlim(0, 1)
@@ -173,8 +172,8 @@ def _histogram(axes: Any, drawing: Drawing, palette: Palette) -> None:
 
 
 def _reliability(axes: Any, drawing: Drawing, palette: Palette) -> None:
-    means = np.array([each["mean_score"] for each in drawing.reliability])
-    rates = [each["nsfw"] for each in drawing.reliability]
+    means = np.array([each.mean_score for each in drawing.reliability])
+    rates = [each.nsfw for each in drawing.reliability]
     shares = np.array([rate.value for rate in rates])
     errors = [shares - [rate.low for rate in rates], [rate.high for rate in rates] - shares]
     axes.plot([0, 1], [0, 1], color=palette.muted, linestyle="--", linewidth=1, label="a score that is a probability")
@@ -197,7 +196,7 @@ def _reliability(axes: Any, drawing: Drawing, palette: Palette) -> None:
     _legend(axes, "lower right")
 
 
-def _thinned(x: Any, y: Any, most: int = 2000) -> tuple[Any, Any]:
+def _thinned(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
     """As many points as a screen can show."""
     keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), most)).astype(int))
     return x[keep], y[keep]

@@ -34,6 +34,8 @@ BANDS_OF_ONE_THRESHOLD = ("allow", "block")
 # What stands between a picture's bytes and the network decides the score as much as the weights do.
 PREPROCESSING = "yahoo: 256x256 bilinear, JPEG round trip, middle 224x224, BGR minus (104, 117, 123)"
 LARGEST_FILE = 1 << 20  # bytes; a policy has two thousand
+LONGEST_NAME = 60  # letters of a band
+LONGEST_INTEGER = 15  # digits with a sign; a policy counts pictures
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -57,13 +59,19 @@ class Policy:
     """Of all intervals in `rates`."""
     prevalence: float | None = None
     """The share of nsfw in the traffic that rates over both classes are for; None: the sample's own."""
+    promises: list[Any] = field(default_factory=list)
+    """For each limit that the thresholds were chosen for: what it is about, the limit, the rate measured and the one-sided
+    bound on the true one, whether it is `kept`, and if it is not, a `warning`."""
     sample: dict[str, Any] = field(default_factory=dict)
-    """`pictures`, `sfw`, `nsfw`: how many the thresholds were chosen on."""
+    """`pictures`, `sfw`, `nsfw`: how many the thresholds were chosen on; `groups`: from how many sources they come; and
+    `sha256` of scores and labels."""
     rates: dict[str, Any] = field(default_factory=dict)
     """Measured on the sample: `thresholds`, a confusion table for each, and `bands`, the share of pictures in each."""
     scores: dict[str, Any] = field(default_factory=dict)
     """How the sample's scores lie, for `open-nsfw policy check`: `edges` between bins; `sfw`, `nsfw`: pictures in each
-    bin."""
+    bin, and `sfw_worth`, `nsfw_worth`: how many independent pictures those of a class are worth."""
+    checksum: str | None = field(default=None, compare=False)
+    """Of all the rest, as `open-nsfw calibrate` wrote it; policy_file.py tells by it whether somebody changed the file."""
     path: str = field(default="the policy", compare=False)
     """Where it was read, for messages."""
 
@@ -73,8 +81,18 @@ class Policy:
             raise UsageError(f"{self.path}: thresholds are numbers from 0 to 1, at least one, not {_shown(thresholds)}")
         if any(low >= high for low, high in zip(thresholds, thresholds[1:])):
             raise UsageError(f"{self.path}: thresholds must rise, not {_shown(thresholds)}")
-        if not all(isinstance(name, str) and name.isprintable() and name for name in self.bands):
-            raise UsageError(f"{self.path}: names of bands are printable words, not {_shown(self.bands)}")
+        if not all(
+            isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME for name in self.bands
+        ):
+            raise UsageError(
+                f"{self.path}: names of bands are printable words of at most {LONGEST_NAME} letters, "
+                f"not {_shown(self.bands)}"
+            )
+        for name in ("chosen_by", "model", "preprocessing", "made", "checksum"):
+            if not (getattr(self, name) or "").isprintable():  # it may be shown on a terminal
+                raise UsageError(
+                    f'{self.path}: "{name}" has letters that cannot be printed: {_shown(getattr(self, name))}'
+                )
         if len(self.bands) != len(thresholds) + 1 or len(set(self.bands)) < len(self.bands):
             raise UsageError(
                 f"{self.path}: {len(thresholds)} thresholds part {len(thresholds) + 1} bands of different names, "
@@ -122,7 +140,7 @@ class Policy:
     def from_json(cls, content: str | bytes, path: str = "the policy") -> Policy:
         """A policy from a file's content. Raises UsageError."""
         try:
-            values = json.loads(content) if len(content) <= LARGEST_FILE else None
+            values = _load(content) if len(content) <= LARGEST_FILE else None
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{path}: is no policy: {error}") from error
         if not isinstance(values, dict) or VERSION_KEY not in values:
@@ -137,6 +155,26 @@ class Policy:
                 f"{path}: " + (f'"{wrong[0]}" means nothing in a policy' if wrong else "has no thresholds")
             )
         return cls(**_checked(values, path), path=path)
+
+
+def _load(content: str | bytes) -> Any:
+    """The JSON in `content`, in which every number is finite. Raises ValueError or RecursionError."""
+    return json.loads(content, parse_constant=_no_number, parse_float=_finite, parse_int=_integer)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no finite number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _integer(text: str) -> int:
+    if len(text) > LONGEST_INTEGER:
+        raise ValueError(f"it has a number of {len(text):,} digits")
+    return int(text)
 
 
 def _checked(values: dict[str, Any], path: str) -> dict[str, Any]:
@@ -164,6 +202,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "str | None": (str, _NONE),
     "float | None": (float, _NONE),
     "dict[str, Any]": (dict,),
+    "list[Any]": (list,),
 }
 
 

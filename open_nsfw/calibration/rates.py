@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from open_nsfw.calibration.sample import Flags, Sample
+from open_nsfw.calibration.sample import Flags, Floats, Ints, Sample
 
 HISTOGRAM_BINS = 40
 RELIABILITY_BINS = 10
@@ -76,7 +75,7 @@ def mixed_rate(sample: Sample, among: Flags, hits: Flags, confidence: float) -> 
     return rate(int((hits & among).sum()), int(among.sum()), confidence, sample.mixed_effect(among))
 
 
-def combined(function: Callable[[Any, Any], Any], first: Rate, second: Rate, confidence: float) -> Rate:
+def combined(function: Callable[[Floats, Floats], Floats], first: Rate, second: Rate, confidence: float) -> Rate:
     """`function(first, second)` of rates measured on different pictures, by draws from their Jeffreys posteriors."""
     random = np.random.default_rng(0)
     draws = [
@@ -88,7 +87,7 @@ def combined(function: Callable[[Any, Any], Any], first: Rate, second: Rate, con
         for each in (first, second)
     ]
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(function(np.float64(first.value or 0), np.float64(second.value or 0)))
+        value = float(function(np.array(first.value or 0.0), np.array(second.value or 0.0)))
     low, high = np.quantile(function(*draws), tails(confidence))
     if not math.isfinite(value):
         return Rate(None, float(low), float(high))
@@ -138,36 +137,68 @@ def confusion(sample: Sample, threshold: float, confidence: float, prevalence: f
     return Confusion(threshold, tp, fp, tn, fn, recall, fpr, precision, accuracy)
 
 
+@dataclass(frozen=True)
+class BandShares:
+    """How many pictures fall into one band."""
+
+    sfw: Rate
+    """As a share of the sfw pictures."""
+    nsfw: Rate
+    """As a share of the nsfw pictures."""
+    all: Rate
+    """As a share of all pictures."""
+
+
 def band_rates(
     sample: Sample, thresholds: tuple[float, ...], confidence: float, prevalence: float | None
-) -> list[dict[str, Any]]:
-    """For each band between the thresholds, from the lowest: how many sfw and nsfw pictures fall into it, as shares of
-    their class, and the band's share of all pictures."""
+) -> list[BandShares]:
+    """For each band between the thresholds, from the lowest. `prevalence`, if given, replaces the sample's share of nsfw
+    in the share of all pictures."""
     bands = np.searchsorted(thresholds, sample.scores, side="right")
     share = sample.share(prevalence)
-    rows = []
+    found = []
     for band in range(len(thresholds) + 1):
         inside = bands == band
         sfw, nsfw = (class_rate(sample, nsfw, inside, confidence) for nsfw in (False, True))
         overall = mixed_rate(sample, np.ones_like(inside), inside, confidence)
         if prevalence is not None:
             overall = combined(lambda s, n: (1 - share) * s + share * n, sfw, nsfw, confidence)
-        rows.append({"sfw": sfw, "nsfw": nsfw, "all": overall})
-    return rows
+        found.append(BandShares(sfw, nsfw, overall))
+    return found
 
 
 # --- by score ---
 
 
-def histogram(sample: Sample) -> dict[str, NDArray[Any]]:
+@dataclass(frozen=True)
+class Histogram:
     """How many pictures of each class score in each of `HISTOGRAM_BINS` equal steps from 0 to 1."""
+
+    edges: Floats
+    """float64 (HISTOGRAM_BINS + 1,)"""
+    sfw: Ints
+    """int64 (HISTOGRAM_BINS,), like `nsfw`."""
+    nsfw: Ints
+
+
+def histogram(sample: Sample) -> Histogram:
+    """The histogram of a sample."""
     edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
     sfw, nsfw = (np.histogram(sample.scores[chosen], edges)[0] for chosen in (~sample.nsfw, sample.nsfw))
-    return {"edges": edges, "sfw": sfw, "nsfw": nsfw}
+    return Histogram(edges, sfw, nsfw)
 
 
-def reliability(sample: Sample, confidence: float) -> list[dict[str, Any]]:
-    """For each of `RELIABILITY_BINS` equal steps of the score that has pictures: their mean score and share of nsfw."""
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The pictures whose score is in one step of the scale."""
+
+    mean_score: float
+    nsfw: Rate
+    """How many of them are nsfw."""
+
+
+def reliability(sample: Sample, confidence: float) -> list[ReliabilityBin]:
+    """Each of `RELIABILITY_BINS` equal steps of the score that has pictures."""
     from sklearn.calibration import calibration_curve
 
     _, means = calibration_curve(sample.nsfw, sample.scores, n_bins=RELIABILITY_BINS, strategy="uniform")
@@ -175,6 +206,6 @@ def reliability(sample: Sample, confidence: float) -> list[dict[str, Any]]:
     bins = np.searchsorted(edges[1:-1], sample.scores)  # as calibration_curve has it: a score on an edge belongs below
     filled = np.flatnonzero(np.bincount(bins, minlength=RELIABILITY_BINS))
     return [
-        {"mean_score": float(mean), "nsfw": mixed_rate(sample, bins == number, sample.nsfw, confidence)}
+        ReliabilityBin(float(mean), mixed_rate(sample, bins == number, sample.nsfw, confidence))
         for number, mean in zip(filled, means)
     ]

@@ -9,19 +9,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from open_nsfw.calibration import plots
 from open_nsfw.calibration.findings import counted, tables, warnings
+from open_nsfw.calibration.labelled_set import Example
+from open_nsfw.calibration.rates import Confusion, Rate
 from open_nsfw.calibration.report_style import STYLE
+from open_nsfw.calibration.result import Calibration
 from open_nsfw.calibration.words import percent, shown
 from open_nsfw.rows.row import Row, label
 from open_nsfw.text import printable
-
-if TYPE_CHECKING:
-    from open_nsfw.calibration.labelled_set import Example
-    from open_nsfw.calibration.rates import Confusion, Rate
-    from open_nsfw.calibration.result import Calibration
 
 NARROWEST = 0.08  # of the scale, for a band's name to fit
 SECURITY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -93,7 +91,7 @@ def _section(title: str, body: str, note: str = "") -> str:
 
 
 def _head(result: Calibration) -> str:
-    curves, policy = result.numbers["curves"], result.policy
+    curves, policy = result.measured.curves, result.policy
     tiles = (
         ("area under the ROC curve", f"{curves.auc.value:.3f}", f"{curves.auc.low:.3f} to {curves.auc.high:.3f}"),
         (
@@ -147,7 +145,7 @@ def _cell(rate: Rate, money: bool = False) -> str:
 
 def _policy(result: Calibration) -> str:
     policy = result.policy
-    shares = next(each["bands"] for each in result.numbers["choices"] if each["option"] == _option(result))
+    shares = result.measured.bands[result.chosen]
     edges = (0.0, *policy.thresholds, 1.0)
     strip = "".join(
         f'<div style="flex-grow:{max(high - low, NARROWEST):.3f}" '
@@ -155,18 +153,11 @@ def _policy(result: Calibration) -> str:
         f"<b>{_text(name)}</b><span>{low:.6g} to {high:.6g}</span></div>"
         for number, (name, low, high) in enumerate(zip(policy.bands, edges, edges[1:]))
     )
-    rows = (
-        (_text(name), *(_cell(share[kind]) for kind in ("sfw", "nsfw", "all")))
-        for name, share in zip(policy.bands, shares)
-    )
-    share = result.numbers["prevalence"]
+    rows = ((_text(name), *map(_cell, (share.sfw, share.nsfw, share.all))) for name, share in zip(policy.bands, shares))
+    share = result.sample.share(result.wishes.prevalence)
     table = _table(("band", "of sfw pictures", "of nsfw pictures", f"of all, {percent(share)} being nsfw"), rows)
     note = f"Chosen by <code>{_text(policy.chosen_by)}</code>. A score on a threshold belongs to the band above it."
     return _section("The policy", f'<div class="strip">{strip}</div>\n{table}', note)
-
-
-def _option(result: Calibration) -> str:
-    return result.policy.chosen_by.replace(" --as-measured", "")
 
 
 def _choices(result: Calibration) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from open_nsfw.calibration import groups
 from open_nsfw.calibration.choices import Wishes
 from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.calibration.scored import ScoringOptions
@@ -29,6 +30,10 @@ class CalibrationRequest:
     """Of the bootstrap behind the bands of the curves."""
     seed: int = 0
     """Of the bootstrap's random numbers."""
+    group_by: str = groups.AUTO
+    """How pictures that are not independent are known: one of `groups.WAYS`."""
+    command: str = ""
+    """The command line, for the report."""
 
 
 @dataclass(frozen=True)
@@ -40,5 +45,7 @@ class OutputRequest:
     """Format of the plots' own files: `svg` or `png`."""
     worst: int = 12
     """How many of the pictures that the model gets most wrong are shown, of each class."""
+    overwrite: bool = False
+    """Replace a policy that somebody changed."""
     thumbnails: bool = True
     """Whether those pictures are in the report, or their names alone."""

@@ -49,6 +49,10 @@ class Scored:
     """Files in the folders that are no pictures."""
     ended_by: int | None = None
     """The signal that cut the scoring short."""
+    engine: str | None = None
+    """What computed the scores; None if nobody knows, or if several did."""
+    folders: tuple[str, ...] = ()
+    """The folders of the classes, where LABELS has such."""
 
 
 def from_entries(labels: Labels) -> Scored:
@@ -65,7 +69,8 @@ def from_entries(labels: Labels) -> Scored:
         else:
             example = Example(entry.score, entry.nsfw, entry.path, entry.member, entry.group)
             found.add(example, name, identity_of(entry.sha256, entry.path, entry.member))
-    return Scored(found, next(iter(models), None))
+    engines = {entry.engine for entry in labels.entries if entry.score is not None}
+    return Scored(found, next(iter(models), None), engine=_single(engines))
 
 
 def score(labels: Labels, options: ScoringOptions) -> Scored:
@@ -94,7 +99,12 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
         ended_by = _run(sources, options, files, recorder)
     rows = _rows_of(options.scores_file, recorder.seen)
     found = _by_folder(labels.folders, rows) if labels.folders else _by_entry(labels, rows)
-    return Scored(found, files.short_hash, sources.passed_over, ended_by)
+    engines = {row.engine for each in rows.values() for row in each if row.score is not None}
+    return Scored(found, files.short_hash, sources.passed_over, ended_by, _single(engines), tuple(labels.folders))
+
+
+def _single(engines: set[str] | set[str | None]) -> str | None:
+    return next(iter(engines)) or None if len(engines) == 1 else None
 
 
 def _run(sources: Any, options: ScoringOptions, files: ModelFiles, recorder: _Recorder) -> int | None:

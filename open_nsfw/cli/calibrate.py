@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from open_nsfw.calibration import calibrate as calibration
+from open_nsfw.calibration.calibrate import calibrate, score_labels
 from open_nsfw.calibration.choices import Wishes
-from open_nsfw.calibration.findings import summary
+from open_nsfw.calibration.findings import broken_promises, summary
 from open_nsfw.calibration.labels import LabelNames
+from open_nsfw.calibration.libraries import check_installed
+from open_nsfw.calibration.output import check_output, write
 from open_nsfw.calibration.request import CalibrationRequest, OutputRequest
 from open_nsfw.calibration.scored import ScoringOptions
 from open_nsfw.cli.calibrate_options import PROGRAM, parser
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.scan.run import SIGNAL_STATUS
 from open_nsfw.scoring.fast import THRESHOLDS
+
+PROMISE_NOT_KEPT = 1  # exit status
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,11 @@ def parse(argv: Sequence[str]) -> Request:
         band_names=names,
         resamples=values.resamples,
         seed=values.seed,
+        group_by=values.group_by,
+        command=shlex.join(["open-nsfw", "calibrate", *argv]),
     )
     folder = values.output or _beside(values.labels) + "-calibration"
-    output = OutputRequest(folder, values.plots, values.worst, not values.no_thumbnails)
+    output = OutputRequest(folder, values.plots, values.worst, values.overwrite, not values.no_thumbnails)
     return Request(request, output, values.quiet)
 
 
@@ -90,13 +97,16 @@ def _beside(labels: str) -> str:
 
 
 def _run(request: Request) -> int:
-    calibration.check_installed()
-    scored = calibration.score_labels(request.calibration)
+    check_installed()
+    check_output(request.output)
+    scored = score_labels(request.calibration)
     if scored.ended_by is not None:
         print(f"{PROGRAM}: stopped; run it again to go on where it was", file=sys.stderr)
         return SIGNAL_STATUS + scored.ended_by
-    result = calibration.calibrate(scored, request.calibration)
-    calibration.write(result, request.output)
+    result = calibrate(scored, request.calibration)
+    write(result, request.output)
     if not request.quiet:
         print_text(summary(result, request.output.folder))
-    return 0
+    for line in broken_promises(result):  # also with --quiet: a policy that does not do what was asked for
+        print(f"{PROGRAM}: warning: {line}", file=sys.stderr)
+    return PROMISE_NOT_KEPT if result.broken_promises else 0

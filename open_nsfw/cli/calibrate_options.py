@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from open_nsfw.calibration.choices import Costs
+from open_nsfw.calibration.groups import WAYS
 from open_nsfw.cli.classify_options import OneLineParser
 from open_nsfw.scoring.names import ENGINES
-
-if TYPE_CHECKING:
-    from open_nsfw.calibration.choices import Costs
 
 PROGRAM = "open-nsfw calibrate"
 FAMILIES = ("promises", "cost", "review-budget", "bands")
@@ -27,8 +26,8 @@ examples:
   open-nsfw calibrate scores.csv --review-budget 0.05 --cost fp=1,fn=20 --policy-from review-budget
   classify_nsfw photos/ --policy labelled-calibration/policy.json
 
-exit status: 0 done, 2 the command, the labels, the model or the output is at fault, 130 or 143 ended by SIGINT or
-SIGTERM"""
+exit status: 0 done; 1 everything is written, but the labelled pictures do not support one of the limits that were asked
+for; 2 the command, the labels, the model or the output is at fault; 130 or 143 ended by SIGINT or SIGTERM"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -98,7 +97,15 @@ def _add_label_options(add: Any) -> None:
         metavar="FILE",
         help="where the pictures' scores are kept and gone on with (default: LABELS.scores.jsonl)",
     )
-    add("--overwrite", action="store_true", help="score all pictures anew")
+    add(
+        "--group-by",
+        choices=WAYS,
+        default="auto",
+        help="how pictures that are not independent are known: the column group of LABELS, the folders below sfw/ and nsfw/ "
+        "(such as the frames of a film), their content (they look alike), or none; auto is column where there is one, else "
+        "content where pictures are scored",
+    )
+    add("--overwrite", action="store_true", help="score all pictures anew, and replace a policy.json changed by hand")
 
 
 def _add_report_options(add: Any) -> None:
@@ -142,8 +149,6 @@ def _bands(text: str) -> tuple[float, ...]:
 
 
 def _costs(text: str) -> Costs:
-    from open_nsfw.calibration.choices import Costs
-
     values: dict[str, float] = {}
     for part in text.split(","):
         name, _, number = part.partition("=")

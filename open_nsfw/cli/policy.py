@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from open_nsfw.calibration.calibrate import check_installed, plain
 from open_nsfw.calibration.drift import Drift, compare, text
+from open_nsfw.calibration.json_values import json_value
+from open_nsfw.calibration.libraries import check_installed
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.calibration.scores_file import read_scores
 from open_nsfw.cli.classify_options import OneLineParser
@@ -16,13 +17,13 @@ from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
 
 PROGRAM = "open-nsfw policy"
-NO_GROUND = 1  # exit status
+MAY_NOT_HOLD = 1  # exit status
 EXAMPLE = """\
 example:
   classify_nsfw today/ --format jsonl --output today.jsonl
   open-nsfw policy check policy.json today.jsonl
 
-exit status: 0 the policy still has ground under it, 1 it has not or nobody can tell, 2 the command or a file is at
+exit status: 0 the policy still holds, 1 it may not, or there are too few scores to tell, 2 the command or a file is at
 fault"""
 
 
@@ -58,12 +59,12 @@ def _check(request: Request) -> int:
     check_installed()
     drift = compare(policy, found.scores, found.without)
     print_text(_json(drift) if request.json else text(policy, drift))
-    return 0 if drift.holds else NO_GROUND
+    return 0 if drift.holds else MAY_NOT_HOLD
 
 
 def _json(drift: Drift) -> str:
     verdicts = {"holds": drift.holds, "plain_verdict": drift.plain.verdict, "fair_verdict": drift.fair.verdict}
-    return json.dumps({**plain(drift), **verdicts}, indent=1, allow_nan=False) + "\n"
+    return json.dumps({**json_value(drift), **verdicts}, indent=1, allow_nan=False) + "\n"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     check = actions.add_parser(
         "check",
         help="compare today's scores with those the policy was chosen on",
-        description="Compare today's scores with those the policy was chosen on: has it still ground under it?",
+        description="Compare today's scores with those the policy was chosen on: does it still hold?",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -3,6 +3,7 @@ were pushed over the range of scores."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,8 +20,9 @@ from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.calibration.sample import Sample
 from open_nsfw.installing import install_command
+from open_nsfw.version import __version__
 from tests.tools.helpers import DATA, ROOT
-from tests.tools.samples import simulate, write_csv
+from tests.tools.samples import in_groups, simulate, write_csv
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
@@ -89,7 +91,9 @@ def test_the_policy_has_what_was_measured(tmp_path: Path, capsys: pytest.Capture
     policy = Policy.read(tmp_path / "labels-calibration" / "policy.json")
     assert (policy.thresholds, policy.bands) == ((0.2, 0.8), ("allow", "review", "block"))
     assert (policy.model, policy.chosen_by, policy.prevalence) == ("abc", "--bands 0.2,0.8", None)
-    assert policy.sample == {"pictures": 400, "sfw": 260, "nsfw": 140}
+    lines = sorted(f"{score!r},{int(nsfw)}\n" for score, nsfw in zip(sample.scores.tolist(), sample.nsfw.tolist()))
+    data = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert policy.sample == {"pictures": 400, "sfw": 260, "nsfw": 140, "groups": 400, "sha256": data}
     assert sum(policy.rates["bands"][band]["all"]["count"] for band in policy.bands) == 400
     in_review = int(((sample.scores >= 0.2) & (sample.scores < 0.8)).sum())
     assert policy.rates["bands"]["review"]["all"]["count"] == in_review
@@ -111,10 +115,10 @@ def test_numbers_do_not_change_from_run_to_run(tmp_path: Path) -> None:
     """The bootstrap has its seed."""
     labels = write_csv(tmp_path / "labels.csv", simulate(60, 60))
     contents = []
-    for name in ("a", "b"):
-        options = ["--output", str(tmp_path / name), "--resamples", "50", "--quiet"]
+    for _ in range(2):
+        options = ["--output", str(tmp_path / "out"), "--resamples", "50", "--quiet"]
         assert open_nsfw(["calibrate", str(labels), *options]) == 0
-        paths = sorted(each for each in (tmp_path / name).rglob("*") if each.is_file())
+        paths = sorted(each for each in (tmp_path / "out").rglob("*") if each.is_file())
         contents.append({each.name: each.read_bytes() for each in paths})
     assert contents[0] == contents[1]
     assert set(contents[0]) == {
@@ -170,6 +174,111 @@ def test_what_makes_no_sense_is_refused(
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", f"open-nsfw calibrate: error: {message}\n")
     assert not (tmp_path / "labels-calibration").exists()
+
+
+def test_a_promise_that_is_not_kept_is_told_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr even with --quiet, in the policy, in the exit status; all is written nevertheless."""
+    labels = write_csv(tmp_path / "labels.csv", simulate(50, 40))
+    line = ["calibrate", str(labels), "--resamples", "20", "--max-fpr", "0.01", "--min-recall", "0.9"]
+    warning = (
+        "the sample is too small to support a false-positive rate of at most 1 %: even without an error among its 50 "
+        "pictures of that class the true one may be 5.8 %; it takes at least 299 of them"
+    )
+    assert open_nsfw([*line, "--quiet"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"open-nsfw calibrate: warning: --max-fpr 0.01 --min-recall 0.9: {warning}\n"
+    policy = Policy.read(tmp_path / "labels-calibration" / "policy.json")
+    fpr, recall = policy.promises
+    assert (fpr["about"], fpr["limit"], fpr["kept"], fpr["warning"]) == ("false_positive_rate", 0.01, False, warning)
+    assert fpr["bound"] == pytest.approx(0.058155, abs=1e-6)
+    assert (recall["about"], recall["limit"], recall["kept"]) == ("recall", 0.9, True)
+    assert recall["bound"] >= 0.9
+    assert "warning" not in recall
+    numbers = json.loads((tmp_path / "labels-calibration" / "numbers.json").read_text())
+    assert [each["kept"] for each in numbers["choices"][0]["promises"]] == [False, True]
+    assert open_nsfw([*line, "--as-measured"]) == 0  # which asks for no more than the sample's own rates
+    assert capsys.readouterr().err == ""
+
+
+def test_a_policy_that_was_changed_by_hand_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is done before that is said; one that calibrate wrote is replaced, whatever its layout."""
+    labels = write_csv(tmp_path / "labels.csv", simulate(60, 60))
+    line = ["calibrate", str(labels), "--resamples", "20", "--quiet"]
+    path, report = (tmp_path / "labels-calibration" / name for name in ("policy.json", "report.html"))
+    assert open_nsfw(line) == 0
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert open_nsfw([*line, "--bands", "0.3,0.8"]) == 0
+    edited = path.read_text().replace("[0.3, 0.8]", "[0.35, 0.8]")
+    path.write_text(edited)
+    report.unlink()
+    assert open_nsfw(line) == 2
+    assert capsys.readouterr().err == (
+        f"open-nsfw calibrate: error: {path}: it was changed since calibrate wrote it, so it is left as it is; choose "
+        "another --output, or --overwrite it\n"
+    )
+    assert path.read_text() == edited
+    assert not report.exists()
+    assert open_nsfw([*line, "--output", str(tmp_path / "other")]) == 0
+    assert open_nsfw([*line, "--overwrite"]) == 0
+    assert Policy.read(path).thresholds == (0.2, 0.8)
+
+
+def test_the_run_says_how_to_get_it_again(tmp_path: Path) -> None:
+    """Version, engine, model, command, seed and the hash of the data, in numbers.json."""
+    lines = ["score,label,model,engine", *(f"0.{digit},{digit % 2},abc,onnxruntime" for digit in range(1, 9))]
+    (tmp_path / "my labels.csv").write_text("\n".join(lines))
+    line = ["calibrate", str(tmp_path / "my labels.csv"), "--seed", "7", "--resamples", "20", "--quiet"]
+    assert open_nsfw(line) == 0
+    numbers = json.loads((tmp_path / "my labels-calibration" / "numbers.json").read_text())
+    assert numbers["made_by"] == {
+        "command": f"open-nsfw calibrate '{tmp_path}/my labels.csv' --seed 7 --resamples 20 --quiet",
+        "version": __version__,
+        "engine": "onnxruntime",
+        "model": "abc",
+        "seed": 7,
+        "data_sha256": hashlib.sha256("".join(f"0.{n},{n % 2}\n" for n in range(1, 9)).encode()).hexdigest(),
+    }
+
+
+def test_a_column_of_groups_widens_the_intervals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And says that many rows come from few groups."""
+    sample = in_groups(18, 44, 0.95)
+    assert sample.groups is not None
+    rows = zip(sample.scores.tolist(), sample.nsfw.tolist(), sample.groups.tolist())
+    lines = [f"{score!r},{int(nsfw)},film {group}" for score, nsfw, group in rows]
+    (tmp_path / "labels.csv").write_text("\n".join(["score,label,group", *lines]))
+    found = {}
+    for way in ("auto", "none"):
+        options = ["--output", str(tmp_path / way), "--resamples", "50", "--group-by", way]
+        assert open_nsfw(["calibrate", str(tmp_path / "labels.csv"), *options]) == 0
+        found[way] = json.loads((tmp_path / way / "numbers.json").read_text())
+    grouped, alone = found["auto"], found["none"]
+    assert (grouped["sample"]["grouped_by"], grouped["sample"]["groups"]) == ("column", 18)
+    assert 5 < grouped["sample"]["sfw_worth"] < 15
+    assert (alone["sample"]["grouped_by"], alone["sample"]["sfw_worth"], alone["warnings"]) == (
+        "none",
+        sample.negatives,
+        [],
+    )
+    assert grouped["curves"]["auc"]["value"] == alone["curves"]["auc"]["value"]
+    for name in ("auc", "average_precision"):
+        first, second = (each["curves"][name] for each in (grouped, alone))
+        assert first["high"] - first["low"] > 1.5 * (second["high"] - second["low"])
+    for table, other in zip(grouped["confusion"], alone["confusion"]):
+        rate, narrow = table["false_positive_rate"], other["false_positive_rate"]
+        assert (rate["count"], rate["of"]) == (narrow["count"], narrow["of"])
+        assert rate["high"] - rate["low"] > 3 * (narrow["high"] - narrow["low"])
+    (warning,) = grouped["warnings"]
+    assert warning.startswith(f"the {len(lines):,} pictures come from 18 groups (by the column group): ")
+    assert f"warning: {warning}" in capsys.readouterr().out.splitlines()
+
+
+def test_groups_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Are not made up."""
+    labels = write_csv(tmp_path / "labels.csv", simulate(20, 20))
+    assert open_nsfw(["calibrate", str(labels), "--group-by", "column"]) == 2
+    assert capsys.readouterr().err == "open-nsfw calibrate: error: --group-by column: LABELS has no column group\n"
 
 
 def test_costs_within_a_budget_need_no_more_words(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_what_the_command_prints(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert lines[2].endswith(": no difference that matters")
     assert lines[3].endswith(" today, 50.0% in the sample")
     assert lines[4].startswith("today's pictures: ")
-    assert lines[5].startswith("The policy still has ground under it: ")
+    assert lines[5].startswith("The policy still holds: ")
     assert len(lines) == 6
 
 
