@@ -19,6 +19,10 @@ ERROR_CODES = {
         "raise `--max-archive-bytes` or `--max-archive-ratio` if you trust the archive",
     ),
     "damaged-archive": ("an archive is damaged or cut off", "fetch or pack it again"),
+    "damaged-in-part": (
+        "some of a video cannot be decoded; all the rest of it has its scores",
+        "look at the file with care, or fetch it again",
+    ),
     "decoder-crashed": (
         "the picture ended the process that decoded it, which may be meant as an attack",
         "look at the file with care; nothing else is affected",
@@ -57,6 +61,10 @@ ERROR_CODES = {
     "truncated": ("the file ends too early", "fetch it again"),
     "undecodable": ("the file is damaged", "fetch it again, or open it in a picture editor and save it"),
     "unreadable": ("the system does not let the file be read, or reading failed", "check its permissions and the disk"),
+    "unsupported": (
+        "the file is whole, and of a kind that its decoder does not read",
+        "convert it to another kind",
+    ),
     "unsupported-compression": ("a member of a zip archive is compressed in a rare way", "pack it with Deflate"),
 }
 

@@ -23,7 +23,7 @@ EXTRAS = {
     "caffe": tuple(requirement + '; python_version < "3.10"' for requirement in _CAFFE),
     "openvino": ("openvino>=2024.0",),
     "gpu": ("onnxruntime-gpu>=1.17",),
-    "video": ("av>=12",),
+    "video": ("av>=14.1",),  # the first that tells the cover of a film or a song from a film
     "heif": ("pillow-heif>=0.16",),
     "zstd": ("zstandard>=0.21",),
     "parquet": ("pyarrow>=14",),

@@ -27,7 +27,7 @@ def environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_in_an_active_environment_it_is_plain_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(environment(tmp_path / "bin", monkeypatch)))
-    assert install_command("video") == "pip install 'av>=12'"
+    assert install_command("video") == "pip install 'av>=14.1'"
     assert install_command("policy") == "pip install 'scikit-learn>=1.3' 'matplotlib>=3.7'"
 
 
@@ -37,7 +37,7 @@ def test_elsewhere_the_environment_is_named(tmp_path: Path, monkeypatch: pytest.
     path = environment(tmp_path / "another", monkeypatch) if other else tmp_path
     monkeypatch.setenv("PATH", str(path))
     folder = environment(tmp_path / "my env", monkeypatch)
-    assert install_command("video") == f"'{folder}/python' -m pip install 'av>=12'"
+    assert install_command("video") == f"'{folder}/python' -m pip install 'av>=14.1'"
 
 
 def test_an_environment_without_pip_gets_one_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from open_nsfw.cli.classify_options import COMMAND, POLICY, parse, share
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import OpenNsfwError, UsageError
+from open_nsfw.pictures.containers import HEAD, container_of
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
-from open_nsfw.pictures.formats import Limits, is_video, read_head, sniff
+from open_nsfw.pictures.formats import Limits, read_head, sniff
 from open_nsfw.scoring.fast import parse_thresholds
 
 if TYPE_CHECKING:
@@ -322,11 +323,12 @@ def _is_single_picture(options: argparse.Namespace) -> bool:
     head = read_head(path)
     if path == "-" or sniff(head) is not None:
         return True
-    return not os.path.isdir(path) and not is_video(head) and not _is_archive(path) and not set("*?[") & set(path)
+    return (
+        not os.path.isdir(path) and container_of(head) is None and not _is_archive(path) and not set("*?[") & set(path)
+    )
 
 
 def _is_archive(path: str) -> bool:
     from open_nsfw.sources.archives import archive_kind
-    from open_nsfw.sources.item import HEAD
 
     return archive_kind(path, read_head(path, HEAD), path) is not None

@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from open_nsfw.errors import InputError
 from open_nsfw.installing import install_command, pip_command
+from open_nsfw.pictures.containers import container_of
 from open_nsfw.pictures.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff, too_many_bytes
 from open_nsfw.pictures.picture import Picture
 
@@ -38,7 +39,8 @@ def open_image(data: bytes, limits: Limits = Limits()) -> Image.Image:
         raise too_many_bytes(limits)
     kind = sniff(data)
     if kind is None:
-        raise InputError("not-a-picture", f"not a picture in a format that is read ({ALLOWED}){guess(data)}")
+        other = guess(data) if container_of(data) is None else "; it looks like a video"
+        raise InputError("not-a-picture", f"not a picture in a format that is read ({ALLOWED}){other}")
     _load_plugin(kind)
     try:
         image = _opened(data, kind)
@@ -120,10 +122,12 @@ def round_trip(image: Image.Image) -> Image.Image:
     return decoded_jpeg(resize_to_jpeg(image))
 
 
-def recipe_picture(image: Image.Image, frame: int | None = None, seconds: float | None = None) -> Picture:
+def recipe_picture(
+    image: Image.Image, frame: int | None = None, seconds: float | None = None, track: int | None = None
+) -> Picture:
     """Yahoo's recipe on one opened Pillow image. Raises InputError if its pixels cannot be decoded."""
     width, height, name = image.width, image.height, image.format or "unknown"
-    return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds)
+    return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds, track=track)
 
 
 def _load_plugin(kind: str) -> None:

@@ -20,10 +20,11 @@ from io import BufferedReader
 from typing import BinaryIO
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.containers import HEAD, container_of
 from open_nsfw.pictures.decode import OUT_OF_MEMORY
 from open_nsfw.pictures.extraction import Extraction
-from open_nsfw.pictures.formats import Limits, is_video, read_bytes, read_head, read_stream
-from open_nsfw.pictures.frames import HEAD, pictures
+from open_nsfw.pictures.formats import Limits, read_bytes, read_head, read_stream
+from open_nsfw.pictures.frames import pictures
 from open_nsfw.pictures.messages import (
     End,
     FileFailure,
@@ -85,8 +86,8 @@ def _film(request: Request) -> BinaryIO | None:
     """The file of the request, open, if it is a video."""
     if request.descriptor is not None:
         file = _inherited(request.descriptor)
-        return file if is_video(file.peek(HEAD)) else None
-    if request.path is not None and is_video(read_head(request.path)):
+        return file if container_of(file.peek(HEAD)) else None
+    if request.path is not None and container_of(read_head(request.path, HEAD)):
         return open(request.path, "rb")
     return None
 

@@ -30,6 +30,7 @@ FORMATS = {
 ALLOWED = "JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF, or HEIF with its extra"
 
 _AVIF_BRANDS = (b"avif", b"avis")
+_FILM_BRANDS = (b"iso", b"mp4", b"M4", b"qt", b"avc1", b"3g", b"dash", b"cmf", b"F4", b"f4v")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 
 # What a file that is not on the list most likely is, for the error message.
@@ -51,19 +52,6 @@ _OTHERS = (
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
     (b"\xff\x0a", "JPEG XL"),
 )
-
-
-# Videos, which the extra `video` reads: magic bytes and where they stand.
-_VIDEOS = (
-    (0, b"\x1aE\xdf\xa3"),  # Matroska, WebM
-    (8, b"AVI "),
-    (0, b"FLV\x01"),
-    (0, b"OggS"),
-    (0, b"\x00\x00\x01\xba"),  # MPEG program stream
-    (0, b"\x00\x00\x01\xb3"),  # MPEG-1 and 2 elementary stream
-    (0, b"0&\xb2u\x8ef\xcf\x11"),  # ASF, WMV
-)
-TRANSPORT_PACKET = 188  # bytes; every packet of an MPEG transport stream begins with 0x47
 
 
 @dataclass(frozen=True)
@@ -124,7 +112,7 @@ def too_many_bytes(limits: Limits) -> InputError:
     return InputError("too-many-bytes", f"more than the limit of {limits.max_bytes:,} bytes (--max-bytes)")
 
 
-def read_head(path: str | os.PathLike[str], count: int = 512) -> bytes:
+def read_head(path: str | os.PathLike[str], count: int = 4096) -> bytes:
     """The first `count` bytes of a file, which tell what it is; nothing if they cannot be read, or only once."""
     try:
         if not os.path.isfile(path):
@@ -155,7 +143,10 @@ def sniff(data: bytes) -> str | None:
 
 
 def _sniff_boxes(data: bytes) -> str | None:
-    """AVIF and HEIF share a container; its `ftyp` box lists brands, the main one first."""
+    """AVIF and HEIF share a container with films; its `ftyp` box lists brands, the main one first. What players take for a
+    film is none of them, whatever brands follow."""
+    if data[8:12].startswith(_FILM_BRANDS):
+        return None
     size = int.from_bytes(data[:4], "big")
     brands = [data[8:12]] + [data[start : start + 4] for start in range(16, min(size, len(data), 256), 4)]
     if any(brand in _AVIF_BRANDS for brand in brands):
@@ -163,22 +154,13 @@ def _sniff_boxes(data: bytes) -> str | None:
     return "HEIF" if any(brand in _HEIF_BRANDS for brand in brands) else None
 
 
-def is_video(data: bytes) -> bool:
-    """Whether the first bytes (200 are enough) are a video's."""
-    if any(data[start : start + len(magic)] == magic for start, magic in _VIDEOS):
-        return True
-    if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
-        return sniff(data) is None  # AVIF and HEIF share the container
-    return len(data) > TRANSPORT_PACKET and data[0] == data[TRANSPORT_PACKET] == 0x47
-
-
 def guess(data: bytes) -> str:
     """What a file that is no picture most likely is, as the end of an error message; empty if that is anyone's guess."""
     start = data[:64].lstrip()
+    if data[4:12] == b"ftypcrx ":
+        return "; it looks like a raw picture of a camera"
     for magic, name in _OTHERS:
         if start.startswith(magic) or data.startswith(magic):
             return f"; it looks like {name}"
-    if is_video(data):
-        return "; it looks like a video"
     is_text = not any(byte < 9 or 13 < byte < 32 for byte in data[:512])
     return "; it looks like text" if is_text else ""

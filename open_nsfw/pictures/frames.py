@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from PIL import Image
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.containers import container_of
 from open_nsfw.pictures.decode import open_image, recipe_picture
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
-from open_nsfw.pictures.formats import is_video, sniff
 from open_nsfw.pictures.picture import Found
 from open_nsfw.pictures.reduced import quick_picture
-
-HEAD = 512  # bytes that tell what a file is
 
 
 def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Found]:
@@ -24,7 +22,7 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
 
     Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
     """
-    if sniff(data) is None and is_video(data[:HEAD]):
+    if container_of(data) is not None:
         from open_nsfw.pictures.video import video_pictures
 
         yield from video_pictures(io.BytesIO(data), options)

@@ -103,7 +103,7 @@ def _summary(rows: list[Row], above: float) -> Row:
     scored = [row for row in rows if row.score is not None]
     scores = [row.score for row in scored if row.score is not None]
     exact = all(row.exact for row in scored)
-    basis = replace(rows[0], kind="summary", frame=None, seconds=None, error=None, score=None, exact=exact)
+    basis = replace(rows[0], kind="summary", frame=None, seconds=None, track=None, error=None, score=None, exact=exact)
     if not scores:
         return replace(basis, frames=0, above=0, error=f"{NO_PICTURES}: none of its frames could be scored")
     highest, mean = max(scores), sum(scores) / len(scores)

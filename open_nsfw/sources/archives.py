@@ -14,9 +14,10 @@ from functools import partial
 from typing import BinaryIO, Callable
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.containers import HEAD
 from open_nsfw.pictures.formats import too_many_bytes
 from open_nsfw.sources.failures import unreadable
-from open_nsfw.sources.item import HEAD, Item, is_picture, named_like_picture
+from open_nsfw.sources.item import Item, is_picture, named_like_picture
 from open_nsfw.sources.payload import Payload, read_payload
 from open_nsfw.sources.selection import Selection
 from open_nsfw.sources.tar import BLOCK, COMPRESSIONS, decompressed, is_header, tar_members

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.containers import container_of
 from open_nsfw.pictures.extraction import Encoded
-from open_nsfw.pictures.formats import Limits, is_video, sniff
+from open_nsfw.pictures.formats import Limits, sniff
 
 STDIN = "-"
-HEAD = 4096  # bytes that tell what a file is: a tar header ends at 512, the rest is for one inside gzip
 
 # A file whose name ends like this is taken for a picture or a video whatever it holds: a broken one gets its row.
 # MPEG transport streams are known by content alone: most files called *.ts are TypeScript.
@@ -22,8 +22,15 @@ PICTURE_SUFFIXES = (
 )
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".vob", ".flv", ".ogv", ".wmv"),
-    *(".3gp", ".3g2", ".m2ts", ".mts"),
+    *(".3gp", ".3g2", ".m2ts", ".mts", ".m2t", ".asf", ".ogm", ".f4v", ".rm", ".rmvb", ".wtv", ".dv", ".mxf", ".gxf"),
+    *(".nut", ".ivf", ".obu", ".m1v", ".m2v", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m"),
 )
+# Raw pictures of cameras, of those kinds that begin as TIFF does; others begin with magic of their own.
+RAW_SUFFIXES = (
+    *(".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mef", ".mos", ".nef"),
+    *(".nrw", ".pef", ".rwl", ".sr2", ".srf", ".srw"),
+)
+_CANON_RAW = b"CR"  # behind the header of a TIFF file
 _SUFFIXES = PICTURE_SUFFIXES + VIDEO_SUFFIXES
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"  # what macOS stores beside x.jpg as ._x.jpg: attributes, no picture
 
@@ -93,5 +100,14 @@ def is_picture(name: str, head: bytes) -> bool:
         return False
     if named_like_picture(name):
         return True
+    form, container = sniff(head), container_of(head)
+    if _is_raw(name, form, head) or (form is None and container is None):
+        return False
     # Some magic is two letters ("BM", a "G" every 188 bytes): no text is a picture for that.
-    return (sniff(head) is not None or is_video(head)) and any(byte < 9 or 13 < byte < 32 for byte in head[:512])
+    is_sure = form not in (None, "BMP") or container not in (None, "mpegts")
+    return is_sure or any(byte < 9 or 13 < byte < 32 for byte in head[:512])
+
+
+def _is_raw(name: str, form: str | None, head: bytes) -> bool:
+    """Whether a file holds what a camera's sensor saw. Most of them are TIFF inside, with a small preview first."""
+    return form == "TIFF" and (head[8:10] == _CANON_RAW or name.lower().endswith(RAW_SUFFIXES))

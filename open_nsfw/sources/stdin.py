@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.containers import HEAD
 from open_nsfw.sources.failures import unreadable
-from open_nsfw.sources.item import HEAD, STDIN, Item, is_picture
+from open_nsfw.sources.item import STDIN, Item, is_picture
 from open_nsfw.sources.selection import Selection
 
 MOST_LINKS = 40  # that Linux follows in one path

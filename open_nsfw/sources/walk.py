@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.containers import HEAD
 from open_nsfw.pictures.formats import read_head
 from open_nsfw.sources.failures import unreadable
-from open_nsfw.sources.item import HEAD, STDIN, Item, SourceOptions, is_picture, named_like_picture
+from open_nsfw.sources.item import STDIN, Item, SourceOptions, is_picture, named_like_picture
 from open_nsfw.sources.selection import Selection, Skip
 from open_nsfw.sources.stdin import is_own_descriptor, opened, pipe_item, stdin_items
 
@@ -151,8 +152,9 @@ class Sources:
 
     def _by_content(self, item: Item, named: bool) -> Iterator[Item]:
         head = read_head(item.path, HEAD)
-        if is_picture("", head):
-            yield replace(item, by_content=not named and not named_like_picture(item.path))
+        looks_like_picture = named_like_picture(item.path)  # "._x.jpg" does, and is judged by its content
+        if is_picture("" if looks_like_picture else item.path, head):
+            yield replace(item, by_content=not named and not looks_like_picture)
             return
         from open_nsfw.sources.archives import archive_kind, read_archive
 

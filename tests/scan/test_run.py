@@ -113,7 +113,7 @@ def test_a_choice_that_is_none(choice: str) -> None:
 
 def make_video(path: Path, times: list[float]) -> None:
     """A small film with a frame at each of `times`, in seconds."""
-    av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'av>=12'")
+    av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'av>=14.1'")
     import numpy as np
 
     with av.open(str(path), "w") as container:
@@ -156,7 +156,7 @@ def test_a_broken_tail_costs_the_tail_only(tmp_path: Path) -> None:
 
 def test_a_file_that_only_looks_like_a_video(tmp_path: Path) -> None:
     """Its magic bytes and nothing behind them."""
-    pytest.importorskip("av", reason="PyAV is not installed: pip install 'av>=12'")
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'av>=14.1'")
     (tmp_path / "film.mkv").write_bytes(b"\x1aE\xdf\xa3" + b"nothing" * 100)
     (row,) = rows(tmp_path / "film.mkv")
     assert row["error"] == "undecodable: a damaged or unknown video: Invalid data found when processing input"
