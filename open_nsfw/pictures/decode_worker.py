@@ -9,6 +9,7 @@ says whether it could start. worker_process.py starts it with two arguments, a d
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import select
@@ -38,6 +39,8 @@ from open_nsfw.pictures.messages import (
 )
 from open_nsfw.pictures.picture import Found
 
+_USED_UP = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
 
 def answer(request: Request, options: Extraction, stream: BinaryIO) -> None:
     """Decode one file: sends what is known of it, each of its pictures, and a last message."""
@@ -46,26 +49,27 @@ def answer(request: Request, options: Extraction, stream: BinaryIO) -> None:
         for message in _messages(request, options):
             send(stream, message)
     except InputError as error:
-        last = _failure(request, error)
+        last = FileFailure(request.number, error, _is_worn(error))
     except MemoryError:
-        last = _failure(request, InputError("out-of-memory", OUT_OF_MEMORY))
+        last = FileFailure(request.number, InputError("out-of-memory", OUT_OF_MEMORY), worn=True)
     except Exception as error:  # noqa: BLE001  whatever a library throws is this file's error, not the run's
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        last = _failure(request, InputError("undecodable", f"the decoder failed: {reason}"))
+        failure = InputError("undecodable", f"the decoder failed: {reason}")
+        last = FileFailure(request.number, failure, _is_worn(error))
     send(stream, last)
 
 
-def _failure(request: Request, error: InputError) -> FileFailure:
-    return FileFailure(request.number, error, worn=error.code == "out-of-memory" or not _has_descriptors())
-
-
-def _has_descriptors() -> bool:
-    """Whether this process may still open a file."""
+def _is_worn(error: BaseException | None) -> bool:
+    """Whether something failed because this process has no memory or no descriptors left."""
     try:
         os.close(os.dup(0))
     except OSError:
-        return False
-    return True
+        return True
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _USED_UP):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _messages(request: Request, options: Extraction) -> Iterator[Message]:

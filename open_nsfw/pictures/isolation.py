@@ -97,7 +97,7 @@ class DecodeWorker:
     def _answers(self, process: WorkerProcess, request: Request) -> Iterator[Answer]:
         """What the process answers, the last message included, each within the time allowed."""
         try:
-            yield from in_order(self._received(process, request), request, self._options.hash)
+            yield from in_order(self._received(process, request), request, self._options)
         except ProtocolError as error:
             raise _crash(f"it answered with {error}") from None
 
@@ -120,7 +120,7 @@ class DecodeWorker:
     def _timeout(self, spent: float, limit: float) -> InputError:
         if spent < limit:
             return InputError("timeout", f"not decoded within {self._seconds:g} s (--max-seconds)")
-        return InputError("timeout", f"its pictures are not decoded within {limit:g} s (--max-seconds)")
+        return InputError("timeout", f"its pictures are not decoded within {round(limit, 1):g} s (--max-seconds)")
 
     def _started(self, encoded: Encoded) -> WorkerProcess:
         """The process for a file, started where there is none that can take it, and ready."""

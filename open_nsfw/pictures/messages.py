@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Optional, Union
 
 from open_nsfw.errors import ERROR_CODES, InputError
+from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.pictures.formats import SIDE, quick_pixels
 from open_nsfw.pictures.picture import Failure, Found, Picture
 
@@ -292,13 +293,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------------------------------- order
 
 
-def in_order(answers: Iterable[Answer], request: Request, hashed: bool) -> Iterator[Answer]:
+def in_order(answers: Iterable[Answer], request: Request, options: Extraction) -> Iterator[Answer]:
     """The answers to one request, up to the last one: `FileInfo`, then each picture, then `End`; or `FileFailure` anywhere.
 
-    Raises ProtocolError for one to another request, one out of order, a picture twice, and pixels that were not asked
-    for. `hashed`: whether a hash was asked for.
+    Raises ProtocolError for one to another request, one out of order, a picture twice, more pictures than `options` allow,
+    and pixels that were not asked for.
     """
-    begun, shown = False, dict[Optional[int], int]()
+    begun, shown, count = False, dict[Optional[int], int](), 0
     for answer in answers:
         if answer.request != request.number:
             raise ProtocolError("an answer to another request")
@@ -306,10 +307,13 @@ def in_order(answers: Iterable[Answer], request: Request, hashed: bool) -> Itera
             raise ProtocolError("an answer out of order")
         if isinstance(answer, FileInfo):
             begun = True
-            if (answer.sha256 is not None) != hashed:
+            if (answer.sha256 is not None) != options.hash:
                 raise ProtocolError("a hash that was not asked for, or none")
         elif isinstance(answer, FoundPicture):
             _note_shown(answer.found, shown)
+            count += 1
+            if count > 2 * options.frames.max_frames:  # as many pictures, and as many that failed
+                raise ProtocolError("more pictures than it may")
             if isinstance(answer.found, Picture):
                 _check_pixels(answer.found, request.quick_side)
         yield answer

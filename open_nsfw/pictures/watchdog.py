@@ -7,9 +7,11 @@ import time
 from typing import Protocol
 
 WATCH_SECONDS = 0.05  # between two looks at the deadlines
-# A look that comes later than this was itself held up: the machine slept, or the container or this process was paused. No
-# more than this counts of the time until then. Threads that hold Python's lock for long delay a look by some tenths.
-LONGEST_STEP = 1.0
+# A look that comes later than this was itself held up: the machine slept, the container or this process was paused, or
+# every processor was busy. No more than this counts of the time until then.
+LONGEST_STEP = 0.2
+# The time that a process waits for a processor is no fault of its own, unless it has started a hundred others.
+MOST_STRETCH = 10.0
 
 
 class Process(Protocol):
@@ -20,6 +22,9 @@ class Process(Protocol):
     def has_ended(self) -> bool:
         """Whether it has, of itself or not."""
 
+    def resume(self) -> None:
+        """Make it go on, if it was stopped."""
+
     def kill(self) -> None:
         """End it at once."""
 
@@ -27,9 +32,9 @@ class Process(Protocol):
 class Deadline:
     """A process must do one thing within some seconds. Use as a context manager, around the wait for that thing.
 
-    What does not count: the time in which the process was stopped, or waited for a processor (both as Linux tells it), and
-    in which this process could not look. When the time is up, the process is killed, once, and `missed` is true. After the
-    context `missed` does not change any more: no kill comes later.
+    What does not count: the time in which this process could not look, and nine tenths at most of the time, while the
+    process waited for a processor. When the time is up, it is killed, once, and `missed` is true. After the context
+    `missed` does not change any more: no kill comes later.
     """
 
     def __init__(self, watchdog: Watchdog, process: Process, seconds: float) -> None:
@@ -50,12 +55,12 @@ class Deadline:
 
     def step(self, seconds: float) -> bool:
         """Count so much; whether the time is up."""
-        if not _is_stopped(self.process.pid):
-            self._steps += seconds
+        self._steps += seconds
         queued = _queued_seconds(self.process.pid)
         if self._queued_before is None:
             self._queued_before = queued
-        self.spent = max(self.spent, self._steps - max(queued - self._queued_before, 0))
+        could_run = self._steps - max(queued - self._queued_before, 0)
+        self.spent = max(self.spent, could_run, self._steps / MOST_STRETCH)
         self.missed = self.spent > self.seconds
         return self.missed
 
@@ -64,7 +69,8 @@ class Watchdog:
     """Kills processes that miss a deadline: one thread for all of them.
 
     Also what a process leaves behind that ends before its deadline: as long as that holds a pipe, whoever reads there
-    waits.
+    waits. A process that is stopped, by itself or from outside, is made to go on: its time would not pass otherwise, or
+    pass unused.
     """
 
     def __init__(self) -> None:
@@ -99,19 +105,12 @@ class Watchdog:
             now = time.monotonic()
             step, before = min(now - before, LONGEST_STEP), now
             with self._lock:
-                over = [each for each in self._running if each.step(step) or each.process.has_ended()]
-                for deadline in over:
-                    self._running.discard(deadline)
-                    deadline.process.kill()
-
-
-def _is_stopped(pid: int) -> bool:
-    """Whether a signal or a debugger has stopped a process; False where the system does not tell."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read(512).rpartition(b") ")[2][:1] in (b"T", b"t")
-    except OSError:
-        return False
+                for deadline in list(self._running):
+                    if deadline.step(step) or deadline.process.has_ended():
+                        self._running.discard(deadline)
+                        deadline.process.kill()
+                    else:
+                        deadline.process.resume()
 
 
 def _queued_seconds(pid: int) -> float:

@@ -54,6 +54,10 @@ class WorkerProcess:
         """Whether it has, of itself."""
         return self._process.poll() is not None
 
+    def resume(self) -> None:
+        """Make it go on, if it was stopped."""
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it at once, with all that it has started. May be called from any thread, and again."""
         try:

@@ -85,17 +85,18 @@ class ItemResult:
             return []
         rows = [each.scored_row() for each in self._pictures]
         if self.error is not None:
-            rows.append(replace(_behind(rows, self._basis), error=error_text(self.error)))
+            rows = _ended(rows, replace(self._basis, error=error_text(self.error)))
         if any(row.kind == "frame" for row in rows):
             rows.append(_summary(rows, options.above))
         return [_finished(row, scorer, options) for row in rows]
 
 
-def _behind(rows: list[Row], basis: Row) -> Row:
-    """The row of what ended an item: in a file of several pictures it stands behind the last one."""
+def _ended(rows: list[Row], failure: Row) -> list[Row]:
+    """The rows of an item that ended with a failure: in a file of several pictures that stands behind the last one. The
+    only picture of a file has one row: what goes wrong behind it may have gone wrong in it."""
     if not rows or rows[-1].frame is None:
-        return basis
-    return replace(basis, kind="frame", frame=rows[-1].frame + 1, track=rows[-1].track)
+        return [failure]
+    return [*rows, replace(failure, kind="frame", frame=rows[-1].frame + 1, track=rows[-1].track)]
 
 
 def _summary(rows: list[Row], above: float) -> Row:

@@ -1,5 +1,5 @@
-"""A decoder that crashes, hangs or eats memory costs one picture its row. The evil decoder is a false `pillow_heif` on the
-import path, which the worker loads for a HEIF picture; what it does is written in the picture."""
+"""A decoder that crashes, hangs or eats memory costs one picture its score. What the evil decoder does is in
+tests/tools/planted_decoders.py; tests/end_to_end/test_planted_decoders.py has the rest of it."""
 
 from __future__ import annotations
 
@@ -9,62 +9,29 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from open_nsfw.errors import SetupError
-from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.errors import InputError, SetupError
+from open_nsfw.pictures import isolation
+from open_nsfw.pictures.extraction import Encoded, Extraction
 from open_nsfw.pictures.isolation import DecodeWorker
 from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Picture
-from open_nsfw.pictures.watchdog import Watchdog
+from open_nsfw.pictures.watchdog import Deadline, Watchdog
 from tests.tools.helpers import PICTURE, ROOT
-
-# A minimal HEIF: the `ftyp` box that the allow-list goes by, and then a word for the planted decoder.
-HEIF = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1"
-
-PLANTED = """
-import ctypes, os, sys, time
-from PIL import Image, ImageFile
-
-class Planted(ImageFile.ImageFile):
-    format = "HEIF"
-    def _open(self):
-        self._size, self._mode, self.tile = (8, 8), "RGB", []
-        self.fp.seek(24)
-        self.order = self.fp.read().decode()
-    def load(self):
-        if self.order == "crash":
-            ctypes.string_at(0)
-        if self.order == "exit":
-            os._exit(7)
-        if self.order == "hang":
-            time.sleep(600)
-        if self.order == "eat":
-            self.eaten = [bytearray(1 << 26) for _ in range(1000)]
-        if self.order == "raise":
-            raise RuntimeError("two\\nlines")
-        if self.order == "print":
-            os.write(1, b"noise among the answers")
-            print("more noise", flush=True)
-        self.im = Image.new("RGB", self._size, "teal").im
-        return Image.Image.load(self)
-
-def register_heif_opener():
-    Image.register_open("HEIF", Planted, lambda prefix: prefix[4:8] == b"ftyp")
-"""
+from tests.tools.planted_decoders import plant
 
 
 @pytest.fixture(name="planted")
 def _planted(tmp_path: Path) -> Path:
     """A folder with the planted decoder and a picture for each thing that it does."""
-    (tmp_path / "plugin").mkdir()
-    (tmp_path / "plugin" / "pillow_heif.py").write_text(PLANTED)
-    for order in ("crash", "exit", "hang", "eat", "raise", "print"):
-        (tmp_path / f"{order}.heic").write_bytes(HEIF + order.encode())
+    plant(tmp_path)
     return tmp_path
 
 
@@ -131,66 +98,160 @@ def test_the_memory_limit_is_an_option(tmp_path: Path) -> None:
     assert "--max-memory: a decoder needs at least 268435456 bytes, not '1000'" in done.stderr
 
 
-def test_workers_end_with_the_command(planted: Path) -> None:
-    """Also where the command is killed: a worker whose parent is gone reads the end of its input."""
+@pytest.mark.parametrize("kind", ["hang", "hang-with-children", "hang-deaf", "hang-stopped"])
+def test_workers_end_with_the_command(planted: Path, kind: str) -> None:
+    """Killed itself, it can end nobody: a guard in each worker's process group does, also where the decoder hangs, and with
+    what the decoder has started."""
     command = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", "--jobs", "2"]
-    inputs = [str(planted / "hang.heic"), str(PICTURE)]
+    inputs = [str(planted / f"{kind}.heic"), str(PICTURE)]
     environment = {**os.environ, "PYTHONPATH": str(planted / "plugin"), "OPEN_NSFW_MARK": str(planted)}
     process = subprocess.Popen([*command, *inputs], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    count = 8 if kind == "hang-with-children" else 5  # the command, two workers, a guard for each, children
     try:
-        wait_until(lambda: len(marked(planted)) == 5, "the command and its two workers, each with a guard, run")
+        wait_until(lambda: len(marked(planted)) == count, "the command and its workers run")
+        time.sleep(0.3)  # for the decoder to hang
     finally:
         process.kill()
         process.communicate()
-    wait_until(lambda: not marked(planted), "both workers have gone")
+    wait_until(lambda: not marked(planted), "all have gone")
 
 
-def test_a_worker_that_dies_with_nothing_to_do_costs_no_picture_its_score() -> None:
-    """The next request may reach it before the system says that it is dead; a fresh process answers then."""
+@pytest.fixture(name="watchdog")
+def _watchdog() -> Iterator[Watchdog]:
     watchdog = Watchdog()
-    worker = DecodeWorker(Extraction(), 60, watchdog)
-    try:
-        for _ in range(20):
-            assert [type(each) for each in worker.decode(str(PICTURE))] == [FileInfo, Picture]
-            assert worker._process is not None
-            os.kill(worker._process.pid, signal.SIGKILL)
-    finally:
-        worker.close()
-        watchdog.close()
+    yield watchdog
+    watchdog.close()
 
 
-def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(name="worker")
+def _worker(watchdog: Watchdog) -> Iterator[DecodeWorker]:
+    """One with a minute for a picture."""
+    worker = DecodeWorker(Extraction(max_memory=900_000_000), 60, watchdog)
+    yield worker
+    worker.close()
+
+
+def decoded(worker: DecodeWorker, encoded: Encoded = str(PICTURE)) -> int:
+    """Decode a picture, as it should be; the process that did it."""
+    assert [type(each) for each in worker.decode(encoded)] == [FileInfo, Picture]
+    assert worker._process is not None
+    return worker._process.pid
+
+
+def test_a_worker_that_dies_with_nothing_to_do_costs_no_picture_its_score(worker: DecodeWorker) -> None:
+    """The next request may reach it before the system says that it is dead; a fresh process answers then."""
+    for _ in range(20):
+        os.kill(decoded(worker), signal.SIGKILL)
+
+
+def test_a_worker_that_is_stopped_goes_on(worker: DecodeWorker) -> None:
+    """Between two pictures or while it decodes: the time for a picture would pass unused."""
+    pid = decoded(worker)
+    os.kill(pid, signal.SIGSTOP)
+    assert decoded(worker) == pid
+    parts = worker.decode(str(PICTURE))
+    assert isinstance(next(parts), FileInfo)
+    os.kill(pid, signal.SIGSTOP)
+    assert isinstance(next(parts), Picture)
+    assert list(parts) == []
+    assert decoded(worker) == pid
+
+
+def test_a_kill_behind_the_last_answer_costs_nothing(worker: DecodeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline passes just when the answer is there: the file has its answer, the next one a fresh process."""
+    leave = Deadline.__exit__
+
+    def too_late(self: Deadline, *reason: object) -> None:
+        leave(self, *reason)
+        if answers == [FileInfo, Picture]:  # this is about the last message
+            self.missed = True
+            self.process.kill()
+
+    pid = decoded(worker)
+    monkeypatch.setattr(Deadline, "__exit__", too_late)
+    for _ in range(3):
+        answers: list[type] = []
+        for each in worker.decode(str(PICTURE)):
+            answers.append(type(each))
+        assert answers == [FileInfo, Picture]
+        assert worker._process is not None and worker._process.pid != pid or _ == 0
+
+
+def test_all_pictures_of_a_file_have_a_time_together(
+    planted: Path, watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in time, and without end: twice the time of one, and more only for a large file."""
+    monkeypatch.syspath_prepend(str(planted / "plugin"))
+    worker, found = DecodeWorker(Extraction(), 1, watchdog), []
+    with pytest.raises(InputError) as error:
+        for each in worker.decode(str(planted / "slow-frames.heic")):
+            found.append(each)
+    worker.close()
+    assert (error.value.code, str(error.value)) == (
+        "timeout",
+        "its pictures are not decoded within 2 s (--max-seconds)",
+    )
+    assert len(found) > 2
+
+
+@pytest.mark.parametrize("has_names", [True, False], ids=["by its name in /proc", "by its descriptor"])
+def test_an_open_file(worker: DecodeWorker, monkeypatch: pytest.MonkeyPatch, has_names: bool) -> None:
+    """That has no name any more: a large member of an archive. Its offset is no matter, and it stays open."""
+    pid = decoded(worker)
+    if not has_names:
+        monkeypatch.setattr(isolation, "_name", lambda file: "/nowhere")
+    with tempfile.TemporaryFile() as file:
+        file.write(PICTURE.read_bytes())
+        file.flush()
+        for _ in range(2):
+            info, picture = worker.decode(file)
+            assert isinstance(info, FileInfo) and info.bytes == PICTURE.stat().st_size
+            assert picture == list(worker.decode(str(PICTURE)))[1]
+        assert not file.closed
+    assert (decoded(worker) == pid) == has_names
+
+
+def test_a_worker_is_replaced_after_many_files(worker: DecodeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "FILES_PER_WORKER", 3)
+    pids = []
+    for _ in range(7):
+        list(worker.decode(str(PICTURE)))
+        pids.append(None if worker._process is None else worker._process.pid)
+    assert [pid is None for pid in pids] == [False, False, True] * 2 + [False]
+    assert pids[0] == pids[1] and len(set(pids)) == 4
+
+
+@pytest.mark.parametrize("kind", ["takes-some-descriptors", "takes-some-memory"])
+def test_a_worker_is_replaced_when_it_has_grown(
+    planted: Path, worker: DecodeWorker, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Before it has so little left that pictures fail; one that keeps its size stays."""
+    monkeypatch.syspath_prepend(str(planted / "plugin"))
+    pid = decoded(worker)
+    assert decoded(worker) == pid
+    assert [type(each) for each in worker.decode(str(planted / f"{kind}.heic"))] == [FileInfo, Picture]
+    assert worker._process is None
+    assert decoded(worker) != pid
+
+
+def test_no_process_can_be_started(worker: DecodeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many files or processes: what it is, and what helps."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    watchdog = Watchdog()
-    worker = DecodeWorker(Extraction(), 60, watchdog)
     monkeypatch.setattr(subprocess, "Popen", full)
-    try:
-        with pytest.raises(SetupError) as error:
-            list(worker.decode(str(PICTURE)))
-    finally:
-        watchdog.close()
+    with pytest.raises(SetupError) as error:
+        list(worker.decode(str(PICTURE)))
     assert str(error.value) == "a decoding process cannot be started: Too many open files; try fewer --jobs"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_group_costs_no_picture_its_score(number: signal.Signals) -> None:
+def test_a_signal_to_the_whole_group_costs_no_picture_its_score(worker: DecodeWorker, number: signal.Signals) -> None:
     """A terminal, `timeout` and systemd send it to the decoding processes, too, which leave it to the command."""
-    watchdog = Watchdog()
-    worker = DecodeWorker(Extraction(), 60, watchdog)
-    try:
-        assert [type(each) for each in worker.decode(str(PICTURE))] == [FileInfo, Picture]
-        process = worker._process
-        assert process is not None
-        os.kill(process.pid, number)
-        assert [type(each) for each in worker.decode(str(PICTURE))] == [FileInfo, Picture]
-        assert worker._process is process and not process.has_ended()
-    finally:
-        worker.close()
-        watchdog.close()
+    pid = decoded(worker)
+    os.kill(pid, number)
+    assert decoded(worker) == pid
 
 
 def marked(mark: Path) -> list[int]:
