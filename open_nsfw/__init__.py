@@ -8,6 +8,7 @@ list(model.scores(["a.jpg", "b.png"]))
 
 from __future__ import annotations
 
+from open_nsfw import telemetry  # noqa: F401  before anything else: importing it is what counts
 from open_nsfw.version import __version__
 
 TYPE_CHECKING = False  # type checkers know better; the module `typing` takes 8 ms, in which Ctrl-C would be a traceback

@@ -55,10 +55,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = f"there is no verb '{arguments[0]}'" if arguments else "a verb is needed"
         print(f"{PROGRAM}: error: {what}; there are {', '.join(VERBS)}", file=sys.stderr)
         return BAD_USAGE
+    return _run(arguments[0], arguments[1:])
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    """Import a verb and run it; its exit status. Libraries that it needs may be missing or find no memory."""
     from importlib import import_module
 
-    status: int = import_module(f"open_nsfw.{VERBS[arguments[0]].module}").main(arguments[1:])
-    return status
+    from open_nsfw.address_space import check_address_space, hint
+    from open_nsfw.errors import OpenNsfwError
+
+    try:
+        check_address_space()
+        run = import_module(f"open_nsfw.{VERBS[verb].module}").main
+    except OpenNsfwError as error:
+        problem = str(error)
+    except ImportError as error:
+        from open_nsfw.installing import broken_library
+
+        problem = broken_library(error) + hint()
+    except MemoryError:
+        problem = "there is not enough memory" + hint()
+    else:
+        status: int = run(arguments)
+        return status
+    print(f"{PROGRAM} {verb}: error: {problem}", file=sys.stderr)
+    return BAD_USAGE
 
 
 def command() -> int:

@@ -31,6 +31,33 @@ EXTRAS = {
 }
 
 
+def requirement(name: str) -> str:
+    """A library that is always needed, with its bound: "numpy>=1.22" for "numpy"."""
+    return next(each for each in REQUIREMENTS if each.partition(">=")[0] == name)
+
+
+def broken_library(error: ImportError) -> str:
+    """What is wrong with a library that is always needed and cannot be imported, and the command that mends it."""
+    package = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package == error.name:
+        missing = [each for each in REQUIREMENTS if not _is_installed(each.partition(">=")[0])]
+        return f"{package} is not installed: {pip_command()} install {' '.join(map(_quoted, missing or REQUIREMENTS))}"
+    lines = [" ".join(line.split()) for line in str(error).splitlines()]
+    reason = next(filter(None, lines), "no reason given")
+    command = f"{pip_command()} install --force-reinstall {' '.join(map(_quoted, REQUIREMENTS))}"
+    return f"{package or 'a library'} cannot be imported ({reason}): {command}"
+
+
+def _is_installed(distribution: str) -> bool:
+    from importlib.util import find_spec
+
+    module = {"pillow": "PIL", "protobuf": "google.protobuf"}.get(distribution, distribution)
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # not even the package around it
+        return False
+
+
 def pip_command() -> str:
     """How a shell calls the pip of the environment that runs this: `pip` where that is the one it finds, else by path."""
     from importlib.machinery import PathFinder  # alone: setuptools puts a finder before it that acts on the name `pip`

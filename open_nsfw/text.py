@@ -29,3 +29,10 @@ def printable(name: str) -> str:
 
 def _hexadecimal(match: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02x}" for byte in encode_name(match.group()))
+
+
+def brief(text: str, longest: int = 300, longest_word: int = 80) -> str:
+    """What a library says, on one line of at most `longest` letters: it may quote names of any length."""
+    words = (word if len(word) <= longest_word else f"{word[: longest_word - 3]}..." for word in text.split())
+    line = " ".join(words)
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."

@@ -1,8 +1,8 @@
 """The cache of converted models.
 
 A converted model is kept as `<key>-<sha256 of the file's content>.onnx`: the key says what it was made from (both model
-files, the versions of what makes it), the second half that the bytes are whole. It is written under a temporary name and
-renamed, so two processes may write at once, and a file that is cut short or altered is never used.
+files, the versions of what makes it), the second half that the bytes are whole. Two processes may write at once, and a file
+that is cut short or altered is never used.
 
 Nobody else can plant a model: a folder or a file is taken only if it belongs to this user or to root and nobody else can
 write to it. Whenever a model is added, what older releases left is removed, and beyond a size limit what was not used
@@ -18,13 +18,13 @@ import os
 import re
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from open_nsfw.errors import ModelError
+from open_nsfw.files import PART, written_beside
 from open_nsfw.scoring.model_files import HASH_DIGITS, ModelFiles, file_sha256
 
 logger = logging.getLogger("open_nsfw")
@@ -176,17 +176,9 @@ def _keep(folder: Path, name: str, data: bytes) -> Path:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     if (reason := distrust(folder)) is not None:
         raise PermissionError(errno.EPERM, reason)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)  # new, or it is an error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut other users out of a cache that root has filled
-        os.replace(temporary, folder / name)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    # Others may read it: root can fill a cache for all users.
+    with written_beside(str(folder / name), mode=0o644) as file:
+        file.write(data)
     return folder / name
 
 
@@ -234,7 +226,7 @@ def prune(folder: Path, newest: Path) -> None:
         too_much = total > MOST_BYTES and now - entry.used > IN_USE_SECONDS
         if entry.path.name != newest.name and (entry.outdated or too_much):
             total -= entry.size if _remove(entry.path) else 0
-    for path in folder.glob(".*.part"):
+    for path in folder.glob(f".*{PART}"):
         try:
             if now - path.lstat().st_mtime > STALE_SECONDS:
                 path.unlink()

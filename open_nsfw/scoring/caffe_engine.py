@@ -23,6 +23,7 @@ from open_nsfw.installing import install_command, libraries
 from open_nsfw.pictures.pixels import MEAN_BGR, Pixels
 from open_nsfw.scoring.engine import Engine, output_name
 from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.text import brief
 
 Float32 = NDArray[np.float32]
 
@@ -40,7 +41,7 @@ def import_caffe() -> Any:
         caffe = importlib.import_module("caffe")
         importlib.import_module("caffe.io")
     except Exception as error:
-        reason = " ".join(str(error).split())
+        reason = brief(str(error))
         raise EngineError(f"pycaffe cannot be imported ({reason}); {_ways_out()}") from error
     if not hasattr(caffe, "Net"):
         raise EngineError(f"the module caffe found on the path is not pycaffe; {_ways_out()}")
@@ -164,7 +165,7 @@ def _survives(action: Callable[[], Any], problem: Callable[[str], Exception]) ->
         log.seek(0)
         text = log.read().decode("utf-8", errors="replace")
     reasons = _FATAL.findall(text) or text.strip().splitlines()[-1:] or [f"it ended with status {status}"]
-    raise problem(" ".join(reasons[0].split()))
+    raise problem(brief(reasons[0]))
 
 
 def _run_in_child(action: Callable[[], Any], log: int) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from open_nsfw.errors import ModelError
 from open_nsfw.pictures.pixels import Pixels, to_blob
+from open_nsfw.text import brief
 
 OUTPUT = "prob"  # the blob that Yahoo's script reads
 
@@ -69,4 +70,5 @@ def output_name(blob_names: list[str], outputs: list[str]) -> str:
         return OUTPUT
     if len(outputs) == 1:
         return outputs[0]
-    raise ModelError(f'the net makes no blob "{OUTPUT}" and has {len(outputs)} outputs ({", ".join(outputs)})')
+    names = brief(", ".join(outputs))
+    raise ModelError(f'the net makes no blob "{OUTPUT}" and has {len(outputs)} outputs ({names})')

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from open_nsfw.cores import available_cores
-from open_nsfw.errors import EngineError, ModelError
+from open_nsfw.errors import ModelError
 from open_nsfw.nets.ranges import Ranges
 from open_nsfw.scoring.cache import CONVERTER_VERSION, cached, int8_key
 from open_nsfw.scoring.classifier import NSFW
 from open_nsfw.scoring.engine import Engine, Float32
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
-from open_nsfw.scoring.onnx_engine import converted_model, import_onnxruntime
+from open_nsfw.scoring.onnx_engine import converted_model
+from open_nsfw.scoring.onnx_runtime import open_session, run_session
 
 PROBES, PROBE_SEED, PROBE_CELLS = 4, 2016, 14  # pictures of 14 x 14 soft spots, on which a new int8 model is tried
 LARGEST_PROBE_DIFFERENCE = 3.0  # logits; these are no photos (0.95 is usual), and a wrong graph is off by tens
@@ -44,24 +44,13 @@ class Int8Engine(Engine):
         self.output_name = model_output.name[len("output_") :]
 
     def _compute(self, blob: Float32) -> Float32:
-        output: Float32 = self._session.run(None, {self._input: blob})[0]
+        output: Float32 = run_session(self._session, {self._input: blob})[0]
         return output
 
 
 def int8_session(model: Path | bytes, threads: int | None) -> Any:
     """An ONNX Runtime session on the CPU that computes int8 rightly on every processor. Raises EngineError."""
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads or available_cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.x64quantprecision", "0" if has_vnni() else "1")
-    try:
-        return onnxruntime.InferenceSession(
-            str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise EngineError(f"ONNX Runtime {onnxruntime.__version__} cannot load the int8 net: {error}") from error
+    return open_session(model, threads, settings={"session.x64quantprecision": "0" if has_vnni() else "1"})
 
 
 def has_vnni(cpuinfo: Path = CPUINFO) -> bool:
@@ -119,7 +108,7 @@ def _worst_difference(exact: bytes, quick: bytes) -> float:
     sessions = [int8_session(model, None) for model in (exact, quick)]
     model_input = sessions[0].get_inputs()[0]
     blob = probes(model_input.shape[1:])
-    outputs = [logits(session.run(None, {model_input.name: blob})[0]) for session in sessions]
+    outputs = [logits(run_session(session, {model_input.name: blob})[0]) for session in sessions]
     return float(np.abs(outputs[0] - outputs[1]).max())
 
 

@@ -1,7 +1,8 @@
 """The one place that loads models: engines, classifiers, and what the fast mode needs beside them.
 
-`load_engine` and `load_model` are the public functions; the command and the verbs call `load_models`. Modules of engines
-are imported when their engine is asked for, which keeps the command's start short.
+`load_engine` and `load_model` are the public functions; the command and the verbs call `load_models`. This is the door
+behind which NumPy and ONNX Runtime are: they, and the modules that import them, are loaded when a model is asked for, and
+what goes wrong with the libraries themselves becomes an EngineError here.
 """
 
 from __future__ import annotations
@@ -9,15 +10,22 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from open_nsfw.address_space import check_address_space, hint
 from open_nsfw.errors import EngineError
+from open_nsfw.installing import broken_library
 from open_nsfw.pictures.formats import Limits
-from open_nsfw.scoring.classifier import Classifier
-from open_nsfw.scoring.engine import Engine
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.scoring.names import ENGINES, check_precision
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.scoring.scorer import Models
+
+if TYPE_CHECKING:
+    from open_nsfw.scoring.classifier import Classifier
+    from open_nsfw.scoring.engine import Engine
 
 logger = logging.getLogger("open_nsfw")
 
@@ -26,17 +34,32 @@ def load_models(options: LoadOptions, files: ModelFiles | None = None) -> Models
     """The exact classifier and, with `options.fast`, the quick one with its margins.
 
     `files` are those of the options where they were found already, that is read and hashed. Raises ModelError for a
-    model or ranges file that cannot be used, EngineError for an engine or GPU that is not there.
+    model or ranges file that cannot be used, EngineError for an engine, library or GPU that is not there.
     """
     files = files or find_model_files(options.model_def, options.pretrained_model)
-    exact = Classifier(_engine(files, options), options.limits)
-    if not options.fast:
-        return Models(exact)
-    from open_nsfw.scoring.int8_engine import Int8Engine
+    with _usable_libraries():
+        from open_nsfw.scoring.classifier import Classifier
 
-    engine = Int8Engine(files, options.threads, options.ranges)
-    margins = engine.ranges.margins_for(options.thresholds)
-    return Models(exact, Classifier(engine, options.limits), options.thresholds, margins)
+        exact = Classifier(_engine(files, options), options.limits)
+        if not options.fast:
+            return Models(exact)
+        from open_nsfw.scoring.int8_engine import Int8Engine
+
+        engine = Int8Engine(files, options.threads, options.ranges)
+        margins = engine.ranges.margins_for(options.thresholds)
+        return Models(exact, Classifier(engine, options.limits), options.thresholds, margins)
+
+
+@contextmanager
+def _usable_libraries() -> Iterator[None]:
+    """Raises EngineError, in one line, for a library that is missing or broken, and where memory is too small."""
+    check_address_space()
+    try:
+        yield
+    except ImportError as error:
+        raise EngineError(broken_library(error) + hint()) from error
+    except MemoryError as error:
+        raise EngineError("there is not enough memory to load the model" + hint()) from error
 
 
 def load_engine(
@@ -55,7 +78,9 @@ def load_engine(
     not exact. Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there.
     """
     options = LoadOptions(model_def, pretrained_model, engine, gpu, threads, precision)
-    return _engine(find_model_files(model_def, pretrained_model), options)
+    files = find_model_files(model_def, pretrained_model)
+    with _usable_libraries():
+        return _engine(files, options)
 
 
 def load_model(

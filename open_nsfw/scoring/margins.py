@@ -20,6 +20,7 @@ from open_nsfw.progress import Progress
 from open_nsfw.scoring.int8_engine import float_model, int8_session, logits
 from open_nsfw.scoring.load import load_models
 from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.onnx_runtime import run_session
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.text import printable
 
@@ -75,7 +76,7 @@ def differences(
             continue
         blobs = [to_blob(crop(each, height, width)[np.newaxis]) for each in pixels]
         reference = logits(exact.forward(blobs[0]))[0]
-        output = logits(quick.run(None, {name: blobs[1]})[0])[0]
+        output = logits(run_session(quick, {name: blobs[1]})[0])[0]
         found.append(Difference(path, float(reference), float(output), picture.reduced))
         progress.advance()
     return found

@@ -24,6 +24,7 @@ from open_nsfw.scoring.engine import Float32
 from open_nsfw.scoring.int8_engine import float_model, int8_session
 from open_nsfw.scoring.margins import leave_out, new_bytes
 from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.onnx_runtime import run_session
 
 PASSES = 2  # over the calibration pictures
 SAMPLES = 1_200_000  # values of a tensor that its range is chosen by, over all pictures
@@ -87,7 +88,7 @@ def computed_points(graph: FloatGraph) -> list[str]:
 
 def point_values(graph: FloatGraph, session: Any, blob: Float32) -> dict[str, Float32]:
     """All points for float32 (N, C, H, W), on a session that gives `computed_points`."""
-    computed = session.run(None, {graph.input: blob})
+    computed = run_session(session, {graph.input: blob})
     values = {graph.input: blob, **dict(zip(computed_points(graph), computed))}
     return {name: values[name] for name in graph.points}
 

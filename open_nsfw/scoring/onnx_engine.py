@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.installing import libraries, pip_command
 from open_nsfw.pictures.pixels import MEAN_BGR
 from open_nsfw.scoring.cache import cached, float_key
 from open_nsfw.scoring.engine import Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.onnx_runtime import (
+    CPU,
+    CUDA,
+    NO_LOG,
+    Provider,
+    import_onnxruntime,
+    open_session,
+    reason,
+    run_session,
+)
 
 if TYPE_CHECKING:
     from open_nsfw.nets.net import Net
@@ -38,56 +45,36 @@ class OnnxRuntimeEngine(Engine):
     concurrent = True
 
     def __init__(self, files: ModelFiles, gpu: int | None = None, threads: int | None = None) -> None:
-        providers = _providers(gpu)
+        _providers(gpu)  # raises EngineError before the net is converted
         self.model_def, self.model_hash = str(files.model_def), files.short_hash
         self.concurrent, self.batch_size = (True, 1) if gpu is None else (False, GPU_BATCH)
-        self._session = _session(converted_model(files, optimized=gpu is None), providers, threads)
+        self._session = _open(converted_model(files, optimized=gpu is None), gpu, threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
         self._input = model_input.name
         self.input_shape = tuple(model_input.shape[1:])
         self.output_name = model_output.name[len("output_") :]
 
     def _compute(self, blob: Float32) -> Float32:
-        output: Float32 = self._session.run(None, {self._input: blob})[0]
+        output: Float32 = run_session(self._session, {self._input: blob})[0]
         return output
 
 
-def import_onnxruntime() -> Any:
-    """The `onnxruntime` module, with its reports to Microsoft switched off: no run of this software talks to a network."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the library starts; newer releases send otherwise
-    return importlib.import_module("onnxruntime")
-
-
-def _providers(gpu: int | None) -> list[Any]:
+def _providers(gpu: int | None) -> tuple[Provider, ...]:
     if gpu is None:
-        return ["CPUExecutionProvider"]
-    onnxruntime = import_onnxruntime()
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return (CPU,)
+    if CUDA not in import_onnxruntime().get_available_providers():
         pip = pip_command()
         raise EngineError(
             "--gpu: this ONNX Runtime has no CUDA; put the GPU build in its place: "
             f"{pip} uninstall --yes onnxruntime && {pip} install --force-reinstall {libraries('gpu')}"
         )
-    return [("CUDAExecutionProvider", {"device_id": gpu, "use_tf32": 0})]  # TF32 would cost the score its digits
+    return ((CUDA, {"device_id": gpu, "use_tf32": 0}),)  # TF32 would cost the score its digits
 
 
-def _session(model: Path | bytes, providers: list[Any], threads: int | None) -> Any:
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; they reach the user as exceptions
-    options.intra_op_num_threads = threads or available_cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores have pictures to decode
-    try:
-        session = onnxruntime.InferenceSession(
-            str(model) if isinstance(model, Path) else model, options, providers=providers
-        )
-    except Exception as error:
-        raise EngineError(f"ONNX Runtime {onnxruntime.__version__} cannot load the converted net: {error}") from error
-    wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
-    if session.get_providers()[0] != wanted:  # ONNX Runtime falls back by itself when CUDA does not start
-        raise EngineError(
-            f"--gpu {providers[0][1]['device_id']}: CUDA could not be started; see `nvidia-smi` for the driver"
-        )
+def _open(model: Path | bytes, gpu: int | None, threads: int | None) -> Any:
+    session = open_session(model, threads, _providers(gpu))
+    if gpu is not None and session.get_providers()[0] != CUDA:  # it leaves out what does not start
+        raise EngineError(f"--gpu {gpu}: CUDA could not be started; see `nvidia-smi` for the driver")
     return session
 
 
@@ -112,13 +99,13 @@ def _optimized(model: bytes) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "optimized.onnx"
             options = onnxruntime.SessionOptions()
-            options.log_severity_level = 4  # a failure is answered below
+            options.log_severity_level = NO_LOG
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
             options.optimized_model_filepath = str(path)
-            onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(model, options, providers=[CPU], enable_fallback=0)
             return path.read_bytes()
     except Exception as error:  # noqa: BLE001  ONNX Runtime's have no base of their own, and a full disk is one
-        logger.info("the converted model is used as it is: %s", error)
+        logger.info("the converted model is used as it is: %s", reason(error))
         return model
 
 
@@ -136,9 +123,7 @@ def _convert(files: ModelFiles) -> bytes:
     except ModelError as error:
         raise type(error)(f"{files.model_def}: {error}") from error
     probe = _probe(net.input_shape)
-    ours, reference = (
-        _session(model, _providers(None), None).run(None, {net.input_name: probe})[0] for model in (folded, plain)
-    )
+    ours, reference = (run_session(open_session(model), {net.input_name: probe})[0] for model in (folded, plain))
     largest = float(np.max(np.abs(reference), initial=0, where=np.isfinite(reference)))
     if not np.allclose(ours, reference, rtol=0, atol=PROBE_TOLERANCE * largest, equal_nan=True):
         raise ModelError(

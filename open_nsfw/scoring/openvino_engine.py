@@ -24,6 +24,7 @@ from open_nsfw.scoring.int8_engine import float_model, logits, probes, quantized
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.names import PRECISIONS, check_precision
 from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
+from open_nsfw.text import brief
 
 # precision -> what OpenVINO is told to compute the float parts of the network in
 HINTS = dict(zip(PRECISIONS, ("f32", "bf16", "f32")))
@@ -127,5 +128,6 @@ def _compile(openvino: Any, model: bytes, precision: str, threads: int) -> Any:
         core = openvino.Core()
         return core.compile_model(core.read_model(model=model, weights=b""), "CPU", options)
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise EngineError(f"OpenVINO {openvino.__version__} cannot load the converted net: {reason}") from error
+        raise EngineError(
+            f"OpenVINO {openvino.__version__} cannot load the converted net: {brief(str(error))}"
+        ) from error

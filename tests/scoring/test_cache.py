@@ -20,7 +20,8 @@ import pytest
 from open_nsfw.scoring import cache as cache_module
 from open_nsfw.scoring.cache import CONVERTER_VERSION, QUANTIZER_VERSION, cache_dir, cached, clear, distrust, entries
 from open_nsfw.scoring.model_files import find_model_files
-from open_nsfw.scoring.onnx_engine import converted_model, import_onnxruntime
+from open_nsfw.scoring.onnx_engine import converted_model
+from open_nsfw.scoring.onnx_runtime import import_onnxruntime
 from tests.tools.helpers import PICTURE, ROOT, SCRIPT, SECONDS, caffemodel, ones, run_command, small_net, write_model
 
 ENGINE = ["--engine", "onnxruntime"]  # the one that converts
@@ -399,7 +400,7 @@ def test_a_new_folder_is_closed_whatever_the_umask(tmp_path: Path, monkeypatch: 
 
 
 def test_what_is_kept_is_on_the_disk(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flushed before it gets its name, from a file that nobody had before."""
+    """A file that nobody had before, flushed before it gets its name, and the name flushed, too."""
     events: list[str] = []
     flush, rename, new = os.fsync, os.replace, os.open
     monkeypatch.setattr(os, "fsync", lambda number: (events.append("flushed"), flush(number))[1])
@@ -413,7 +414,7 @@ def test_what_is_kept_is_on_the_disk(cache: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "open", opened)
     cached("key", ".onnx", lambda: b"model")
-    assert events == ["opened", "flushed", "named"]
+    assert events == ["opened", "flushed", "named", "flushed"]  # the last one is of the folder
 
 
 # --- looking after it -------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from open_nsfw.scoring import int8_engine
 from open_nsfw.scoring.cache import CONVERTER_VERSION
 from open_nsfw.scoring.int8_engine import Int8Engine, has_vnni, logits, quantized_model
 from open_nsfw.scoring.model_files import PACKAGED_SIDE, ModelFiles, find_model_files, known_side, read_ranges
-from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine, import_onnxruntime
+from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
+from open_nsfw.scoring.onnx_runtime import import_onnxruntime
 from tests.tools.helpers import DATA, MODEL_DEF, WEIGHTS
 
 PUSHED = sorted((DATA / "pushed").glob("*.jpg"))
