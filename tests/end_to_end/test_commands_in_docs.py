@@ -24,7 +24,7 @@ from tests.tools.shell_blocks import Command, commands, differences, left_out, r
 pytestmark = pytest.mark.docs
 
 README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")} - {README})
 ACTIVATE = Command(". .venv/bin/activate")
 PAGE, SAMPLES = "page", "samples"  # branches of the copy: as git has it, and with the files that examples name
 OPENVINO = ("openvino",) if sys.version_info >= (3, 10) else ()

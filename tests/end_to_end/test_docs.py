@@ -18,13 +18,14 @@ from open_nsfw.cli.classify_options import parser
 from open_nsfw.rows.lines import json_line
 from open_nsfw.rows.row import Row
 from open_nsfw.scan import run as scan
+from open_nsfw.version import __version__
 from tests.tools import make_docs_tables as tables
 from tests.tools.helpers import ROOT, SUMMARY
 
 README = ROOT / "README.md"
 COMMAND = ROOT / "docs" / "command.md"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 GOOD = Row("a.jpg", score=0.25, exact=True, width=4, height=3, format="JPEG", bytes=9, modified=1.5, sha256="0" * 64)
 BAD = Row("x.zip", "b.jpg", kind="frame", frame=0, seconds=0.5, error="truncated: it ends too early")
@@ -55,7 +56,14 @@ def _anchors(page: Path) -> set[str]:
 def test_every_page_is_linked_from_readme() -> None:
     """A page that nothing leads to is not found."""
     text = README.read_text(encoding="utf-8")
-    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []
+    pages = [str(page.relative_to(ROOT)) for page in PAGES if page != README]
+    assert [page for page in pages if f"]({page})" not in text] == []
+
+
+def test_version_is_the_same_everywhere() -> None:
+    """In the citation and in the list of changes."""
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
