@@ -24,6 +24,12 @@ from open_nsfw.pictures.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sn
 from open_nsfw.pictures.picture import Picture
 
 JPEG_CHUNK = 1 << 24  # bytes that the decoder gets at once; it is slower where one chunk ends and the next begins
+# What Pillow's readers say of whole files that they do not know.
+_UNSUPPORTED = (
+    *("not supported", "not yet supported", "unsupported", "unrecognized", "unknown pixel mode", "cannot handle"),
+    *("unknown data organization", "unknown compression", "not available"),
+)
+_TIFF_TAGS = range(254, 400)
 OUT_OF_MEMORY = "decoding takes more memory than it may (--max-memory)"
 
 
@@ -41,23 +47,31 @@ def open_image(data: bytes, limits: Limits = Limits()) -> Image.Image:
     if kind is None:
         other = guess(data) if container_of(data) is None else "; it looks like a video"
         raise InputError("not-a-picture", f"not a picture in a format that is read ({ALLOWED}){other}")
+    return open_as(kind, io.BytesIO(data), limits)
+
+
+def open_as(kind: str, file: io.BytesIO, limits: Limits) -> Image.Image:
+    """Open a file as a picture in this format, a key of `FORMATS`, as `open_image` does."""
     _load_plugin(kind)
     try:
-        image = _opened(data, kind)
-    except UnidentifiedImageError:
+        image = _opened(kind, file)
+    except UnidentifiedImageError as error:
+        if _unsupported(kind, error) is not None:
+            raise decoder_error(kind, error) from error
         raise InputError("undecodable", f"a damaged {kind} file: its header cannot be read") from None
     except Exception as error:
-        raise _decoder_error(kind, error) from error
+        raise decoder_error(kind, error) from error
     check_pixels(image.width, image.height, limits)
     return image
 
 
-def _opened(data: bytes, kind: str) -> Image.Image:
+def _opened(kind: str, file: io.BytesIO) -> Image.Image:
     """`Image.open` for one format, without Pillow's own limit on pixels, which is the same for all callers and warns on
     half of it: `check_pixels` follows."""
-    file = io.BytesIO(data)
     factory, accept = Image.OPEN[kind]
-    if accept is not None and accept(data[:16]) is not True:
+    head = file.read(16)
+    file.seek(0)
+    if accept is not None and accept(head) is not True:
         raise UnidentifiedImageError
     try:
         image = factory(file, "")
@@ -91,7 +105,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")  # which copies even where nothing is to be done
     except Exception as error:
-        raise _decoder_error(image.format or "picture", error) from error
+        raise decoder_error(image.format or "picture", error) from error
 
 
 def resize_to_jpeg(image: Image.Image) -> bytes:
@@ -144,10 +158,25 @@ def _load_plugin(kind: str) -> None:
         raise InputError("missing-decoder", f"{kind} pictures need a decoder that is not installed: {remedy}") from None
 
 
-def _decoder_error(kind: str, error: Exception) -> InputError:
-    """What a decoder had to say, as one line."""
+def decoder_error(kind: str, error: BaseException, where: str = "") -> InputError:
+    """What a decoder had to say, as one line; `where` in the file, and a colon, come before its reason."""
     if isinstance(error, MemoryError):
         return InputError("out-of-memory", OUT_OF_MEMORY)
+    unsupported = _unsupported(kind, error)
+    if unsupported is not None:
+        return InputError("unsupported", f"a {kind} file of a kind that is not read: {where}{unsupported}")
     reason = " ".join(str(error).split()) or type(error).__name__
     code = "truncated" if "truncated" in reason.lower() else "undecodable"
-    return InputError(code, f"a damaged {kind} file: {reason}")
+    return InputError(code, f"a damaged {kind} file: {where}{reason}")
+
+
+def _unsupported(kind: str, error: BaseException | None) -> str | None:
+    """What a decoder says of a file that is not of its kinds, rather than damaged; None if it does not say so."""
+    while error is not None:
+        if kind == "TIFF" and isinstance(error, KeyError) and error.args[0] not in _TIFF_TAGS:
+            return f"compression {error.args[0]}"  # what Pillow looks up are these, and tags that are missing
+        reason = " ".join(str(error).split())
+        if any(words in reason.lower() for words in _UNSUPPORTED):
+            return reason
+        error = error.__cause__
+    return None

@@ -5,15 +5,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 
 from PIL import Image
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.apng import frame_count
 from open_nsfw.pictures.containers import container_of
-from open_nsfw.pictures.decode import open_image, recipe_picture
+from open_nsfw.pictures.decode import check_pixels, decoder_error, open_as, open_image, recipe_picture, to_rgb
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
-from open_nsfw.pictures.picture import Found
+from open_nsfw.pictures.formats import sniff
+from open_nsfw.pictures.picture import Failure, Found, Picture
 from open_nsfw.pictures.reduced import quick_picture
+from open_nsfw.pictures.tiff_pages import TiffPages
+
+MOST_PAGES = 1_000_000  # of a TIFF file that are counted
+INDEPENDENT = ("MPO", "HEIF")  # formats whose pictures have nothing to do with each other
+TIMED_ON_LOADING = ("WEBP", "AVIF")  # whose frames have their durations only when they are decoded
 
 
 def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Found]:
@@ -27,28 +35,106 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
 
         yield from video_pictures(io.BytesIO(data), options)
         return
+    if options.frames.mode != "first" and sniff(data) == "TIFF":
+        pages = TiffPages(data, MOST_PAGES)
+        if len(pages.offsets) > 1:
+            yield from _tiff_pages(pages, options)
+            return
     image = open_image(data, options.limits)
-    total = getattr(image, "n_frames", 1) if options.frames.mode != "first" else 1
+    total = 1
+    if options.frames.mode != "first":
+        image, total = _counted(image, data, options)
     if total == 1:
         yield recipe_picture(image) if quick_side is None else quick_picture(image, len(data), quick_side)
-        return
-    yield from _animation(image, options, total)
+    elif image.format in INDEPENDENT:
+        yield from _members(image, options, total)
+    else:
+        yield from _animation(image, options, total)
 
 
-def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Found]:
-    """Frames by index. The times come from the durations on the way, so every frame is visited, but only some are
-    scored."""
+def _counted(image: Image.Image, data: bytes, options: Extraction) -> tuple[Image.Image, int]:
+    """The opened picture, or the same opened anew, and how many frames it has."""
+    if image.format == "PNG":
+        return image, frame_count(data)
+    try:
+        return image, getattr(image, "n_frames", 1)
+    except Exception:  # noqa: BLE001  of any kind: then as many as can be reached, and the one that cannot
+        total = 1
+        with suppress(Exception):
+            while True:
+                image.seek(total)
+                total += 1
+        return open_image(data, options.limits), total + 1
+
+
+def _taken(options: Extraction, total: int) -> tuple[list[int], bool]:
+    """The frames to score, of `total`, and whether these are all that were asked for."""
     wanted = options.frames.indices(total)
-    chosen, last = set(wanted[: options.frames.max_frames]), wanted[: options.frames.max_frames][-1]
-    milliseconds: float | None = 0.0 if "duration" in image.info else None
-    for index in range(last + 1):
-        _seek(image, index)
-        if index in chosen:
-            yield recipe_picture(image, index, None if milliseconds is None else milliseconds / 1000)
-        duration = image.info.get("duration")
-        milliseconds = None if duration is None or milliseconds is None else milliseconds + duration
-    if len(wanted) > len(chosen):
+    return wanted[: options.frames.max_frames], len(wanted) <= options.frames.max_frames
+
+
+def _tiff_pages(pages: TiffPages, options: Extraction) -> Iterator[Found]:
+    """The pages of a TIFF, each opened by itself: one that cannot be read costs no other its score."""
+    taken, are_all = _taken(options, len(pages.offsets))
+    for index in taken:
+        try:
+            yield recipe_picture(open_as("TIFF", pages.file(index), options.limits), index)
+        except InputError as error:
+            yield Failure(error, index)
+    if not are_all:
         raise too_many_frames(options.frames)
+
+
+def _members(image: Image.Image, options: Extraction, total: int) -> Iterator[Found]:
+    """Pictures that only share a file: one that cannot be read costs no other its score."""
+    taken, are_all = _taken(options, total)
+    for index in taken:
+        try:
+            _seek(image, index)
+            check_pixels(image.width, image.height, options.limits)
+            yield recipe_picture(image, index)
+        except InputError as error:
+            yield Failure(error, index)
+    if not are_all:
+        raise too_many_frames(options.frames)
+
+
+def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Picture]:
+    """Frames by index. Each is drawn on the one before it, and the times come from the durations on the way, so every frame
+    is visited, but only some are scored."""
+    taken, are_all = _taken(options, total)
+    chosen, milliseconds = set(taken), 0.0
+    has_times = True
+    for index in range(taken[-1] + 1):
+        _seek(image, index)
+        if image.format in TIMED_ON_LOADING:
+            to_rgb(image)
+        has_times = has_times and (index > 0 or "duration" in image.info or _is_default(image, index))
+        if index in chosen:
+            shown = has_times and not _is_default(image, index)
+            yield _frame(image, index, milliseconds / 1000 if shown else None)
+        if not _is_default(image, index):
+            duration = image.info.get("duration")
+            has_times, milliseconds = has_times and duration is not None, milliseconds + (duration or 0)
+    if not are_all:
+        raise too_many_frames(options.frames)
+
+
+def _is_default(image: Image.Image, index: int) -> bool:
+    """Whether this is what a program shows that does not know animated PNG, and not of the animation."""
+    return index == 0 and image.format == "PNG" and bool(image.info.get("default_image"))
+
+
+def _frame(image: Image.Image, index: int, seconds: float | None) -> Picture:
+    """A frame as a picture. The animation can go on from it as if it had not been looked at."""
+    # Pillow 13 keeps what was shown before a frame, to which an animated PNG may return, until the next frame is sought, but
+    # draws the frame on that very picture when it is loaded.
+    before = getattr(image, "_prev_im", None) if image.format == "PNG" else None
+    before = None if before is None else before.copy()
+    picture = recipe_picture(image, index, seconds)
+    if before is not None:
+        image._prev_im = before  # type: ignore[attr-defined]
+    return picture
 
 
 def _seek(image: Image.Image, index: int) -> None:
@@ -57,5 +143,4 @@ def _seek(image: Image.Image, index: int) -> None:
     except EOFError:
         raise InputError("truncated", f"a damaged {image.format} file: it ends before frame {index}") from None
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError("undecodable", f"a damaged {image.format} file: frame {index}: {reason}") from error
+        raise decoder_error(image.format or "picture", error, f"frame {index}: ") from error
