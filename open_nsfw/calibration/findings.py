@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from open_nsfw.calibration import plots
+from open_nsfw.calibration.groups import WORDS
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.rates import Confusion
 from open_nsfw.calibration.result import Calibration
-from open_nsfw.calibration.words import area, shown
+from open_nsfw.calibration.words import area, promise_line, shown
 from open_nsfw.text import printable
 
 
@@ -44,6 +45,8 @@ def counted(result: Calibration) -> list[str]:
             phrases.append(f"{len(members):,} {word}")
     if found.conflicts:
         phrases.append(f"{sum(map(len, found.conflicts)):,} left out for having both labels")
+    if result.sample.groups is not None:
+        phrases.append(f"from {sample.group_count:,} groups ({WORDS[result.grouping.by]})")
     if result.scored.passed_over:
         phrases.append(f"{result.scored.passed_over:,} other files passed over")
     return phrases
@@ -65,13 +68,14 @@ def summary(result: Calibration, folder: str) -> str:
     """For the terminal."""
     lines = [
         f"{printable(result.labels)}: " + "; ".join(counted(result)),
-        f"area under the ROC curve: {area(result.measured.curves.auc)}",
+        "area under the ROC curve: {} ({})".format(*area(result.measured.curves.auc)),
         *(f"warning: {warning}" for warning in result.warnings),
         "",
     ]
     for choice in result.choices:
         lines.append(f"{choice.option}")
         lines += [f"  {line}" for table in tables(result, choice.thresholds) for line in _table_lines(table)]
+        lines += [f"  {promise_line(promise, result.wishes.confidence)}" for promise in choice.promises]
         lines += [f"  warning: {warning}" for warning in choice.warnings]
     lines += [
         "",

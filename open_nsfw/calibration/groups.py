@@ -19,6 +19,7 @@ from open_nsfw.errors import UsageError
 
 AUTO, COLUMN, FOLDER, CONTENT, NONE = "auto", "column", "folder", "content", "none"
 WAYS = (AUTO, COLUMN, FOLDER, CONTENT, NONE)
+WORDS = {COLUMN: "by the column group", FOLDER: "by folder", CONTENT: "by content"}
 FEW = 0.5  # of the pictures of a class; a sample that is worth less of them than that gets a warning
 
 
@@ -71,12 +72,9 @@ def warning(sample: Sample, by: str) -> str | None:
     counts = {False: sample.negatives, True: sample.positives}
     if all(sample.class_worth(nsfw) >= FEW * count for nsfw, count in counts.items()):
         return None
-    how = {COLUMN: "by the column group", FOLDER: "by folder", CONTENT: "by content"}[by]
-    worth = " and ".join(
-        f"{count:,} {'nsfw' if nsfw else 'sfw'} ones are worth {max(1, round(sample.class_worth(nsfw))):,}"
-        for nsfw, count in counts.items()
-    )
+    sfw, nsfw = (max(1, round(sample.class_worth(each))) for each in (False, True))
     return (
-        f"the {len(sample.nsfw):,} pictures come from {sample.group_count:,} groups ({how}): for the intervals the {worth} "
-        "that have nothing to do with each other; pictures from more sources would tell more"
+        f"the {len(sample.nsfw):,} pictures come from {sample.group_count:,} groups ({WORDS[by]}): the {counts[False]:,} sfw "
+        f"ones tell as much as {sfw:,} independent pictures, the {counts[True]:,} nsfw ones as {nsfw:,}; label pictures from "
+        "more sources"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Callable
 
 import numpy as np
@@ -53,8 +54,9 @@ def names() -> tuple[str, ...]:
     return tuple(_PLOTS)
 
 
-def for_page(name: str, drawing: Drawing) -> str:
-    """A plot as an `<svg>` element in the CSS variables --ink, --muted, --sfw, --nsfw, --curve and --mark."""
+def for_page(name: str, drawing: Drawing, in_words: str) -> str:
+    """A plot as an `<svg>` element in the CSS variables --ink, --muted, --sfw, --nsfw, --curve and --mark; `in_words` is what
+    a screen reader says of it."""
     text = _draw(name, drawing, _PLACEHOLDERS, "svg").decode()
     text = text[text.index("<svg") :]
     for role in ("ink", "muted", "sfw", "nsfw", "curve", "mark"):
@@ -62,12 +64,11 @@ def for_page(name: str, drawing: Drawing) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "inherit", text).replace("font: ", "font-size: ")
     text = re.sub(r"font-size: ((?:\d+ )?)([\d.]+px) inherit", r"font-size: \2", text)
-    return re.sub(
-        r'<svg ([^>]*?)width="[^"]*"',
-        r"<svg \1",
-        re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", text, count=1),
-        count=1,
-    )
+    # Each id is there once, though every plot of matplotlib has a "figure_1".
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\1{name}-", text)
+    head, body = text.split(">", 1)
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{escape(in_words)}">{body}'
 
 
 def for_file(name: str, drawing: Drawing, form: str) -> bytes:
@@ -146,10 +147,11 @@ def _marks(axes: Any, drawing: Drawing, palette: Palette, x: int, y: int) -> Non
     points: dict[tuple[float, float], list[str]] = {}
     for threshold, values in drawing.marks.items():
         points.setdefault((values[x], values[y]), []).append(f"{threshold:.6g}")
-    for (at_x, at_y), thresholds in points.items():
+    for number, ((at_x, at_y), thresholds) in enumerate(sorted(points.items())):
         axes.plot([at_x], [at_y], "o", color=palette.mark, markersize=6)
         left = at_x > 0.7
-        offset, side = ((-7, -13), "right") if left else ((7, -13), "left")
+        below = -13 - 11 * (number % 2)  # neighbours do not cover each other
+        offset, side = ((-7, below), "right") if left else ((7, below), "left")
         axes.annotate(
             ", ".join(thresholds), (at_x, at_y), offset, textcoords="offset points", ha=side, color=palette.mark
         )

@@ -137,12 +137,13 @@ def _warning(sample: Sample, nsfw: bool, claim: str, most: float, bound: float, 
         return f"{claim} holds for this sample (--as-measured); the true one may be {possible(bound)}"
     if bound <= most:
         return None
-    total, worth = sample.positives if nsfw else sample.negatives, sample.class_worth(nsfw)
-    alike = (
-        f", which are worth {worth:.0f} that have nothing to do with each other," if sample.groups is not None else ""
-    )
+    total = sample.positives if nsfw else sample.negatives
+    alike, ones = "", "of them"
+    if sample.groups is not None:
+        alike = f", which are worth {max(1, round(sample.class_worth(nsfw))):,} independent ones,"
+        ones = "independent ones"
     return (
         f"the sample is too small to support {claim}: even without an error among its {total:,} pictures of that "
         f"class{alike} the true one may be {possible(_limit_of(0, sample, nsfw, wishes.confidence))}; "
-        f"it takes at least {needed(most, wishes.confidence):,} of them"
+        f"it takes at least {needed(most, wishes.confidence):,} {ones}"
     )

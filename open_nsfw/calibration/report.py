@@ -1,57 +1,67 @@
 """What a calibration found, as report.html: one file with everything inside.
 
 The page loads nothing and runs no script; its colours follow the reader's light or dark setting. Pictures in it are
-blurred until they are clicked.
+blurred until they are clicked. It keeps to WCAG 2 AA, on a phone as well.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
-from html import escape
-from typing import Any
 
 from open_nsfw.calibration import plots
+from open_nsfw.calibration.choices import Choice, Promise
 from open_nsfw.calibration.findings import counted, tables, warnings
+from open_nsfw.calibration.groups import NONE, WORDS
 from open_nsfw.calibration.labelled_set import Example
-from open_nsfw.calibration.rates import Confusion, Rate
+from open_nsfw.calibration.rates import Confusion
+from open_nsfw.calibration.report_parts import (
+    Html,
+    cell,
+    details,
+    element,
+    joined,
+    listing,
+    section,
+    table,
+    terms,
+    text,
+    unbroken,
+)
 from open_nsfw.calibration.report_style import STYLE
 from open_nsfw.calibration.result import Calibration
-from open_nsfw.calibration.words import percent, shown
+from open_nsfw.calibration.thumbnails import thumbnails
+from open_nsfw.calibration.words import ABOUT, area, bound_words, limit_words, number, percent
 from open_nsfw.rows.row import Row, label
 from open_nsfw.text import printable
 
 NARROWEST = 0.08  # of the scale, for a band's name to fit
 SECURITY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-MOST_NAMES = 200  # of files in one list of the report; numbers.json has all
 
 PLOT_TEXTS = {
     "roc": (
         "ROC curve",
-        "What share of nsfw is caught for what share of sfw. The band is where the curve may really be.",
+        "Which share of the nsfw pictures is found for which share of sfw ones. The true curve may be anywhere in the band.",
     ),
     "precision-recall": (
         "Precision and recall",
-        "How many of those over a threshold are nsfw, at the sample's share of nsfw.",
+        "How many of the pictures at or over a threshold are nsfw, at the sample's share of nsfw.",
     ),
     "histogram": ("Scores by class", "Where the two classes overlap, no threshold parts them."),
     "reliability": (
         "Reliability",
-        "On the dashed line, a score would be the share of nsfw among pictures that have it.",
+        "On the dashed line, the score would be the share of nsfw among the pictures that have it.",
     ),
 }
 WISHES = {
-    "promises": "Promises about rates",
+    "promises": "Limits on rates",
     "cost": "Least cost",
     "review-budget": "A budget of review",
-    "bands": "Bands as given",
+    "bands": "Thresholds as given",
 }
 MEASURES = {
-    "false_positive_rate": "sfw over the threshold",
-    "recall": "nsfw over the threshold",
+    "false_positive_rate": "sfw at or over the upper threshold",
     "miss_rate": "nsfw under the lower threshold",
     "cost": "cost for each picture",
-    "review": "pictures left to people",
     "error": "errors outside review",
 }
 
@@ -60,180 +70,194 @@ def page(
     result: Calibration, drawn: plots.Drawing, wrong: dict[bool, list[Example]], with_pictures: bool = True
 ) -> str:
     """report.html."""
+    title = f"Calibration of {printable(result.labels)}"
     sections = (
-        _head(result),
+        _head(result, title),
         _warnings(result),
         _policy(result),
         _choices(result),
-        _plots(drawn),
+        _plots(result, drawn),
         _worst(wrong, with_pictures),
-        _rules(result),
+        _counted(result),
+        _provenance(result),
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{SECURITY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>Calibration of {_text(printable(result.labels))}</title>\n<style>{STYLE}</style>\n"
-        "</head>\n<body>\n<main>\n"
-        + "\n".join(section for section in sections if section)
+        f"{element('title', title)}\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(each for each in sections if each)
         + "\n</main>\n</body>\n</html>\n"
     )
 
 
-def _text(value: Any) -> str:
-    return escape(str(value).encode("utf-8", "replace").decode())
-
-
-def _section(title: str, body: str, note: str = "") -> str:
-    note = f'<p class="note">{note}</p>\n' if note else ""
-    return f"<section>\n<h2>{title}</h2>\n{note}{body}\n</section>"
-
-
-def _head(result: Calibration) -> str:
-    curves, policy = result.measured.curves, result.policy
+def _head(result: Calibration, title: str) -> Html:
+    curves, policy, sample = result.measured.curves, result.policy, result.sample
     tiles = (
-        ("area under the ROC curve", f"{curves.auc.value:.3f}", f"{curves.auc.low:.3f} to {curves.auc.high:.3f}"),
-        (
-            "average precision",
-            f"{curves.average_precision.value:.3f}",
-            f"{curves.average_precision.low:.3f} to {curves.average_precision.high:.3f}",
-        ),
-        (
-            "pictures that count",
-            f"{len(result.examples):,}",
-            f"{result.sample.negatives:,} sfw, {result.sample.positives:,} nsfw",
-        ),
-        ("thresholds of the policy", ", ".join(f"{each:.6g}" for each in policy.thresholds), _text(policy.chosen_by)),
+        ("area under the ROC curve", *area(curves.auc)),
+        ("average precision", *area(curves.average_precision)),
+        ("pictures that count", f"{len(sample.nsfw):,}", f"{sample.negatives:,} sfw, {sample.positives:,} nsfw"),
+        ("thresholds of the policy", ", ".join(f"{each:.6g}" for each in policy.thresholds), policy.chosen_by),
     )
-    boxes = "".join(
-        f'<div class="tile"><h3>{name}</h3><b>{value}</b><span>{note}</span></div>' for name, value, note in tiles
+    boxes = (
+        element("div", element("dt", name) + element("dd", element("b", value) + element("span", note)), class_="tile")
+        for name, value, note in tiles
     )
-    model = f"model {_text(policy.model)}" if policy.model else "scores of an unknown model"
-    return (
-        f"<header>\n<h1>Calibration of {_text(printable(result.labels))}</h1>\n"
-        f'<p class="note">{policy.made}, {model}. Ranges are {percent(policy.confidence)} intervals.</p>\n'
-        f'<div class="tiles">{boxes}</div>\n</header>'
-    )
+    model = f"model {policy.model}" if policy.model else "scores of an unknown model"
+    note = f"{policy.made}, {model}. Ranges are {percent(policy.confidence)} intervals."
+    content = element("h1", title) + element("p", note, class_="note") + element("dl", joined(boxes), class_="tiles")
+    return element("header", content)
 
 
-def _warnings(result: Calibration) -> str:
+def _warnings(result: Calibration) -> Html:
     found = warnings(result)
-    if not found:
-        return ""
-    return '<section class="warning">\n<h2>Before you rely on it</h2>\n' + _list(map(_text, found)) + "\n</section>"
+    return section("Before you rely on it", listing(found), class_="warning") if found else Html()
 
 
-def _list(items: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """The first cell of each row is its heading."""
-    lines = ["<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>"]
-    for row in rows:
-        first, *rest = row
-        lines.append(f"<tr><th>{first}</th>" + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>")
-    return '<div class="scroll"><table>' + "".join(lines) + "</table></div>"
-
-
-def _cell(rate: Rate, money: bool = False) -> str:
-    value, _, interval = shown(rate, money).partition(" (")
-    count = f'<span class="count">{rate.count:,} of {rate.of:,}</span>' if rate.count is not None else ""
-    return f"<b>{value}</b> <small>{interval[:-1]}</small>{count}"
-
-
-def _policy(result: Calibration) -> str:
-    policy = result.policy
-    shares = result.measured.bands[result.chosen]
+def _policy(result: Calibration) -> Html:
+    policy, shares = result.policy, result.measured.bands[result.chosen]
     edges = (0.0, *policy.thresholds, 1.0)
-    strip = "".join(
-        f'<div style="flex-grow:{max(high - low, NARROWEST):.3f}" '
-        f'class="band band{2 * number // len(policy.thresholds)}">'
-        f"<b>{_text(name)}</b><span>{low:.6g} to {high:.6g}</span></div>"
+    strip = joined(
+        element(
+            "div",
+            element("b", name) + element("span", f"{low:.6g} to {high:.6g}"),
+            style=f"flex-grow:{max(high - low, NARROWEST):.3f}",
+            class_=f"band band{2 * number // len(policy.thresholds)}",
+        )
         for number, (name, low, high) in enumerate(zip(policy.bands, edges, edges[1:]))
     )
-    rows = ((_text(name), *map(_cell, (share.sfw, share.nsfw, share.all))) for name, share in zip(policy.bands, shares))
-    share = result.sample.share(result.wishes.prevalence)
-    table = _table(("band", "of sfw pictures", "of nsfw pictures", f"of all, {percent(share)} being nsfw"), rows)
-    note = f"Chosen by <code>{_text(policy.chosen_by)}</code>. A score on a threshold belongs to the band above it."
-    return _section("The policy", f'<div class="strip">{strip}</div>\n{table}', note)
+    rows = [(name, *map(cell, (share.sfw, share.nsfw, share.all))) for name, share in zip(policy.bands, shares)]
+    head = ("band", "of sfw", "of nsfw", f"of all, {percent(result.sample.share(result.wishes.prevalence))} being nsfw")
+    note = Html("Chosen by ") + element("code", policy.chosen_by)
+    return section(
+        "The policy",
+        element("div", strip, class_="strip"),
+        _promises(result, result.choices[result.chosen]),
+        table("How many pictures fall into each band", head, rows),
+        note=note + ". A score on a threshold belongs to the band above it.",
+    )
 
 
-def _choices(result: Calibration) -> str:
+def _promises(result: Calibration, choice: Choice) -> Html:
+    """What was asked for, and whether it is kept."""
+    return (
+        element("ul", joined(_promise(result, each) for each in choice.promises), class_="promises")
+        if choice.promises
+        else Html()
+    )
+
+
+def _promise(result: Calibration, promise: Promise) -> Html:
+    value, bound = percent(promise.measured.value or 0.0), bound_words(promise, result.wishes.confidence)
+    verdict = element("b", unbroken(limit_words(promise)), class_="kept" if promise.kept else "broken")
+    return element("li", verdict + unbroken(f" {ABOUT[promise.about]} {value}, {bound}"))
+
+
+# --- thresholds ---
+
+
+def _choices(result: Calibration) -> Html:
     parts = []
     for choice in result.choices:
-        title = f"<h3>{WISHES[choice.name]}: <code>{_text(choice.option)}</code></h3>"
-        items = [f"{MEASURES[name]}: {_cell(rate, name == 'cost')}" for name, rate in choice.numbers.items()]
-        parts.append(
-            title + (_list(items) if items else "") + "".join(map(_confusion, tables(result, choice.thresholds)))
-        )
+        parts.append(element("h3", Html(f"{WISHES[choice.name]}: ") + element("code", choice.option)))
+        parts.append(_promises(result, choice))
+        about = {promise.about for promise in choice.promises}
+        items = [
+            Html(f"{MEASURES[name]}: ") + cell(rate, name == "cost")
+            for name, rate in choice.numbers.items()
+            if name not in about
+        ]
+        parts.append(listing(items) if items else Html())
+        parts += [_confusion(each) for each in tables(result, choice.thresholds)]
     note = "Each threshold with its confusion table on the sample. A score at or over the threshold counts as nsfw."
-    return _section("Thresholds", "\n".join(parts), note)
+    return section("Thresholds", *parts, note=note)
 
 
-def _confusion(table: Confusion) -> str:
-    counts = _table(
-        (f"at {table.threshold:.12g}", "under it", "at or over it"),
+def _confusion(found: Confusion) -> Html:
+    at = f"at {number(found.threshold)}"
+    counts = table(
+        f"Counts {at}",
+        (at, "under it", "at or over it"),
         (
-            ("sfw", f"{table.true_negatives:,}", f'<span class="wrong">{table.false_positives:,}</span>'),
-            ("nsfw", f'<span class="wrong">{table.false_negatives:,}</span>', f"{table.true_positives:,}"),
+            ("sfw", f"{found.true_negatives:,}", element("span", f"{found.false_positives:,}", class_="wrong")),
+            ("nsfw", element("span", f"{found.false_negatives:,}", class_="wrong"), f"{found.true_positives:,}"),
         ),
     )
-    rates = _table(
+    rates = table(
+        f"Rates {at}",
         ("rate", "measured"),
         (
-            ("recall", _cell(table.recall)),
-            ("false-positive rate", _cell(table.false_positive_rate)),
-            ("precision", _cell(table.precision)),
-            ("accuracy", _cell(table.accuracy)),
+            ("recall", cell(found.recall)),
+            ("false-positive rate", cell(found.false_positive_rate)),
+            ("precision", cell(found.precision)),
+            ("accuracy", cell(found.accuracy)),
         ),
     )
-    return f'<div class="pair">{counts}{rates}</div>'
+    return element("div", counts + rates, class_="pair")
 
 
-def _plots(drawn: plots.Drawing) -> str:
+# --- plots and pictures ---
+
+
+def _plots(result: Calibration, drawn: plots.Drawing) -> Html:
     figures = []
     for name in plots.names():
-        title, text = PLOT_TEXTS[name]
-        figures.append(f"<figure><h3>{title}</h3>{plots.for_page(name, drawn)}<figcaption>{text}</figcaption></figure>")
-    return _section("Curves", f'<div class="plots">{"".join(figures)}</div>')
+        title, caption = PLOT_TEXTS[name]
+        drawing = Html(plots.for_page(name, drawn, _in_words(name, result)))
+        figures.append(element("figure", element("h3", title) + drawing + element("figcaption", caption)))
+    return section("Curves", element("div", joined(figures), class_="plots"))
 
 
-def _worst(wrong: dict[bool, list[Example]], with_pictures: bool) -> str:
-    if not any(wrong.values()):
-        return ""
-    pictures: dict[tuple[str, str | None], bytes] = {}
-    if with_pictures:
-        from open_nsfw.calibration.thumbnails import thumbnails
-
-        pictures = thumbnails(wrong[False] + wrong[True])
-    parts = [
-        f"<h3>{title}</h3>"
-        + '<div class="wall">'
-        + "".join(_example(each, pictures) for each in wrong[nsfw])
-        + "</div>"
-        for nsfw, title in ((False, "labelled sfw, highest scores"), (True, "labelled nsfw, lowest scores"))
-        if wrong[nsfw]
-    ]
-    note = "A wrong label shows here first. " + (
-        "Click a picture to see it, click again to hide it." if pictures else ""
+def _in_words(name: str, result: Calibration) -> str:
+    """What a plot shows, for those who do not see it."""
+    curves, sample = result.measured.curves, result.sample
+    values = {
+        "roc": curves.auc,
+        "precision-recall": curves.average_precision,
+    }
+    title = PLOT_TEXTS[name][0]
+    if name in values:
+        value, interval = area(values[name])
+        return f"{title}: the area under it is {value}, {interval}. The tables above have its values at the thresholds."
+    if name == "histogram":
+        over = [percent(float((sample.scores[sample.nsfw == nsfw] >= 0.5).mean())) for nsfw in (False, True)]
+        return f"{title}: {over[0]} of the sfw and {over[1]} of the nsfw pictures score 0.5 or more."
+    steps = ", ".join(
+        f"{each.mean_score:.2f}: {percent(each.nsfw.value or 0.0)}" for each in result.measured.reliability
     )
-    return _section("What the model gets most wrong", "\n".join(parts), note)
+    return f"{title}: mean score and share of nsfw in each tenth of the scale: {steps}."
 
 
-def _example(example: Example, pictures: dict[tuple[str, str | None], bytes]) -> str:
-    name = "" if example.path is None else _text(label(Row(example.path, example.member)))
+def _worst(wrong: dict[bool, list[Example]], with_pictures: bool) -> Html:
+    if not any(wrong.values()):
+        return Html()
+    pictures = thumbnails(wrong[False] + wrong[True]) if with_pictures else {}
+    parts = []
+    for nsfw, title in ((False, "labelled sfw, highest scores"), (True, "labelled nsfw, lowest scores")):
+        if wrong[nsfw]:
+            cards = joined(_example(each, pictures) for each in wrong[nsfw])
+            parts += [element("h3", title), element("div", cards, class_="wall")]
+    note = "A wrong label shows here first."
+    if pictures:
+        note += " Click a picture to see it, click again to hide it."
+    return section("What the model gets most wrong", *parts, note=note)
+
+
+def _example(example: Example, pictures: dict[tuple[str, str | None], bytes]) -> Html:
+    name = "" if example.path is None else label(Row(example.path, example.member))
     picture = pictures.get((example.path or "", example.member))
     if picture is None:
-        image = '<span class="none">no picture</span>'
+        image = element("span", "no picture", class_="none")
     else:
         source = "data:image/jpeg;base64," + base64.b64encode(picture).decode()
-        image = f'<label><input type="checkbox" aria-label="show {name}"><img alt="" src="{source}"></label>'
-    return f'<div class="card">{image}<b>{example.score:.4g}</b><span title="{name}">{name}</span></div>'
+        box = f'<input type="checkbox" aria-label="{text(f"show {name}, score {example.score:.4g}")}">'
+        image = element("label", Html(f'{box}<img alt="" src="{source}">'))
+    named = element("span", name, title=name) if name else Html()
+    return element("div", image + element("b", f"{example.score:.4g}") + named, class_="card")
 
 
-# --- what was counted ---
+# --- what was counted, and how ---
 
 RULES = (
     "nsfw is the positive class: a score at or over a threshold counts as nsfw, and equal scores are never parted.",
@@ -245,32 +269,55 @@ METHODS = (
     "Curves, areas and confusion tables are scikit-learn's. A rate's interval is Clopper and Pearson's. The area under "
     "the ROC curve has the wider, at each end, of DeLong's interval on the logit scale and Newcombe's fifth.",
     "Bands are pointwise, of a Bayesian bootstrap within each class, half a picture added at both ends of the scores.",
-    "A promise about a rate is kept if the one-sided limit on the true rate is within it; without enough pictures for "
-    "that, the sample's own rate is taken, and a warning says so.",
+    "A limit on a rate is kept if the one-sided limit on the true rate is within it; without enough pictures for that, "
+    "the sample's own rate is taken, the limit counts as not kept, and a warning says how many pictures it takes.",
     "Errors that a choice makes least are counted on the sample; their interval reaches as high as it does for "
     "thresholds chosen without the pictures they are measured on.",
+    "Pictures of one group are not independent of each other. A rate's counts are divided by the design effect "
+    "1 + (m - 1) ICC (Kish 1965; Korn and Graubard 1998), the area has Obuchowski's variance for clustered data (1997), "
+    "and the bootstrap is one of groups. Rates over both classes count the pictures of a group as one.",
 )
 
 
-def _rules(result: Calibration) -> str:
+def _counted(result: Calibration) -> Html:
     found = result.scored.found
     lists = (
         ("missing", found.missing),
         ("unreadable", [f"{name}: {why}" for name, why in found.unreadable]),
-        (
-            "counted already, being the same content",
-            [f"{name} is {first}" for name, first in found.duplicates],
-        ),
+        ("counted already, being the same content", [f"{name} is {first}" for name, first in found.duplicates]),
         ("both labels, left out", [" = ".join(names) for names in found.conflicts]),
     )
-    body = f"<p>{_text('; '.join(counted(result)))}.</p>{_list(map(_text, RULES))}"
-    body += "".join(_details(title, names) for title, names in lists if names)
-    body += f"<details><summary>How the numbers are made</summary>{_list(map(_text, METHODS))}</details>"
-    return _section("What was counted", body)
+    return section(
+        "What was counted",
+        element("p", "; ".join(counted(result)) + "."),
+        element("p", _groups(result)),
+        listing(RULES),
+        *(details(f"{len(names):,} {title}", names) for title, names in lists if names),
+        element("details", element("summary", "How the numbers are made") + listing(METHODS)),
+    )
 
 
-def _details(title: str, names: list[str]) -> str:
-    items = [_text(name) for name in names[:MOST_NAMES]]
-    if len(names) > MOST_NAMES:
-        items.append(f"and {len(names) - MOST_NAMES:,} more; numbers.json has all of them")
-    return f"<details><summary>{len(names):,} {title}</summary>{_list(items)}</details>"
+def _groups(result: Calibration) -> str:
+    sample = result.sample
+    if sample.groups is None:
+        if result.grouping.by == NONE:
+            return "Each picture is taken to be independent of the others: no groups were looked for."
+        return f"Each picture is taken to be independent of the others: no groups were found ({WORDS[result.grouping.by]})."
+    worth = [max(1, round(sample.class_worth(nsfw))) for nsfw in (False, True)]
+    return (
+        f"The pictures come in {sample.group_count:,} groups ({WORDS[result.grouping.by]}): the sfw ones are worth "
+        f"{worth[0]:,} independent pictures, the nsfw ones {worth[1]:,}."
+    )
+
+
+def _provenance(result: Calibration) -> Html:
+    made = result.provenance
+    pairs: list[tuple[str, str | Html]] = [
+        ("command", element("code", printable(made.command) if made.command else "(called as a library)")),
+        ("version", f"open_nsfw {made.version}"),
+        ("engine", made.engine or "unknown"),
+        ("model", made.model or "unknown"),
+        ("seed", str(made.seed)),
+        ("SHA-256 of scores and labels", element("code", made.data_sha256)),
+    ]
+    return section("How to get these numbers again", terms(pairs))

@@ -65,7 +65,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Between tags."""
-        self.words.append(data)
+        self.words.append(data.replace("\u00a0", " "))
 
     @property
     def text(self) -> str:

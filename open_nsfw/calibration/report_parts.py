@@ -1,0 +1,91 @@
+"""What report.html is built of: sections, tables, lists, numbers. All text that is given to these functions is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from open_nsfw.calibration.rates import Rate
+from open_nsfw.calibration.words import shown
+
+MOST_NAMES = 200  # of files in one list of the report; numbers.json has all
+
+
+class Html(str):
+    """Text that is HTML already; any other text is escaped where it goes into a page."""
+
+    def __add__(self, other: str) -> Html:
+        return Html(str.__add__(self, text(other)))
+
+
+def text(value: str | Html) -> Html:
+    """The value as HTML. A byte of a name that is not UTF-8 becomes a question mark."""
+    return value if isinstance(value, Html) else Html(escape(value.encode("utf-8", "replace").decode()))
+
+
+def element(tag: str, content: str | Html, **attributes: str) -> Html:
+    """`<tag name="value">content</tag>`; a trailing `_` of an attribute's name is dropped, the others are hyphens."""
+    named = "".join(f' {name.rstrip("_").replace("_", "-")}="{text(value)}"' for name, value in attributes.items())
+    return Html(f"<{tag}{named}>{text(content)}</{tag}>")
+
+
+def joined(parts: Iterable[str | Html]) -> Html:
+    """The parts one after the other."""
+    return Html("".join(map(text, parts)))
+
+
+def section(title: str, *parts: Html, note: str | Html = "", class_: str = "") -> Html:
+    """A section of the page with its heading."""
+    head = element("h2", title) + (element("p", note, class_="note") if note else "")
+    attributes = {"class_": class_} if class_ else {}
+    return element("section", head + joined(parts), **attributes)
+
+
+def listing(items: Iterable[str | Html]) -> Html:
+    """A list with bullets."""
+    return element("ul", joined(element("li", item) for item in items))
+
+
+def details(title: str, names: Sequence[str]) -> Html:
+    """A list that opens when its title is chosen."""
+    items = [*names[:MOST_NAMES]]
+    if len(names) > MOST_NAMES:
+        items.append(f"and {len(names) - MOST_NAMES:,} more; numbers.json has all of them")
+    return element("details", element("summary", title) + listing(items))
+
+
+def table(name: str, head: Iterable[str | Html], rows: Iterable[Iterable[str | Html]]) -> Html:
+    """A table that scrolls by itself where it is too wide, also with the keyboard; `name` is what a screen reader says. The
+    first cell of each row is its heading."""
+    lines = element("thead", element("tr", joined(element("th", cell, scope="col") for cell in head)))
+    body = []
+    for row in rows:
+        first, *rest = row
+        cells = (element("th", first, scope="row"), *(element("td", cell) for cell in rest))
+        body.append(element("tr", joined(cells)))
+    content = element("table", lines + element("tbody", joined(body)))
+    return element("div", content, class_="scroll", role="group", aria_label=name, tabindex="0")
+
+
+def terms(pairs: Iterable[tuple[str, str | Html]]) -> Html:
+    """Names with their values."""
+    return element(
+        "dl",
+        joined(element("div", element("dt", name) + element("dd", value)) for name, value in pairs),
+        class_="terms",
+    )
+
+
+def unbroken(value: str) -> str:
+    """Text in which no line ends between a number and its percent sign."""
+    return value.replace(" %", "\u00a0%")
+
+
+def cell(rate: Rate, money: bool = False) -> Html:
+    """A rate with its interval, and what was counted."""
+    value, _, interval = shown(rate, money).partition(" (")
+    parts = element("b", unbroken(value)) + " " + element("small", unbroken(interval[:-1]))
+    if rate.count is None or rate.of is None:
+        return parts
+    worth = "" if rate.design_effect < 1.005 else f", worth {max(1, round(rate.of / rate.design_effect)):,}"
+    return parts + element("span", f"{rate.count:,} of {rate.of:,}{worth}", class_="count")
