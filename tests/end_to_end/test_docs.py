@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 import shlex
@@ -13,8 +14,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import open_nsfw
 from open_nsfw.cli import classify as command
 from open_nsfw.cli.classify_options import parser
+from open_nsfw.pictures.formats import Limits
 from open_nsfw.rows.lines import json_line
 from open_nsfw.rows.row import Row
 from open_nsfw.scan import run as scan
@@ -64,6 +67,49 @@ def test_version_is_the_same_everywhere() -> None:
     """In the citation and in the list of changes."""
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_signatures_in_the_library_page_are_those_of_the_code() -> None:
+    """Names and defaults."""
+    headings = re.findall(
+        r"^## `(\w+)\((.*)\)`$", (ROOT / "docs" / "library.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {"load_model", "load_engine"} <= {name for name, _ in headings}
+    for name, arguments in headings:
+        parameters = inspect.signature(getattr(open_nsfw, name)).parameters.values()
+        defaults = (
+            "Limits()" if one.default == Limits() else repr(one.default).replace("'", '"') for one in parameters
+        )
+        assert arguments == ", ".join(f"{one.name}={default}" for one, default in zip(parameters, defaults))
+
+
+def test_figures_in_readme_are_those_of_docs() -> None:
+    """Rounded. The pages have them from the benchmarks and from .ci/run."""
+    speed, fidelity = (
+        _cells((ROOT / "docs" / name).read_text(encoding="utf-8")) for name in ("speed.md", "fidelity.md")
+    )
+    web, _, photo, _ = map(float, speed["classify_nsfw"][0])
+    fast_web, _, fast_photo, _ = map(float, speed["classify_nsfw --fast"][0])
+    wall, _, memory = map(float, speed["classify_nsfw"][1])
+    _, pictures, worst = fidelity["onnxruntime"][0]
+    text = README.read_text(encoding="utf-8").partition("## Speed and fidelity")[2]
+    for figure in (
+        f"{web:.0f} web-sized pictures a second exactly, {fast_web:.0f} with `--fast`; "
+        f"{photo:.0f} and {fast_photo:.0f} of 12 megapixels",
+        f"One picture takes {wall} s and {memory:.0f} MiB",
+        f"All {pictures} pictures of the fidelity set score within {worst} of real Caffe",
+    ):
+        assert figure in text
+
+
+def _cells(page: str) -> dict[str, list[list[str]]]:
+    """The rows of a page's tables by their first cell."""
+    found: dict[str, list[list[str]]] = {}
+    for line in page.splitlines():
+        if line.startswith("| "):
+            name, *cells = line.strip("| ").split(" | ")
+            found.setdefault(name, []).append(cells)
+    return found
 
 
 @pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
