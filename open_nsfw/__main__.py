@@ -23,9 +23,10 @@ class Verb:
 
 
 VERBS = {
-    "build-net": Verb("cli.build_net", "write a residual network as Caffe prototxt and print what it costs"),
+    "build-net": Verb("cli.build_net", "write a net as Caffe prototxt, also for training, and print what it costs"),
     "cache": Verb("cli.cache", "list or remove the converted models that are kept for later runs"),
     "calibrate": Verb("cli.calibrate", "choose thresholds on labelled pictures: a report and a policy"),
+    "net-cost": Verb("cli.net_cost", "tell what a Caffe net costs, layer by layer, and draw it"),
     "policy": Verb("cli.policy", "check: do today's scores still lie as those the policy was chosen on?"),
     "quantize-ranges": Verb("cli.quantize_ranges", "measure what the fast mode must know about a network of your own"),
     "verify": Verb("cli.verify", "compare a way of scoring with the exact one, on your own pictures"),

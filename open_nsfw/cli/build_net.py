@@ -1,72 +1,234 @@
-"""`open-nsfw build-net`: write a residual network as Caffe prototxt and print what it costs."""
+"""`open-nsfw build-net`: write a net as Caffe prototxt, ready to be trained, and print what it costs."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from open_nsfw.cli.classify_options import OneLineParser
 from open_nsfw.cli.verbs import guarded, print_text
+from open_nsfw.errors import OutputError, UsageError
 from open_nsfw.files import write_whole
-from open_nsfw.nets.build import PROGRAM, ResidualNet, count, prototxt
+from open_nsfw.nets.build import PROGRAM, PUBLISHED, ANetToBuild, count, prototxt, published
+from open_nsfw.nets.caffemodel import caffemodel_bytes, read_caffemodel
+from open_nsfw.nets.classic import ClassicNet
+from open_nsfw.nets.initialize import initial_weights, take_over
+from open_nsfw.nets.prototxt import parse_prototxt
+from open_nsfw.nets.residual import BRANCHES, STEMS, ResidualNet
+from open_nsfw.nets.training import (
+    DATA_KINDS,
+    DEPLOY,
+    SOLVER,
+    TRAIN_VAL,
+    TrainingOptions,
+    solver,
+    train_val,
+    weight_text,
+)
+from open_nsfw.text import printable
 
 STDOUT = "-"
+SEED = 2016
+DESCRIPTION = f"""\
+Write a net as Caffe prototxt and print what it costs. NAME is a published net ({", ".join(PUBLISHED)}); without it,
+and where options say otherwise, a residual net is made of its parts. SSD nets are left out: Caffe 1.0 lacks their layers."""
 EXAMPLE = f"""\
-example:
-  {PROGRAM} -b 3 4 6 3 -n 256 --classes 1000 --output resnet_50.prototxt
+examples:
+  {PROGRAM} resnet_50 --output resnet_50.prototxt
+  {PROGRAM} -b 3 4 15 3 -n 128 --classes 5 --head fc_mine
+  {PROGRAM} resnet_66_1by2 --classes 2 --train training/ --freeze stem stage0 --initialize start.caffemodel
 
-writes ResNet-50 and prints 25.556032 million parameters, 3858.026368 million multiply-adds.
-Without options the net is that of nsfw_model/deploy.prototxt.
-"""
+The first writes ResNet-50 and prints 25.556032 million parameters, 3858.026368 million multiply-adds. Without NAME and
+options the net is that of nsfw_model/deploy.prototxt.
+
+exit status: 0 done, 2 the command or a file is at fault"""
 
 
 @dataclass(frozen=True)
 class Request:
     """What to write, and where."""
 
-    net: ResidualNet
-    output: str = STDOUT
+    net: ANetToBuild
+    output: str | None = STDOUT
+    """File of the deploy prototxt, `-` for standard output; None for none."""
+    train: str | None = None
+    """Folder of the files for training."""
+    training: TrainingOptions = TrainingOptions()
+    initialize: str | None = None
+    """File of the weights to start from."""
+    source: str | None = None
+    """Caffemodel that weights are taken over from."""
+    seed: int = SEED
+    overwrite: bool = False
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw build-net` with these arguments; gives the exit status, 0 or 2."""
-    return guarded(PROGRAM, lambda: _run(parse(argv)))
+    return guarded(PROGRAM, lambda: _run(parse(argv)), "--debug" in argv)
 
 
 def parse(argv: Sequence[str]) -> Request:
     """The request that a command line makes. Raises UsageError."""
     values = vars(_parser().parse_args(argv))
-    output = values.pop("output")
-    return Request(ResidualNet(**{**values, "blocks": tuple(values["blocks"])}), output)
+    net = _net(values)
+    training = _training(values)
+    if values["source"] is not None and values["initialize"] is None:
+        raise UsageError("--from goes with --initialize FILE, which is what it is written to")
+    output = values["output"]
+    if output is None and values["train"] is None and values["initialize"] is None:
+        output = STDOUT
+    names = ("train", "initialize", "source", "seed", "overwrite")
+    return Request(net, output, training=training, **{name: values[name] for name in names})
+
+
+def _net(values: dict[str, Any]) -> ANetToBuild:
+    """The net of NAME, or the packaged one, with what the options change."""
+    net = ResidualNet() if values["published"] is None else published(values["published"])
+    parts = [one.name for one in fields(ResidualNet)]
+    given = {part: values[part] for part in parts if values[part] is not None and values[part] is not False}
+    if isinstance(net, ClassicNet):
+        for part in given:
+            if part not in ("classes", "size"):
+                raise UsageError(f"{values['published']} is made as it is: only --classes and --size can be other ones")
+    if "blocks" in given:
+        given["blocks"] = tuple(given["blocks"])
+    return replace(net, **given)
+
+
+def _training(values: dict[str, Any]) -> TrainingOptions:
+    options = {
+        "data": values["data"],
+        "train_source": values["train_source"],
+        "test_source": values["test_source"],
+        "batch_size": values["batch_size"],
+        "freeze": None if values["freeze"] is None else tuple(values["freeze"]),
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    if values["freeze_batch_norm"]:
+        given["freeze_batch_norm"] = True
+    if given and values["train"] is None:
+        raise UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --train DIR")
+    return TrainingOptions(**given)
 
 
 def _run(request: Request) -> int:
-    cost, text = count(request.net), prototxt(request.net)
-    print_text(text) if request.output == STDOUT else write_whole(request.output, text)
+    cost = count(request.net)
+    files = _files(request)
+    if not request.overwrite:
+        for path in files:
+            if os.path.isfile(path) and os.path.getsize(path):
+                raise UsageError(f"{printable(path)}: exists already; --overwrite replaces it")
+    if request.train is not None:
+        try:
+            os.makedirs(request.train, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{request.train}: cannot be made: {error.strerror or error}") from error
+    for path, content in files.items():
+        write_whole(path, content)
+    if request.output == STDOUT:
+        print_text(prototxt(request.net))
     print(
         f"{cost.parameters / 1e6} million parameters, {cost.multiply_adds / 1e6} million multiply-adds", file=sys.stderr
     )
     return 0
 
 
+def _files(request: Request) -> dict[str, str | bytes]:
+    """Path -> content of all files that are asked for."""
+    files: dict[str, str | bytes] = {}
+    if request.output not in (None, STDOUT):
+        files[str(request.output)] = prototxt(request.net)
+    if request.train is not None:
+        files[os.path.join(request.train, TRAIN_VAL)] = train_val(request.net, request.training)
+        files[os.path.join(request.train, SOLVER)] = solver(request.training)
+        files[os.path.join(request.train, DEPLOY)] = prototxt(request.net)
+    if request.initialize is not None:
+        files[request.initialize] = _weights(request)
+    return files
+
+
+def _weights(request: Request) -> bytes:
+    """The caffemodel to start from; which layers were not taken over is told on stderr."""
+    net = parse_prototxt(weight_text(request.net))
+    weights = initial_weights(net, request.seed)
+    if request.source is not None:
+        taken = take_over(net, weights, read_caffemodel(request.source))
+        for line in taken.left:
+            print(f"{PROGRAM}: not taken over: {line}", file=sys.stderr)
+        print(
+            f"{PROGRAM}: {len(taken.kept)} of {len(weights)} layers have the weights of {printable(request.source)}",
+            file=sys.stderr,
+        )
+        weights = taken.weights
+    return caffemodel_bytes(net, weights)
+
+
 def _parser() -> OneLineParser:
     parser = OneLineParser(
         prog=PROGRAM,
-        description="Write a residual network as Caffe prototxt and print what it costs.",
+        description=DESCRIPTION,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    net = ResidualNet()
-    add = parser.add_argument
-    add("-b", "--blocks", type=int, nargs="+", metavar="N", default=net.blocks, help="blocks per stage (3 4 6 3)")
-    add("-n", "--filters", type=int, metavar="N", default=net.filters, help="channels that leave stage 0 (128)")
-    add("--classes", type=int, metavar="N", default=net.classes, help="classes to tell apart (2)")
-    add("--kind", default=net.kind, metavar="KIND", help="bottleneck or normal blocks (bottleneck)")
-    add("--size", type=int, metavar="PIXELS", default=net.size, help="side of the square input (224)")
-    add("--head", metavar="NAME", default=net.head, help="name of the last layer (fc_nsfw for 2 classes, else fcN)")
-    add("--name", metavar="NAME", default=net.name, help="name of the net (made from depth and width)")
-    add("--output", metavar="FILE", default="-", help="file to write; - is standard output (-)")
+    parser.add_argument("published", nargs="?", metavar="NAME", help="a published net; without it a residual net")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    _add_parts(parser.add_argument_group("parts of the net").add_argument)
+    _add_outputs(parser.add_argument_group("what is written").add_argument)
+    _add_training(parser.add_argument_group("for training, with --train DIR").add_argument)
     return parser
+
+
+def _add_parts(add: Any) -> None:
+    net = ResidualNet()
+    add("-b", "--blocks", type=int, nargs="+", metavar="N", help="residual blocks a stage (default 3 4 6 3)")
+    add(
+        *("-n", "--outputs", "--filters"),
+        type=int,
+        metavar="N",
+        dest="filters",
+        help=f"channels that leave stage 0; each later stage doubles them (default {net.filters})",
+    )
+    add(
+        *("-m", "--main-branch", "--kind"),
+        metavar="KIND",
+        dest="kind",
+        help=f"of every block: {', '.join(BRANCHES)} (default {net.kind})",
+    )
+    add("--fc-layers", action="store_true", help="1x1 convolutions of 2048 and 4096 filters around the average")
+    add("--stem", choices=STEMS, help="what comes first: for ImageNet (default) or for CIFAR's small pictures")
+    add("--classes", type=int, metavar="N", help="classes to tell apart (default 2, of a published net its own)")
+    add("--size", type=int, metavar="PIXELS", help="side of the square input (default 224)")
+    add("--head", metavar="NAME", help="name of the last layer (default fc_nsfw for 2 classes, else fcN)")
+    add("--name", metavar="NAME", help="name of the net (default: made from depth and width)")
+
+
+def _add_outputs(add: Any) -> None:
+    add(
+        "--output",
+        metavar="FILE",
+        help="the net in deploy form; - is standard output (the default unless --train or --initialize is given)",
+    )
+    add("--train", metavar="DIR", help=f"write {TRAIN_VAL}, {SOLVER} and {DEPLOY} into this folder")
+    add("--initialize", metavar="FILE", help="write a caffemodel to start from: random weights, neutral batch norm")
+    add("--from", dest="source", metavar="CAFFEMODEL", help="with --initialize: take over every layer that fits")
+    add("--seed", type=int, default=SEED, metavar="N", help=f"of the random weights (default {SEED})")
+    add("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _add_training(add: Any) -> None:
+    options = TrainingOptions()
+    add("--data", choices=DATA_KINDS, help=f"where Caffe reads pictures from (default {options.data})")
+    add("--train-source", metavar="PATH", help="what is learnt from (default train_lmdb, or train.txt)")
+    add("--test-source", metavar="PATH", help="what is only scored (default test_lmdb, or test.txt)")
+    add("--batch-size", type=int, metavar="N", help=f"pictures a step (default {options.batch_size})")
+    add("--freeze", nargs="+", metavar="STAGE", help="keep these stages as they are: stem, stage0, ...")
+    add(
+        "--freeze-batch-norm",
+        action="store_true",
+        help="keep the batch norm statistics of all stages: for small batches, and for the pycaffe of PyPI",
+    )

@@ -1,8 +1,9 @@
-"""A caffemodel (Caffe's wire format) -> the learned arrays of each layer."""
+"""A caffemodel (Caffe's wire format) -> the learned arrays of each layer, and back."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,15 @@ def _unusual_values(blob: Any) -> Blob:
     except protobuf_message.DecodeError:
         raise ModelError("a blob's values cannot be read; the file is damaged") from None
     return np.array(values.data or values.double_data, dtype=np.float32)
+
+
+def caffemodel_bytes(net: Net, weights: Mapping[str, tuple[Blob, ...]]) -> bytes:
+    """A caffemodel with these blobs, in the order of the net's layers: layer name -> float32 arrays."""
+    message = schema.NetParameter(name=net.name)
+    for layer in net.layers:
+        entry = message.layer.add(name=layer.name, type=layer.type)
+        for values in weights.get(layer.name, ()):
+            blob = entry.blobs.add(data=np.ascontiguousarray(values, dtype="<f4").tobytes())
+            blob.shape.dim.extend(values.shape)
+    data: bytes = message.SerializeToString()
+    return data

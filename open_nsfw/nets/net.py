@@ -89,3 +89,7 @@ def read_model_file(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def shape_text(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) or "a single value"

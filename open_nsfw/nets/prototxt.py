@@ -11,29 +11,17 @@ from google.protobuf import text_format
 
 from open_nsfw.errors import ModelError, UnsupportedLayerError
 from open_nsfw.nets import schema
+from open_nsfw.nets.data_layers import DATA_TYPES, data_shape
 from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape, check_axes, count_values, read_model_file
+from open_nsfw.nets.shape_rules import RULES
+from open_nsfw.nets.upgrade import upgraded
 
-# Layer types of the old `layers { type: CONVOLUTION }` spelling, by their name in the new one.
-V1_TYPES = {
-    "CONCAT": "Concat",
-    "CONVOLUTION": "Convolution",
-    "DROPOUT": "Dropout",
-    "ELTWISE": "Eltwise",
-    "FLATTEN": "Flatten",
-    "INNER_PRODUCT": "InnerProduct",
-    "LRN": "LRN",
-    "POOLING": "Pooling",
-    "RELU": "ReLU",
-    "SIGMOID": "Sigmoid",
-    "SOFTMAX": "Softmax",
-    "SPLIT": "Split",
-    "TANH": "TanH",
-}
-
-
-SUPPORTED_TYPES = frozenset(V1_TYPES.values()) | {"BatchNorm", "ELU", "Input", "PReLU", "Reshape", "Scale"}
-
-
+# What a net for training has behind the scores, and Silence, which reads what nothing else does: no score depends on it.
+UNSCORED_TYPES = frozenset(
+    "Accuracy ContrastiveLoss EuclideanLoss HDF5Output HingeLoss InfogainLoss MultinomialLogisticLoss "
+    "SigmoidCrossEntropyLoss Silence SoftmaxWithLoss".split()
+)
+SUPPORTED_TYPES = frozenset(RULES) | {"Input"}
 TEST_PHASE = 1
 
 
@@ -48,12 +36,20 @@ def read_prototxt(path: str | Path) -> Net:
     """
     text = read_model_file(path).decode("utf-8", errors="replace")
     try:
-        return _net_from_message(_parse_prototxt(text))
+        return parse_prototxt(text)
     except ModelError as error:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _parse_prototxt(text: str) -> Any:
+def parse_prototxt(text: str, data_layers: bool = False) -> Net:
+    """The net of a prototxt's text, read as `read_prototxt` reads a file.
+
+    With `data_layers`, a net in the form for training has the pictures of its data layer for its input.
+    """
+    return _net_from_message(_parse_message(text), data_layers)
+
+
+def _parse_message(text: str) -> Any:
     """Strictly, so that a misspelt option is not lost; only layers that are no part of the test net may hold anything."""
     _check_escapes(text)
     try:
@@ -64,7 +60,8 @@ def _parse_prototxt(text: str) -> Any:
         return _parse_strictly(used)
     except ModelError as problem:
         for layer in _layers_in_test_phase(_parse_leniently(used, problem)):
-            _check_type(layer)  # the unknown field may be the settings of a type that is not supported
+            if layer.type not in UNSCORED_TYPES:
+                _check_type(layer)  # the unknown field may be the settings of a type that is not supported
         raise
 
 
@@ -130,22 +127,30 @@ def _is_unused_layer(block: str) -> bool:
 
 
 def _layers_in_test_phase(message: Any) -> Iterator[Any]:
-    layers = [_upgrade_v1_layer(layer) for layer in message.layers] + list(message.layer)
-    return filter(_in_test_phase, layers)
+    return filter(_in_test_phase, [*upgraded(message.layers), *message.layer])
 
 
-def _net_from_message(message: Any) -> Net:
+def _net_from_message(message: Any, data_layers: bool = False) -> Net:
+    """The net for inference. With `data_layers` one that reads its pictures itself has them for its input."""
     if message.layers and message.layer:
         raise ModelError("mixes the old `layers` with the new `layer`: Caffe reads only one of them")
     inputs = _declared_inputs(message)
     layers: list[Layer] = []
     for parameter in _layers_in_test_phase(message):
-        _check_type(parameter)
         layer = Layer(parameter.name, parameter.type, tuple(parameter.bottom), tuple(parameter.top), parameter)
+        if layer.type in UNSCORED_TYPES:
+            continue
+        if data_layers and layer.type in DATA_TYPES:
+            inputs.update({top: data_shape(layer) for top in layer.tops[:1]})
+            continue
+        _check_type(parameter)
         if layer.type == "Input":
             inputs.update(_input_layer_shapes(layer))
         else:
             layers.append(layer)
+    if len(inputs) > 1:  # labels, which only a loss reads
+        read = {bottom for layer in layers for bottom in layer.bottoms}
+        inputs = {name: shape for name, shape in inputs.items() if name in read}
     if len(inputs) != 1:
         named = ", ".join(inputs) or "none"
         raise ModelError(f"a net with one input is needed, this one has {len(inputs)} ({named})")
@@ -224,17 +229,3 @@ def _rule_holds(rule: Any) -> bool:
         rule.HasField("max_level") and rule.max_level < 0
     )
     return not (wrong_phase or wrong_level or rule.stage)
-
-
-def _upgrade_v1_layer(old: Any) -> Any:
-    """An old `layers` entry as the LayerParameter that Caffe's upgrade_net_proto_text makes of it."""
-    type_name = schema.enum_name(old, "type")
-    new = schema.LayerParameter(name=old.name, type=V1_TYPES.get(type_name, type_name))
-    new.bottom.extend(old.bottom)
-    new.top.extend(old.top)
-    new.include.extend(old.include)
-    new.exclude.extend(old.exclude)
-    for descriptor, value in old.ListFields():
-        if descriptor.name.endswith("_param"):
-            getattr(new, descriptor.name).CopyFrom(value)
-    return new

@@ -38,6 +38,7 @@ from tests.tools.fixed_nets import (
     reshape,
     starts_inside,
 )
+from tests.tools.fixed_nets_rare import rare_nets
 
 GRID = 8  # inputs are multiples of 1/8: exact, and the .npz compresses
 
@@ -174,6 +175,56 @@ class Wanderer:
         gate = self.draft.add("Sigmoid", self.draft.add("InnerProduct", pooled, options=dense(channels)))
         self.put("Scale", "scale_param { axis: 0 }", [gate], self.shape)
 
+    def by_value(self) -> None:
+        """A layer that looks at one value at a time; those that Caffe refuses in place stand beside."""
+        kind, options = self.pick(
+            ("AbsVal", ""),
+            ("BNLL", ""),
+            ("Threshold", f"threshold_param {{ threshold: {self.number(-1, 1)} }}"),
+            ("Power", f"power_param {{ power: 2 scale: {self.number(-1, 1)} shift: {self.number(-1, 1)} }}"),
+            ("Bias", f"bias_param {{ axis: {self.random.randint(1, len(self.shape) + 1)} }}"),
+        )
+        self.put(kind, options, shape=self.shape if kind == "AbsVal" else None)
+
+    def normalise(self) -> None:
+        across, variance = self.pick("", "across_channels: true"), self.pick("", "normalize_variance: false")
+        self.put("MVN", f"mvn_param {{ {across} {variance} eps: 0.01 }}", shape=self.shape)
+
+    def deconvolution(self) -> None:
+        channels, *sides = self.shape
+        group = self.pick(*[g for g in range(1, channels + 1) if channels % g == 0])
+        kernel, stride, pad = self.pick(1, 2, 3), self.pick(1, 1, 2), self.pick(0, 0, 1)
+        grown = [stride * (side - 1) + kernel - 2 * pad for side in sides]
+        if 1 <= min(grown) and max(grown) <= 30:
+            text = (
+                f"kernel_size: {kernel} stride: {stride} pad: {pad} group: {group} {self.pick('', 'bias_term: false')}"
+            )
+            self.put("Deconvolution", conv(group * 2, text), shape=(group * 2, *grown))
+
+    def tile(self) -> None:
+        axis = self.random.randint(1, len(self.shape) + 1)
+        if np.prod(self.shape) < 2000:
+            sides = list(self.shape)
+            sides[axis - 1] *= 2
+            self.put("Tile", f"tile_param {{ axis: {axis} tiles: 2 }}", shape=tuple(sides))
+
+    def part(self) -> None:
+        """The larger part of a Slice; the other is left for a later layer."""
+        wide = [axis for axis, size in enumerate(self.shape, start=1) if size > 2]
+        if not wide:
+            return
+        axis = self.pick(*wide)
+        first = [*self.shape[: axis - 1], 1, *self.shape[axis:]]
+        rest = [*self.shape[: axis - 1], self.shape[axis - 1] - 1, *self.shape[axis:]]
+        self.draft.count += 1
+        small, large = (f"slice_{self.draft.count}_{part}" for part in ("small", "large"))
+        self.draft.lines.append(
+            f'layer {{ name: "slice_{self.draft.count}" type: "Slice" bottom: "{self.blob}" top: "{small}" '
+            f'top: "{large}" slice_param {{ axis: {axis} slice_point: 1 }} }}'
+        )
+        self.older += [(self.blob, self.shape), (small, tuple(first))]
+        self.blob, self.shape, self.shared = large, tuple(rest), False
+
     def reshape(self) -> None:
         channels, height, width = self.shape
         text, shape = self.pick(
@@ -207,6 +258,7 @@ class Wanderer:
         steps = [self.convolution] * 3 + [self.batch_norm] * 2 + [self.activation] * 3 + [self.eltwise, self.concat] * 2
         steps += [self.pooling, self.pooling, self.scale, self.lrn, self.dropout, self.train_only, self.gate]
         steps += [self.reshape, self.split, self.softmax]
+        steps += [self.by_value, self.by_value, self.normalise, self.deconvolution, self.tile, self.part]
         for _ in range(self.random.randint(4, 15)):
             self.pick(*steps)()
         for _ in range(self.random.randint(0, 4)):
@@ -322,7 +374,7 @@ def main() -> int:
     parser.add_argument("--aliases", action="store_true", help="in place on tops of Split, Flatten and Reshape, too")
     options = parser.parse_args()
     fixed = options.seed is None
-    nets = fixed_nets() if fixed else random_nets(options.seed, options.count, options.aliases)
+    nets = {**fixed_nets(), **rare_nets()} if fixed else random_nets(options.seed, options.count, options.aliases)
     refused = write_nets(options.folder, nets)
     for name, reason in refused.items():
         print(f"{name}: {reason}", file=sys.stderr)
