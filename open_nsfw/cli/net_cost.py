@@ -139,7 +139,9 @@ def _totals(cost: NetCost, times: _Times | None) -> list[str]:
         "if each is given back when nothing reads it any more",
     ]
     if times:
-        lines.append(f"time: {times.whole:.2f} ms as it is scored; the column ms is of each layer by itself; one thread")
+        lines.append(
+            f"time: {times.whole:.2f} ms as it is scored; the column ms is of each layer by itself; one thread"
+        )
     return lines
 
 
@@ -148,7 +150,9 @@ def _text(cost: NetCost, times: _Times | None) -> str:
     widths = [max(map(len, column)) for column in zip(*rows)]
     left = 3  # columns of words
     lines = [
-        "  ".join(f"{cell:{'<' if index < left else '>'}{width}}" for index, (cell, width) in enumerate(zip(row, widths)))
+        "  ".join(
+            f"{cell:{'<' if index < left else '>'}{width}}" for index, (cell, width) in enumerate(zip(row, widths))
+        )
         for row in rows
     ]
     return "\n".join([*(line.rstrip() for line in lines), "", *_totals(cost, times)]) + "\n"

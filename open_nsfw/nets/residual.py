@@ -24,6 +24,7 @@ FULL_WIDTH = {"normal": 64, "bottleneck": 256, "inception-trick": 64, "inception
 LAYERS_PER_BLOCK = {"normal": 2, "bottleneck": 3, "inception-trick": 4, "inception-trick-bottleneck": 4}
 # A smaller picture leaves the first pooling a single pixel for its 3x3 window, which Caffe rounds to no output at all.
 SMALLEST_SIZE = 3
+MOST_BLOCKS = 1000  # the deepest published nets have 500; more would be written and read for minutes
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 FC_WIDTHS = (2048, 4096)  # of pynetbuilder's --fc_layers
 FC_DROPOUT = 0.2
@@ -48,6 +49,8 @@ class ResidualNet:
             raise UsageError(
                 f"every stage needs at least 1 block, not {' '.join(map(str, self.blocks)) or 'no stages'}"
             )
+        if sum(self.blocks) > MOST_BLOCKS:
+            raise UsageError(f"at most {MOST_BLOCKS} blocks in all, not {sum(self.blocks)}")
         if self.kind not in BRANCHES:
             raise UsageError(f"blocks are {', '.join(BRANCHES[:-1])} or {BRANCHES[-1]}, not {self.kind!r}")
         if self.stem not in STEMS:

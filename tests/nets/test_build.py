@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from typing import Any
 import pytest
 
 from open_nsfw.errors import UsageError
-from open_nsfw.nets.build import Cost, ResidualNet, command, count, prototxt
+from open_nsfw.nets.build import PUBLISHED, Cost, command, count, prototxt
+from open_nsfw.nets.cost import cost_of
+from open_nsfw.nets.prototxt import parse_prototxt
+from open_nsfw.nets.residual import ResidualNet
 from tests.tools import yahoo_reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +62,54 @@ def test_lines_are_no_longer_than_the_houses() -> None:
 
 
 # --- what nets cost ----------------------------------------------------------------------------------------------------
+
+PUBLISHED_COSTS = {  # millions, as pynetbuilder published or computed them
+    "resnet_50": (25.556032, 3858.026368),
+    "resnet_50_1by2": (6.926528, 1069.598720),
+    "resnet_77_1by2": (9.447104, 1560.935936),
+    "resnet_66_1by2": (5.987200, 915.461824),
+    "resnet_68_1by2_4k": (19.559248, 1029.697168),
+    "resnet_34": (8.550464, 1370.936192),
+    "resnet_36_4k": (21.585936, 1434.303312),
+    "resnet_110_cifar": (0.220944, 30.732960),
+}
+# Every learned value, biases included: AlexNet's as the sum of its layers, VGG's as torchvision counts the same layers,
+# SqueezeNet's as its layers have them (its authors round to 1.24 million).
+CLASSIC_PARAMETERS = {
+    "alexnet": 60_965_224,
+    "vgg_16": 138_357_544,
+    "vgg_19": 143_667_240,
+    "squeezenet_1.0": 1_248_424,
+    "squeezenet_1.1": 1_235_496,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED_COSTS)
+def test_published_nets_cost_what_was_published(name: str) -> None:
+    cost = count(PUBLISHED[name])
+    assert (cost.parameters / 1e6, cost.multiply_adds / 1e6) == PUBLISHED_COSTS[name]
+
+
+@pytest.mark.parametrize("name", CLASSIC_PARAMETERS)
+def test_classic_nets_have_the_published_parameters(name: str) -> None:
+    assert cost_of(parse_prototxt(prototxt(PUBLISHED[name]))).parameters == CLASSIC_PARAMETERS[name]
+
+
+def test_alexnets_parameters_by_hand() -> None:
+    """Weights and biases of each layer: (filters x channels a group x side x side) + filters."""
+    convolutions = [(96, 3, 11), (256, 48, 5), (384, 256, 3), (384, 192, 3), (256, 192, 3)]
+    total = sum(filters * channels * side**2 + filters for filters, channels, side in convolutions)
+    total += sum(outputs * inputs + outputs for outputs, inputs in [(4096, 256 * 6 * 6), (4096, 4096), (1000, 4096)])
+    assert total == CLASSIC_PARAMETERS["alexnet"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_nets_are_written_by_name_and_by_their_own_first_line(name: str) -> None:
+    by_name = build_net(name)
+    assert (by_name.returncode, by_name.stdout) == (0, prototxt(PUBLISHED[name]))
+    words = shlex.split(by_name.stdout.partition("`")[2].partition("`")[0])
+    assert build_net(*words[2:]).stdout == by_name.stdout
+
 
 GOLDEN = [  # published by pynetbuilder; the last is the 1by2 with Yahoo's head
     (ResidualNet(filters=256, classes=1000), 25_556_032, 3_858_026_368),
@@ -131,14 +183,29 @@ def test_normal_net_begins_with_an_identity_only_where_the_width_stays() -> None
         ("-n 130", "filters of a bottleneck net must be divisible by 4, not 130"),
         ("--classes 0", "classes must be at least 1, not 0"),
         ("--size 2", "the input size must be at least 3, not 2"),
-        ("--kind wide", "blocks are bottleneck or normal, not 'wide'"),
+        ("--kind wide", "blocks are normal, bottleneck, inception-trick or inception-trick-bottleneck, not 'wide'"),
         ('--head a"b', "the name of the head holds letters, digits and _ . - only (- and . not first), not 'a\"b'"),
         ("--name .x", "the name of the net holds letters, digits and _ . - only (- and . not first), not '.x'"),
         ("--head prob", "the net would have two layers named prob; give the head another name"),
         ("--head conv_1", "the net would have two layers named conv_1; give the head another name"),
         ("--size 11586", "conv_1 needs a blob of 2147766336 numbers, Caffe holds at most 2147483647"),
         ("--classes 2097152", "fc_wide needs a blob of 2147483648 numbers, Caffe holds at most 2147483647"),
-        ("-n x", "-n/--filters: a whole number is needed, not 'x'"),
+        (
+            "resnet_18",
+            "there is no net named 'resnet_18'; there are " + ", ".join(PUBLISHED),
+        ),
+        (
+            "SSD-resnet",
+            "SSD-resnet: SSD nets need layers that Caffe 1.0 does not have; there are " + ", ".join(PUBLISHED),
+        ),
+        ("alexnet -b 1", "alexnet is made as it is: only --classes and --size can be other ones"),
+        ("alexnet --size 60", "the input size must be at least 67, not 60"),
+        ("-b 2001", "at most 1000 blocks in all, not 2001"),
+        ("--stem none", "--stem: there is no 'none'; choose from imagenet, cifar"),
+        ("--freeze stem", "--freeze goes with --train DIR"),
+        ("--batch-size 3", "--batch-size goes with --train DIR"),
+        ("--from x", "--from goes with --initialize FILE, which is what it is written to"),
+        ("-n x", "-n/--outputs/--filters: a whole number is needed, not 'x'"),
         ("-b", "-b/--blocks: a value is missing; write -b N"),
         ("--class 2", "there is no option --class; did you mean --classes?"),
     ],
@@ -158,9 +225,9 @@ def test_library_raises_what_the_command_prints() -> None:
 def test_help_explains_every_option_and_its_example_runs(tmp_path: Path) -> None:
     done = build_net("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for option in ("--blocks", "--filters", "--classes", "--kind", "--size", "--head", "--name", "--output"):
+    for option in ("--blocks", "--filters", "--classes", "--kind", "--size", "--head", "--name", "--output", "--train"):
         assert re.search(rf"{option} [A-Z].*\n? +[a-z0-9]", done.stdout), option
-    example = re.search(r"example:\n  open-nsfw build-net (.*) --output \S+\n", done.stdout)
+    example = re.search(r"examples:\n  open-nsfw build-net (.*) --output \S+\n", done.stdout)
     assert example is not None
     ran = build_net(*example[1].split(), "--output", str(tmp_path / "net"))
     assert ran.returncode == 0
@@ -173,7 +240,11 @@ def test_help_explains_every_option_and_its_example_runs(tmp_path: Path) -> None
 def test_output_file_is_whole_readable_and_alone(tmp_path: Path) -> None:
     target = tmp_path / "net.prototxt"
     target.write_text("older")
-    done = build_net("--output", str(target), umask=0o022)
+    refused = build_net("--output", str(target))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == f"open-nsfw build-net: error: {target}: exists already; --overwrite replaces it\n"
+    assert target.read_text() == "older"
+    done = build_net("--output", str(target), "--overwrite", umask=0o022)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", COST_LINE)
     assert target.read_text() == PACKAGED.read_text()
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
