@@ -27,6 +27,7 @@ EXTRAS = {
     "heif": ("pillow-heif>=0.16",),
     "zstd": ("zstandard>=0.21",),
     "parquet": ("pyarrow>=14",),
+    "draw": ("graphviz>=0.20",),
     "policy": ("scikit-learn>=1.3", "matplotlib>=3.7"),
 }
 

@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from open_nsfw.errors import SetupError, UsageError
+from open_nsfw.installing import install_command
 from open_nsfw.nets.net import Layer, Net, Shape
 from open_nsfw.nets.shapes import infer
 
@@ -89,7 +90,7 @@ def check_installed() -> None:
     try:
         import graphviz  # noqa: F401
     except ImportError:
-        raise SetupError("--draw needs the package graphviz: pip install graphviz") from None
+        raise SetupError(f"--draw needs the package graphviz: {install_command('draw')}") from None
     if shutil.which("dot") is None:
         raise SetupError(
             "--draw needs Graphviz's program `dot`: apt-get install graphviz, or see graphviz.org/download"

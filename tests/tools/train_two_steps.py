@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 PICTURES, SIDE, STEPS = 8, 256, 2
+LEARNING_RATE = 1e-6
 
 
 def make_pictures() -> list[np.ndarray]:
@@ -88,7 +89,9 @@ def main(folder: str, data: str, load: str = "") -> None:
             caffe.Net("train_val.prototxt", getattr(caffe, phase))
         print("TRAIN TEST")
         return
+    # One batch is tested, and the steps are small: two pictures are no batch to learn deep nets from.
     settings = re.sub("test_iter: [0-9]+", "test_iter: 1", Path("solver.prototxt").read_text())
+    settings = re.sub("base_lr: [0-9.]+", f"base_lr: {LEARNING_RATE}", settings)
     Path("two_steps.prototxt").write_text(settings)
     solver = caffe.get_solver("two_steps.prototxt")
     measure_statistics(solver.net)
