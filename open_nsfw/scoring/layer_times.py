@@ -16,7 +16,7 @@ from open_nsfw.nets.caffemodel import with_weights
 from open_nsfw.nets.net import Blob, Net
 from open_nsfw.nets.onnx_graph import convert, convert_by_layer
 from open_nsfw.scoring.engine import output_name
-from open_nsfw.scoring.onnx_engine import import_onnxruntime
+from open_nsfw.scoring.onnx_runtime import import_onnxruntime
 
 WARM_UP, RUNS = 3, 15  # forward passes before the clock runs, and those whose median counts
 SEED = 2016

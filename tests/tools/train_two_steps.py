@@ -71,7 +71,8 @@ def measure_statistics(net: Any) -> None:
         values = net.blobs[net.bottom_names[name][0]].data
         axes = (0, *range(2, values.ndim))
         mean, variance, factor = net.params[name]
-        mean.data[...], variance.data[...], factor.data[...] = values.mean(axes), values.var(axes), 1
+        mean.data[...], factor.data[...] = values.mean(axes), 1
+        variance.data[...] = values.var(axes) + values.var()  # of two pictures a channel may have none
         start = name
 
 
