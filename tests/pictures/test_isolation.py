@@ -26,6 +26,7 @@ from open_nsfw.pictures.picture import Picture
 from open_nsfw.pictures.watchdog import Deadline, Watchdog
 from tests.tools.helpers import PICTURE, ROOT
 from tests.tools.planted_decoders import plant
+from tests.tools.processes import marked, wait_until
 
 
 @pytest.fixture(name="planted")
@@ -252,24 +253,3 @@ def test_a_signal_to_the_whole_group_costs_no_picture_its_score(worker: DecodeWo
     pid = decoded(worker)
     os.kill(pid, number)
     assert decoded(worker) == pid
-
-
-def marked(mark: Path) -> list[int]:
-    """Processes that inherited the mark in their environment."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and f"OPEN_NSFW_MARK={mark}".encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue  # gone, or not ours
-    return found
-
-
-def wait_until(condition: object, what: str, seconds: float = 60) -> None:
-    """Wait for a condition; fail with what it was if it does not come."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.1)

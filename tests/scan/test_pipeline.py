@@ -6,9 +6,8 @@ import gc
 import io
 import math
 import random
-import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from threading import Event
 from types import SimpleNamespace
@@ -30,6 +29,7 @@ from open_nsfw.scoring.classifier import Score
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import Item
 from tests.tools.helpers import DATA
+from tests.tools.processes import wait_until
 
 SMALL = [(DATA / "pictures" / name).read_bytes() for name in ("one-pixel.jpg", "one-pixel.png", "one-pixel.gif")]
 BROKEN = SMALL[0][:200]
@@ -64,14 +64,6 @@ def plain_picture(grey: int) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (8, 8), (grey, grey, grey)).save(file, "PNG")
     return file.getvalue()
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait for a condition; fail with what it was if it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
 
 
 def models(quick: bool, thresholds: tuple[float, ...] = ()) -> Models:
