@@ -4,7 +4,7 @@ along.
     python -m open_nsfw.pictures.decode_worker
 
 says whether it could start. worker_process.py starts it with two arguments, a descriptor to write answers to and an
-`Extraction` as JSON; it then reads requests on stdin, in the form of messages.py.
+`Extraction` as JSON; it then reads requests on stdin, in the form of wire.py.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ from open_nsfw.pictures.messages import (
     Message,
     Ready,
     Request,
-    receive_request,
-    send,
 )
 from open_nsfw.pictures.picture import Found
+from open_nsfw.pictures.wire import receive_request, send
 
 _USED_UP = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
@@ -142,7 +141,12 @@ def _end_with_command(requests: int, answers: int) -> None:
     A decoder that hangs reads no pipe and runs no handler of a signal, and a signal for the parent's death
     (PR_SET_PDEATHSIG) would not reach what the decoder has started, nor exist outside Linux.
     """
-    if os.fork():
+    try:
+        if os.fork():
+            return
+    except (
+        OSError
+    ):  # no further process may be started: the end of the requests has to do, which most decoders live to see
         return
     try:
         os.close(answers)  # they must end with the process that gives them

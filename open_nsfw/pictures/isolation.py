@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import BinaryIO
 
-from open_nsfw.errors import InputError
+from open_nsfw.errors import InputError, SetupError
 from open_nsfw.pictures import worker_process
 from open_nsfw.pictures.extraction import Encoded, Extraction
 from open_nsfw.pictures.messages import (
@@ -25,14 +26,15 @@ from open_nsfw.pictures.messages import (
     Ready,
     Request,
     in_order,
-    receive_answer,
-    send,
 )
 from open_nsfw.pictures.picture import Found
 from open_nsfw.pictures.watchdog import Watchdog
+from open_nsfw.pictures.wire import receive_answer, send
 from open_nsfw.pictures.worker_process import WorkerProcess
 
 START_SECONDS = 60  # for a worker to come up on a very busy machine
+START_ATTEMPTS = 4
+RETRY_SECONDS = 1
 # All pictures of a file together may take twice the seconds of one, and as long as one again for every so many bytes of
 # the file: small animations cannot cost hours, and films, a gigabyte and more, may take them.
 FILE_BYTES = 6_000_000
@@ -51,7 +53,7 @@ class DecodeWorker:
         self._options, self._seconds, self._watchdog = options, seconds, watchdog
         self._process: WorkerProcess | None = None
         self._files = 0  # that the process has answered for
-        self._ended = False
+        self._has_come_up = self._ended = False
 
     def decode(self, encoded: Encoded, quick_side: int | None = None) -> Iterator[FileInfo | Found]:
         """What is in one file: first what is known of the file, then its pictures; by the quick decode for a net of
@@ -127,14 +129,29 @@ class DecodeWorker:
         descriptor = _descriptor(encoded)
         if self._process is not None and (descriptor is not None or self._process.has_ended()):
             self.close()  # if it died with nothing to do, this file is not to blame
-        if self._process is None and not self._ended:
-            self._process = worker_process.start(self._options, descriptor)
-            self._files = 0
-            self._await_ready(self._process)
+        if self._process is None:
+            self._start(descriptor)
         if self._ended or self._process is None:  # perhaps only since
             self.close()
             raise CancelledError
         return self._process
+
+    def _start(self, descriptor: int | None) -> None:
+        """Bring up a process. Where one came up before, the machine may be short of something for a moment."""
+        for attempts_left in reversed(range(START_ATTEMPTS if self._has_come_up else 1)):
+            if self._ended:
+                return
+            try:
+                self._process = worker_process.start(self._options, descriptor)
+                self._files = 0
+                self._await_ready(self._process)
+            except SetupError:
+                if not attempts_left:
+                    raise
+                time.sleep(RETRY_SECONDS)
+            else:
+                self._has_come_up = True
+                return
 
     def _await_ready(self, process: WorkerProcess) -> None:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
@@ -176,15 +176,3 @@ class Budget:
         with self._changed:
             self._is_open = True
             self._changed.notify_all()
-
-
-def scored(items: Iterable[Item], load: Callable[[], Models], options: PipelineOptions) -> Iterator[list[Row]]:
-    """The rows of each item, in the items' order, each with its score and whether that is exact.
-
-    With `options.quick` by the fast mode's decision, without it exactly, whatever models `load` gives. Decoding begins
-    while `load` runs. For whoever needs neither the command's files nor its signals.
-    """
-    with Pipeline(options) as pipeline:
-        pipeline.start(items)
-        pipeline.use(load())
-        yield from pipeline.rows()

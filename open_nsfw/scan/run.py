@@ -11,18 +11,16 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import FrameType
 
 from open_nsfw.cli.classify_options import COMMAND
 from open_nsfw.progress import Progress
 from open_nsfw.rows.row import Row, label
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pipeline import Pipeline
+from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import STDIN, Item, SourceOptions
 from open_nsfw.sources.walk import Sources
-
-if TYPE_CHECKING:
-    from open_nsfw.scoring.scorer import Models
 
 SIGNAL_STATUS = 128  # a shell's exit status for a command ended by signal N is 128 + N
 
@@ -114,7 +112,7 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _handle(self, number: int, frame: Any) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number

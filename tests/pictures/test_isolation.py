@@ -247,6 +247,24 @@ def test_no_process_can_be_started(worker: DecodeWorker, monkeypatch: pytest.Mon
     assert str(error.value) == "a decoding process cannot be started: Too many open files; try fewer --jobs"
 
 
+def test_a_process_that_cannot_be_started_for_a_moment(worker: DecodeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a run, that is tried again before the run ends for it."""
+    start, attempts = subprocess.Popen, [0]
+
+    def often_full(*arguments: object, **options: object) -> object:
+        attempts[0] += 1
+        if attempts[0] % isolation.START_ATTEMPTS:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return start(*arguments, **options)  # type: ignore[call-overload]
+
+    decoded(worker)
+    worker.close()
+    monkeypatch.setattr(isolation, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(subprocess, "Popen", often_full)
+    decoded(worker)
+    assert attempts == [isolation.START_ATTEMPTS]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_costs_no_picture_its_score(worker: DecodeWorker, number: signal.Signals) -> None:
     """A terminal, `timeout` and systemd send it to the decoding processes, too, which leave it to the command."""
