@@ -49,7 +49,7 @@ ERROR_CODES = {
         "the content is in no format that is read, whatever the name says",
         "convert it to a format that the message names",
     ),
-    "not-finite": ("the network's answer is no number", "check the weights: some of them are no numbers"),
+    "not-finite": ("the network's answer is no probability", "check the weights and the net's last layer"),
     "not-found": ("there is no file of this name", "check the name"),
     "out-of-memory": ("decoding takes more memory than one picture may use", "raise `--max-memory`"),
     "same-content": ("another picture has the same content, so it does not count twice", "nothing"),

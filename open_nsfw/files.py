@@ -47,10 +47,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         if os.path.isdir(target):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not _is_written_in_place(target):
-            temporary = _temporary_name(target)
-            descriptor = _claim(temporary)
-            os.unlink(temporary)
-            os.close(descriptor)
+            os.close(_claim(_temporary_name(target)))
+            remove_leftover(target)
 
 
 @contextmanager
@@ -76,6 +74,15 @@ def written_beside(target: str, replace: bool = True, mode: int | None = None) -
     finally:
         if is_same_file(temporary, descriptor):  # else the name is free, or another process's by now
             os.unlink(temporary)
+        os.close(descriptor)
+
+
+def remove_leftover(target: str) -> None:
+    """Remove what a kill left beside a file that has its name already. Raises OSError."""
+    temporary = _temporary_name(target)
+    if os.path.lexists(temporary):
+        descriptor = _claim(temporary)
+        os.unlink(temporary)
         os.close(descriptor)
 
 

@@ -110,6 +110,8 @@ def _check(options: argparse.Namespace) -> None:
 
 def _record(writer: Writer, reporter: Reporter, sorter: Sorter | None, rows: list[Row]) -> None:
     """All that is done about the rows of one item; once they are written, the rest can be made up for."""
+    if sorter is not None:
+        rows = sorter.revised(rows)
     writer.write(rows)
     reporter.add(rows)
     if sorter is not None:
@@ -163,7 +165,9 @@ def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy 
 def _source_options(options: argparse.Namespace) -> SourceOptions:
     from open_nsfw.sources.item import SourceOptions
 
-    return SourceOptions(options.hidden, _limits(options), options.max_archive_bytes, options.max_archive_ratio)
+    limits = _limits(options)
+    target = (options.move_above or options.copy_above or (None, None))[1]
+    return SourceOptions(options.hidden, limits, options.max_archive_bytes, options.max_archive_ratio, target)
 
 
 def _limits(options: argparse.Namespace) -> Limits:
@@ -232,11 +236,8 @@ def _take_up(finished: Finished, reporter: Reporter, sorter: Sorter | None) -> N
     """What the rows of earlier runs ask for: summary and exit status are of the whole file, and a kill may have come
     between a row and what is done about it."""
     reporter.tally.add_earlier(finished.scores)
-    if sorter is None:
-        return
-    for row in finished.rows():
-        if row.kind != "frame" and os.path.exists(row.path):
-            sorter.add([row])
+    if sorter is not None:
+        sorter.catch_up(finished.rows())
 
 
 def _sorting(options: argparse.Namespace) -> Sorting | None:

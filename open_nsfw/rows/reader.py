@@ -1,4 +1,5 @@
-"""A file of rows that this command wrote -> its rows. Whatever else is in it is refused with the number of the line.
+"""A file of rows that this command wrote -> its rows. Whatever else is in it is refused with the number of the line, in
+time and memory that grow with no more than the length of one row.
 
 read_rows     a file of any format that can be resumed -> Row, Row, ...
 reader_of     an open file of JSON lines or CSV -> Record, Record, ...
@@ -6,18 +7,19 @@ reader_of     an open file of JSON lines or CSV -> Record, Record, ...
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from open_nsfw.errors import UsageError
 from open_nsfw.rows.lines import csv_header, json_line
-from open_nsfw.rows.row import FIELDS, Row
+from open_nsfw.rows.parse import Cell, csv_cells, integer, json_object, number
+from open_nsfw.rows.row import FIELDS, Field, Row
 from open_nsfw.text import printable
 
-LONGEST_ROW = 16 * 2**20  # bytes; a name in an archive has at most 65,535 and six times that when escaped
+# Bytes of a row, line's end included. The longest name, of a member of an archive or in a list, has 131,072 bytes, and
+# JSON may spell each with six.
+LONGEST_ROW = 2 * 2**20
 LARGEST_INT = 2**63 - 1  # Parquet's int64
 
 KINDS = ("picture", "frame", "summary")
@@ -25,11 +27,10 @@ _FIELDS = {one.name: one for one in FIELDS}
 _TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,)}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "str": str,
-    "int": int,
-    "float": float,
+    "int": integer,
+    "float": number,
     "bool": {"true": True, "false": False}.__getitem__,
 }
-_CELL = re.compile('(?:"((?:[^"]|"")*)"|([^",]*))(,|$)', re.DOTALL)
 _JSON_START = json_line(Row("")).partition(b'""')[0]
 
 
@@ -64,7 +65,13 @@ def _parquet_rows(path: str) -> Iterator[Row]:
 
 
 def not_ours(path: str, why: str) -> UsageError:
+    """The refusal of a file that --resume is not to touch."""
     return UsageError(f"{printable(path)}: {why}; it was left as it is, choose another --output or --overwrite it")
+
+
+def reader_of(file: BinaryIO, path: str, form: str) -> JsonReader:
+    """The reader of `form`, "jsonl" or "csv"; `path` is for messages."""
+    return CsvReader(file, path) if form == "csv" else JsonReader(file, path)
 
 
 class JsonReader:
@@ -75,53 +82,56 @@ class JsonReader:
     def __init__(self, file: BinaryIO, path: str) -> None:
         self._file = file
         self._path = path
-        self._number = 0
+        self._lines_read = 0
+        self._first_line = 0  # of the record in hand
         self.whole = 0
 
     def __iter__(self) -> Iterator[Record]:
         while True:
             raw, complete = self._next()
             if not complete:
-                self._check_torn(raw)
+                if not self._is_torn_row(raw.rstrip(b"\0")):  # some file systems leave zeros when the power fails
+                    raise self._refuse()
                 return
             yield Record(raw, self._parse(raw))
 
     def _next(self) -> tuple[bytes, bool]:
-        """The next line and whether it has its end; what has none is the torn end of the file."""
-        self._number += 1
-        raw = self._file.readline(LONGEST_ROW)
-        if len(raw) == LONGEST_ROW:
-            raise self._refuse()
+        """The next record and whether it has its end; what has none is the torn end of the file."""
+        self._first_line = self._lines_read + 1
+        raw = self._line()
         return self._counted(raw, raw.endswith(b"\n"))
+
+    def _line(self, before: int = 0) -> bytes:
+        """The next line of a record that has `before` bytes already."""
+        self._lines_read += 1
+        line = self._file.readline(LONGEST_ROW)
+        if before + len(line) >= LONGEST_ROW:
+            raise self._refuse()
+        return line
 
     def _counted(self, raw: bytes, complete: bool) -> tuple[bytes, bool]:
         self.whole += len(raw) if complete else 0
         return raw, complete
 
-    def _check_torn(self, tail: bytes) -> None:
+    def _is_torn_row(self, tail: bytes) -> bool:
         """What is cut off has to begin as a row does: a file of something else must not lose its end."""
-        tail = tail.rstrip(b"\0")  # some file systems leave zeros when the power fails
-        if not tail.startswith(_JSON_START[: len(tail)]):
-            raise self._refuse()
+        return tail.startswith(_JSON_START[: len(tail)])
 
     def _parse(self, raw: bytes) -> dict[str, Any]:
         try:
             return _checked(self._values(raw))
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, KeyError):
             raise self._refuse() from None
 
     def _values(self, raw: bytes) -> dict[str, Any]:
-        found = json.loads(raw)
-        if not isinstance(found, dict):
-            raise TypeError("not an object")
-        return found
+        return json_object(raw)
 
     def _refuse(self) -> UsageError:
-        return not_ours(self._path, f"line {self._number:,} is no row that this command wrote as {self.kind}")
+        return not_ours(self._path, f"line {self._first_line:,} is no row that this command wrote as {self.kind}")
 
 
 class CsvReader(JsonReader):
-    """The same for CSV. `header` is the file's own: an older version's has fewer columns."""
+    """Iterates over the whole records of CSV. `header` is the file's own: an older version's has fewer columns."""
 
     kind = "CSV"
     header = csv_header()
@@ -130,7 +140,7 @@ class CsvReader(JsonReader):
     def __iter__(self) -> Iterator[Record]:
         raw, complete = self._next()
         if not complete:
-            if not csv_header().startswith(raw):
+            if not csv_header().startswith(raw.rstrip(b"\0")):
                 raise self._refuse()
             return
         self._columns = tuple(raw.decode("latin-1").rstrip("\r\n").split(","))
@@ -141,44 +151,45 @@ class CsvReader(JsonReader):
 
     def _next(self) -> tuple[bytes, bool]:
         """Up to the line's end that is outside quotes: there, quotes have come in pairs."""
-        raw = bytearray()
+        self._first_line = self._lines_read + 1
+        lines: list[bytes] = []
+        size, quotes = 0, 0
         while True:
-            self._number += 1
-            line = self._file.readline(LONGEST_ROW)
-            raw += line
-            if len(raw) >= LONGEST_ROW:
-                raise self._refuse()
-            if not line.endswith(b"\n") or raw.count(b'"') % 2 == 0:
-                return self._counted(bytes(raw), line.endswith(b"\n"))
+            line = self._line(size)
+            lines.append(line)
+            size += len(line)
+            quotes += line.count(b'"')
+            if not line.endswith(b"\n") or quotes % 2 == 0:
+                return self._counted(b"".join(lines), line.endswith(b"\n"))
 
-    def _check_torn(self, tail: bytes) -> None:
-        """The header was ours, so is the rest."""
+    def _is_torn_row(self, tail: bytes) -> bool:
+        """A quote that was never closed makes one torn row of all rows behind it, which must not be lost."""
+        text = tail.decode("utf-8", "surrogateescape").removesuffix("\r")
+        try:
+            csv_cells(text + '"' * (tail.count(b'"') % 2), len(self._columns))
+        except ValueError:
+            return False
+        return not any(map(self._is_row, tail.splitlines(keepends=True)[1:]))
+
+    def _is_row(self, line: bytes) -> bool:
+        try:
+            _checked(self._values(line))
+        except (ValueError, KeyError):
+            return False
+        return line.endswith(b"\n")
 
     def _values(self, raw: bytes) -> dict[str, Any]:
         text = raw.decode("utf-8", "surrogateescape")
-        text = text[: -2 if text.endswith("\r\n") else -1]
-        values: dict[str, Any] = {}
-        at = 0
-        for left, name in zip(range(len(self._columns), 0, -1), self._columns):
-            match = _CELL.match(text, at)
-            if match is None or (match.group(3) == ",") != (left > 1):
-                raise ValueError("another number of cells, or a quote in the middle of one")
-            values[name] = _csv_value(match, name)
-            at = match.end()
-        return values
+        cells = csv_cells(text[: -2 if text.endswith("\r\n") else -1], len(self._columns))
+        if len(cells) < len(self._columns):
+            raise ValueError("too few cells")
+        return {name: _csv_value(cell, _FIELDS[name]) for name, cell in zip(self._columns, cells)}
 
 
-def _csv_value(match: re.Match[str], name: str) -> Any:
-    field = _FIELDS[name]
-    if match.group(1) is not None:
-        return _PARSERS[field.type](match.group(1).replace('""', '"'))
-    if not match.group(2):
-        return None if field.nullable else ""
-    return _PARSERS[field.type](match.group(2))
-
-
-def reader_of(file: BinaryIO, path: str, form: str) -> JsonReader:
-    return CsvReader(file, path) if form == "csv" else JsonReader(file, path)
+def _csv_value(cell: Cell, field: Field) -> Any:
+    if cell.text or cell.quoted:
+        return _PARSERS[field.type](cell.text)
+    return None if field.nullable else ""
 
 
 def _checked(found: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +197,7 @@ def _checked(found: dict[str, Any]) -> dict[str, Any]:
     values = {}
     for name, field in _FIELDS.items():
         value = found.get(name, None if field.nullable else _DEFAULTS.get(name))
-        if not _fits(value, field.type, field.nullable):
+        if not _fits(value, field):
             raise ValueError(name)
         values[name] = float(value) if field.type == "float" and value is not None else value
     if values["kind"] not in KINDS:
@@ -197,9 +208,13 @@ def _checked(found: dict[str, Any]) -> dict[str, Any]:
 _DEFAULTS = {"kind": "picture", "engine": "", "model": ""}
 
 
-def _fits(value: Any, kind: str, nullable: bool) -> bool:
+def _fits(value: Any, field: Field) -> bool:
     if value is None:
-        return nullable
-    if type(value) not in _TYPES[kind]:
+        return field.nullable
+    if type(value) not in _TYPES[field.type]:
         return False
-    return kind == "str" or (math.isfinite(value) and (kind == "float" or abs(value) <= LARGEST_INT))
+    if field.type == "str":
+        return True
+    if isinstance(value, int) and abs(value) > LARGEST_INT:
+        return False
+    return math.isfinite(value) and field.least <= value <= field.most

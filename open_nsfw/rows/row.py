@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 from open_nsfw.text import printable
 
 
-def _means(meaning: str) -> dict[str, str]:
-    return {"means": meaning}
+def _means(meaning: str, least: float = -math.inf, most: float = math.inf) -> dict[str, Any]:
+    """What a column says, and what its numbers lie between."""
+    return {"means": meaning, "least": least, "most": most}
 
 
 @dataclass(frozen=True)
 class Row:
     """What is known about one picture, one frame, or (`kind` "summary") all frames of one file.
 
-    Floats that are not finite are written as null; a score that is not gets the error `not-finite`.
+    Floats that are not finite are written as null; a score that is no probability gets the error `not-finite`.
     """
 
     path: str = field(metadata=_means("the file, as it was named or found; `-` is stdin"))
@@ -30,13 +31,16 @@ class Row:
     kind: str = field(
         default="picture", metadata=_means("`picture`, `frame` of a video or animation, or its `summary`")
     )
-    frame: int | None = field(default=None, metadata=_means("the number of the frame or page, from 0"))
+    frame: int | None = field(default=None, metadata=_means("the number of the frame or page, from 0", least=0))
     seconds: float | None = field(default=None, metadata=_means("when the frame is shown, from the start of the video"))
     track: int | None = field(
-        default=None, metadata=_means("the number of the video track, from 0, where a video has several")
+        default=None, metadata=_means("the number of the video track, from 0, where a video has several", least=0)
     )
     score: float | None = field(
-        default=None, metadata=_means("the probability of NSFW, 0 to 1; the highest of a summary; null if it failed")
+        default=None,
+        metadata=_means(
+            "the probability of NSFW, 0 to 1; the highest of a summary; null if it failed", least=0, most=1
+        ),
     )
     exact: bool | None = field(
         default=None,
@@ -46,20 +50,22 @@ class Row:
     error: str | None = field(
         default=None, metadata=_means("why there is no score: a stable code, a colon, a sentence")
     )
-    width: int | None = field(default=None, metadata=_means("pixels, of the picture as encoded"))
-    height: int | None = field(default=None, metadata=_means("pixels, of the picture as encoded"))
+    width: int | None = field(default=None, metadata=_means("pixels, of the picture as encoded", least=0))
+    height: int | None = field(default=None, metadata=_means("pixels, of the picture as encoded", least=0))
     format: str | None = field(default=None, metadata=_means("`JPEG`, `PNG`, ..., by content"))
     bytes: int | None = field(
-        default=None, metadata=_means("size of the file, encoded; inside an archive, of the member")
+        default=None, metadata=_means("size of the file, encoded; inside an archive, of the member", least=0)
     )
     modified: float | None = field(
         default=None, metadata=_means("when the file (the archive) was last changed, in seconds since 1970")
     )
     sha256: str | None = field(default=None, metadata=_means("of the encoded bytes, in hexadecimal, with `--hash`"))
-    frames: int | None = field(default=None, metadata=_means("of a summary: how many frames have a score"))
-    max: float | None = field(default=None, metadata=_means("of a summary: the highest score"))
-    mean: float | None = field(default=None, metadata=_means("of a summary: the mean of the scores"))
-    above: int | None = field(default=None, metadata=_means("of a summary: how many frames reach the threshold"))
+    frames: int | None = field(default=None, metadata=_means("of a summary: how many frames have a score", least=0))
+    max: float | None = field(default=None, metadata=_means("of a summary: the highest score", least=0, most=1))
+    mean: float | None = field(default=None, metadata=_means("of a summary: the mean of the scores", least=0, most=1))
+    above: int | None = field(
+        default=None, metadata=_means("of a summary: how many frames reach the threshold", least=0)
+    )
     frame_choice: str | None = field(
         default=None,
         metadata=_means(
@@ -78,11 +84,14 @@ class Field(NamedTuple):
     type: str
     nullable: bool
     means: str
+    least: float
+    """Numbers are not below this, and not over `most`; infinite where there is no such limit."""
+    most: float
 
 
 def _fields_of_row() -> tuple[Field, ...]:
     parts = ((one, str(one.type).partition(" | ")) for one in fields(Row))
-    return tuple(Field(one.name, part[0], part[2] == "None", one.metadata["means"]) for one, part in parts)
+    return tuple(Field(one.name, part[0], part[2] == "None", **one.metadata) for one, part in parts)
 
 
 FIELDS = _fields_of_row()
@@ -100,7 +109,8 @@ def cells(row: Row) -> dict[str, Any]:
             if cast is float and not math.isfinite(value):
                 value = None
         values[name] = value
-    if values["score"] is None and row.score is not None and row.error is None:
+    if row.score is not None and not 0 <= row.score <= 1 and row.error is None:
+        values["score"] = None
         values["error"] = f"not-finite: the network's answer is no probability but {row.score}"
     return values
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import filecmp
 import os
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from open_nsfw.errors import UsageError
 from open_nsfw.rows.row import Row, label
+from open_nsfw.scan.placing import Place, bring, find_place
 from open_nsfw.text import printable
 
 
@@ -20,80 +19,134 @@ class Sorting:
 
     threshold: float
     folder: str
+    """Made when the first file comes. What is in it already stays where it is."""
     move: bool
     """Take the file away from where it is; otherwise copy it."""
     dry_run: bool = False
     """Say what would be done, and do nothing."""
 
 
+class Moved(NamedTuple):
+    """A file that was moved in this run or an earlier one."""
+
+    place: str
+    row: Row
+
+
 class Sorter:
     """Sorts files out as their rows come. A file of several frames goes by its highest score, that of its summary row."""
 
     def __init__(self, sorting: Sorting, say: Callable[[str], None]) -> None:
+        """Raises UsageError if what the folder's name stands for is no folder."""
+        if os.path.lexists(sorting.folder) and not os.path.isdir(sorting.folder):
+            raise UsageError(f"{printable(sorting.folder)}: is no folder, so no files can be brought there")
         self._sorting, self._say = sorting, say
+        self._verb = "move" if sorting.move else "copy"
+        self._moved: dict[str, Moved] = {}  # by where files were: links to them may come later
         self.failed = 0
         """Files that should have been moved or copied and were not."""
 
+    def catch_up(self, rows: Iterable[Row]) -> None:
+        """Do what the rows of earlier runs ask for: a kill may have come between a row and what is done about it."""
+        for row in rows:
+            if row.kind == "frame" or row.member is not None or row.path == "-":
+                continue
+            if os.path.lexists(row.path):
+                self.add([row])
+            elif self._is_high(row):
+                self._note_earlier_move(row)
+
+    def revised(self, rows: list[Row]) -> list[Row]:
+        """The rows of an item, to be written. A link whose file was moved before it could be read has the row of that
+        file, and so has a file that is named a second time."""
+        first = rows[0] if rows else None
+        if first is None or not (first.error or "").startswith("not-found:") or os.path.exists(first.path):
+            return rows
+        moved = self._moved.get(os.path.realpath(first.path))
+        return rows if moved is None else [replace(moved.row, path=first.path)]
+
     def add(self, rows: list[Row]) -> None:
         """Sort out the file that `rows`, all of one item, are about, if its score is high enough."""
-        last = rows[-1]
-        if last.score is None or last.score < self._sorting.threshold:
+        last = rows[-1] if rows else None
+        if last is None or not self._is_high(last):
             return
         if last.member is not None or last.path == "-":
-            self._say(f"{label(last)}: score {last.score:.6g}; not a file of its own, so it stays where it is")
-            return
-        target = self._target(last.path)
-        verb = "move" if self._sorting.move else "copy"
-        if self._sorting.dry_run:
-            self._say(f"would {verb} {label(last)} to {printable(str(target))} (score {last.score:.6g})")
-            return
-        self._carry_out(last, target, verb)
+            self._tell(last, "not a file of its own, so it stays where it is")
+        elif _is_inside(last.path, self._sorting.folder):
+            self._tell(last, f"is in {printable(self._sorting.folder)}, so it stays where it is")
+        else:
+            self._carry_out(last)
 
-    def _carry_out(self, row: Row, target: Path, verb: str) -> None:
+    def _is_high(self, row: Row) -> bool:
+        return row.score is not None and row.score >= self._sorting.threshold
+
+    def _carry_out(self, row: Row) -> None:
+        parts = _parts(row.path)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            move_file(row.path, target) if self._sorting.move else copy_file(row.path, target)
+            source = self._present_place(row.path)
+            if self._sorting.dry_run:
+                place = find_place(source, self._sorting.folder, parts)
+                self._say(f"would {self._verb} {label(row)} to {printable(place.path)} (score {row.score:.6g})")
+                return
+            place = bring(source, self._sorting.folder, parts, may_link=self._sorting.move)
         except OSError as error:
-            if error.errno == errno.EEXIST and not self._sorting.move and filecmp.cmp(row.path, target, shallow=False):
-                return  # copied by an earlier run
-            self.failed += 1
-            reason = "something is there already" if error.errno == errno.EEXIST else error.strerror or str(error)
-            self._say(f"{label(row)}: cannot {verb} it to {printable(str(target))}: {reason}")
+            wanted = printable(os.path.join(self._sorting.folder, *parts))
+            self._fail(row, f"cannot {self._verb} it to {wanted}: {error.strerror or error}")
             return
-        done = "moved" if self._sorting.move else "copied"
-        self._say(f"{done} {label(row)} to {printable(str(target))} (score {row.score:.6g})")
+        if not self._sorting.move:
+            if not place.holds_it:  # else an earlier run copied it
+                self._tell_place("copied", row, place)
+        elif os.path.lexists(row.path) and self._remove(row, place):  # else it was named a second time
+            self._tell_place("moved", row, place)
 
-    def _target(self, path: str) -> Path:
-        """The file's place in the folder: its path as it was named, without a drive, a root or steps upwards."""
-        parts = [part for part in Path(os.path.normpath(path)).parts if part not in (Path(path).anchor, os.pardir)]
-        return Path(self._sorting.folder, *parts)
-
-
-def copy_file(source: str | os.PathLike[str], target: Path) -> None:
-    """Copy content and times to a name that must be free. Raises OSError, and then leaves nothing at `target`."""
-    with open(source, "rb") as read, open(target, "xb") as written:
+    def _remove(self, row: Row, place: Place) -> bool:
+        """Take a file that is in its place away from where it was."""
         try:
-            shutil.copyfileobj(read, written)
-            written.flush()
-            os.fsync(written.fileno())
-        except BaseException:
-            os.unlink(target)
-            raise
-    shutil.copystat(source, target)
+            os.unlink(row.path)
+        except OSError as error:
+            reason = error.strerror or error
+            self._fail(row, f"is in {printable(place.path)} now, but cannot be removed from its old place: {reason}")
+            return False
+        self._moved[_location(row.path)] = Moved(place.path, row)
+        return True
+
+    def _present_place(self, path: str) -> str:
+        """The path itself; where its file, or the file that it is a link to, was moved before, that file's new place."""
+        if os.path.exists(path):
+            return path
+        moved = self._moved.get(os.path.realpath(path))
+        return path if moved is None else moved.place
+
+    def _note_earlier_move(self, row: Row) -> None:
+        """Remember where an earlier run brought the file that `row` is about."""
+        target = os.path.join(self._sorting.folder, *_parts(row.path))
+        if self._sorting.move and os.path.isfile(target):
+            self._moved[_location(row.path)] = Moved(target, row)
+
+    def _tell_place(self, done: str, row: Row, place: Place) -> None:
+        remark = "" if place.is_own_name else ", its own name being taken"
+        self._say(f"{done} {label(row)} to {printable(place.path)}{remark} (score {row.score:.6g})")
+
+    def _tell(self, row: Row, remark: str) -> None:
+        self._say(f"{label(row)}: score {row.score:.6g}; {remark}")
+
+    def _fail(self, row: Row, problem: str) -> None:
+        self.failed += 1
+        self._say(f"{label(row)}: {problem}")
 
 
-def move_file(source: str | os.PathLike[str], target: Path) -> None:
-    """Move to a name that must be free, also to another disk; the source goes only when the target is whole.
+def _parts(path: str) -> list[str]:
+    """The file's place in the folder: its path as it was named, without a drive, a root or steps upwards."""
+    _, path = os.path.splitdrive(os.path.normpath(path))
+    return [part for part in path.split(os.sep) if part not in ("", os.curdir, os.pardir)]
 
-    Raises OSError. A plain rename would replace a file at `target`.
-    """
-    if os.path.islink(source):  # a link would point elsewhere from its new place: its picture moves instead
-        copy_file(source, target)
-    else:
-        try:
-            os.link(source, target)
-        except FileExistsError:
-            raise
-        except OSError:  # another disk, or a file system without hard links
-            copy_file(source, target)
-    os.unlink(source)
+
+def _location(path: str) -> str:
+    """The path without links, but for the last part: of a link, where the link is."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    """Whether a name is that of something in a folder, whatever links lead there."""
+    top = os.path.realpath(folder)
+    return os.path.commonpath([top, _location(path)]) == top

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -71,7 +70,7 @@ class Classifier:
         """Scores of pictures after the resize and JPEG round trip, not yet cropped: uint8 (256, 256, 3) each, or so much
         of their middle that the network finds its input in it.
 
-        One that is no number, from weights that hold such, has the error `not-finite`.
+        One that is no probability, as from weights that are no numbers, has the error `not-finite`.
         """
         height, width = self.engine.input_shape[1:]
         cropped = np.stack([crop(each, height, width) for each in pixels])
@@ -84,7 +83,7 @@ class Classifier:
 
 
 def _score(value: float) -> Score:
-    if math.isfinite(value):
+    if 0 <= value <= 1:
         return Score(value)
     message = f"the network's answer is no probability but {value}"
     return Score(float("nan"), InputError("not-finite", message))

@@ -21,7 +21,7 @@ def expand(pattern: str, hidden: bool = False) -> Iterator[str]:
     A matching folder is given as such; what is in it is not given again. A folder that cannot be listed is given,
     too, so that its reader says so. Names with a leading dot need a dot in the pattern, or `hidden`.
     """
-    base, parts = _split(pattern)
+    base, parts = split_pattern(pattern)
     matcher = _Matcher(parts, hidden)
     seen: set[tuple[int, int, _States]] = set()
     stack: list[Iterator[tuple[str, _States]]] = [iter([(base, matcher.start)])]
@@ -43,7 +43,7 @@ def expand(pattern: str, hidden: bool = False) -> Iterator[str]:
             stack.append(matcher.children(path, states, names))
 
 
-def _split(pattern: str) -> tuple[str, list[str]]:
+def split_pattern(pattern: str) -> tuple[str, list[str]]:
     """The folder before the first part with a wildcard, and the parts from there on."""
     parts = pattern.split("/")
     first = next(index for index, part in enumerate(parts) if any(letter in part for letter in "*?["))

@@ -47,6 +47,8 @@ class SourceOptions:
     """What unpacking one archive may add to its size; pictures, which are compressed already, add next to nothing."""
     max_archive_ratio: float = 200.0
     """Unpacked to packed size of one member of a zip or of a whole compressed tar; judged past 10 MiB unpacked."""
+    left_out: str | None = None
+    """A folder that is not looked into where it is found in another one, or by a pattern: files are brought there."""
 
 
 @dataclass(frozen=True)

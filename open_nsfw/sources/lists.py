@@ -12,7 +12,7 @@ from open_nsfw.sources.item import STDIN
 from open_nsfw.sources.stdin import standard_input
 
 LIST_CHUNK = 64 * 1024  # bytes of a list that are read at once; sixteen times the longest path of Linux
-LONGEST_LINE = 1024 * 1024  # bytes; a list with a longer "path" is no list, and must not be gathered in memory
+LONGEST_LINE = 64 * 1024  # bytes; a list with a longer "path" is no list, and must not be gathered in memory
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # Windows editors begin UTF-8 text with it
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Callable
 
 from open_nsfw.sources.item import SourceOptions
@@ -32,6 +33,26 @@ class Selection:
         self.skipped += 1
         return False
 
+    def leaves_out(self, folder: os.stat_result) -> bool:
+        """Whether a folder is the one to be left out, by whatever name; it may have been made since the run began."""
+        if self.options.left_out is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(self.options.left_out), folder)
+        except OSError:
+            return False
+
+    def leaves_out_match(self, path: str, base: str) -> bool:
+        """Whether a path that a pattern found, looking into the folder `base`, is in the folder to be left out."""
+        if self.options.left_out is None:
+            return False
+        left_out = os.path.realpath(self.options.left_out)
+        return _is_below(path, left_out) and not _is_below(base or os.curdir, left_out)
+
     def pass_over(self) -> None:
         """Count a file or member that is no picture."""
         self.passed_over += 1
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return os.path.commonpath([os.path.realpath(path), folder]) == folder

@@ -87,11 +87,14 @@ class Sources:
             yield Item(path, error=InputError("no-pictures", "there is no picture in it"))
 
     def _glob(self, pattern: str) -> Iterator[Item]:
-        from open_nsfw.sources.globs import expand
+        from open_nsfw.sources.globs import expand, split_pattern
 
+        base, _ = split_pattern(pattern)
         matches = 0
         for path in expand(pattern, self._selection.options.hidden):
             matches += 1
+            if self._selection.leaves_out_match(path, base):
+                continue
             try:
                 status = os.stat(path)
             except OSError as error:
@@ -119,7 +122,9 @@ class Sources:
                 continue
             if not stat.S_ISDIR(status.st_mode):
                 yield from self._file(path, status, named=False)
-            elif (status.st_dev, status.st_ino) not in seen:
+            elif (status.st_dev, status.st_ino) not in seen and not (
+                path != top and self._selection.leaves_out(status)
+            ):
                 seen.add((status.st_dev, status.st_ino))
                 try:
                     stack.append(self._listing(path))

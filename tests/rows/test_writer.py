@@ -63,13 +63,11 @@ reals = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
 texts = st.one_of(st.none(), st.just(""), names)
 truths = st.one_of(st.none(), st.booleans())
 columns = {"str | None": texts, "int | None": counts, "float | None": reals, "bool | None": truths, "str": names}
-any_row = st.builds(
-    Row,
-    **{
-        one.name: st.sampled_from(row_reader.KINDS) if one.name == "kind" else columns[str(one.type)]
-        for one in dataclasses.fields(Row)
-    },
-)
+own = {
+    "kind": st.sampled_from(row_reader.KINDS),
+    **dict.fromkeys(("score", "max", "mean"), st.one_of(st.none(), st.floats(0, 1))),
+}
+any_row = st.builds(Row, **{one.name: own.get(one.name, columns[str(one.type)]) for one in dataclasses.fields(Row)})
 many = settings(
     deadline=None,
     max_examples=examples(150),

@@ -327,68 +327,6 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_move_above_keeps_folders_and_says_so(inbox: Path) -> None:
-    """What is low stays."""
-    done = run("inbox", "--move-above", "0.8", "out")
-    assert files(inbox) == ["inbox/low.jpg", "out/inbox/deep/high.jpg", "out/inbox/high.jpg"]
-    assert "classify_nsfw: moved inbox/deep/high.jpg to out/inbox/deep/high.jpg (score 0.989994)\n" in done.stderr
-    assert done.returncode == 0
-
-
-def test_copy_above_twice(inbox: Path) -> None:
-    """The second time everything is there already, and the same: nothing to say."""
-    assert run("inbox", "--copy-above", "0.8", "out").returncode == 0
-    assert len(files(inbox)) == 5
-    again = run("inbox", "--copy-above", "0.8", "out")
-    assert again.returncode == 0
-    assert "copied" not in again.stderr
-
-
-def test_nothing_is_overwritten(inbox: Path) -> None:
-    """A different file of that name stays as it is; the picture stays where it is; exit status 1."""
-    (inbox / "out" / "inbox").mkdir(parents=True)
-    (inbox / "out" / "inbox" / "high.jpg").write_text("another")
-    done = run("inbox", "--move-above", "0.8", "out")
-    assert (inbox / "out" / "inbox" / "high.jpg").read_text() == "another"
-    assert (inbox / "inbox" / "high.jpg").exists()
-    expected = "classify_nsfw: inbox/high.jpg: cannot move it to out/inbox/high.jpg: something is there already\n"
-    assert expected in done.stderr
-    assert done.returncode == 1
-
-
-def test_dry_run_does_nothing_but_say_it(inbox: Path) -> None:
-    """The same folder before and after."""
-    before = files(inbox)
-    done = run("inbox", "--move-above", "0.8", "out", "--dry-run")
-    assert files(inbox) == before
-    assert "classify_nsfw: would move inbox/high.jpg to out/inbox/high.jpg (score 0.8999" in done.stderr
-
-
-def test_paths_that_lead_upwards_or_from_the_root_end_below_the_folder(inbox: Path) -> None:
-    """`..` and a leading `/` are dropped from the place in the target folder."""
-    (inbox / "elsewhere").mkdir()
-    absolute = (inbox / "inbox" / "high.jpg").resolve()
-    run("../inbox/deep/high.jpg", absolute, "--copy-above", "0.8", "../out", cwd=inbox / "elsewhere")
-    assert [name for name in files(inbox) if name.startswith("out")] == sorted(
-        ["out/inbox/deep/high.jpg", "out" + str(absolute)]
-    )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--dry-run",), "--dry-run goes with --move-above or --copy-above"),
-        (("--move-above", "2", "out"), "--move-above: a score from 0 to 1 is needed, not '2'"),
-        (("--copy-above", "x", "out"), "--copy-above: a score from 0 to 1 is needed, not 'x'"),
-        (("--copy-above", "0.8", ""), "--copy-above: the name of a folder is needed, not ''"),
-    ],
-)
-def test_verdicts_that_make_no_sense(arguments: tuple[str, ...], message: str) -> None:
-    """One line and exit status 2."""
-    done = run(PICTURE, *arguments)
-    assert (done.returncode, done.stderr) == (2, f"classify_nsfw: error: {message}\n")
-
-
 # ----------------------------------------------------------------------------------------------------- what people see
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,6 @@ ROW_SCHEMA = DOCS / "row.schema.json"
 _JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _CONSTRAINTS: dict[str, dict[str, Any]] = {
     "kind": {"enum": ["picture", "frame", "summary"]},
-    "score": {"minimum": 0, "maximum": 1},
     "error": {"pattern": f"^({'|'.join(ERROR_CODES)}): "},
     "sha256": {"pattern": "^[0-9a-f]{64}$"},
 }
@@ -89,6 +89,8 @@ def _property(one: Field) -> dict[str, Any]:
     return {
         "description": one.means,
         "type": [kind, "null"] if one.nullable else kind,
+        **({} if one.least == -math.inf else {"minimum": one.least}),
+        **({} if one.most == math.inf else {"maximum": one.most}),
         **_CONSTRAINTS.get(one.name, {}),
     }
 
