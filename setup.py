@@ -225,7 +225,10 @@ def read_readme(source_url: str) -> str:
 
 
 def with_links_for_an_index(text: str, source_url: str) -> str:
-    """Markdown in which links to files of the tree lead to `source_url`/FILE; without a URL, the file's name stands there."""
+    """Markdown in which links to files of the tree lead to `source_url`/FILE; without a URL, the file's name stands there.
+
+    Pictures of the tree become links, too.
+    """
 
     def link(match: re.Match[str]) -> str:
         label, target = match.groups()
@@ -233,7 +236,7 @@ def with_links_for_an_index(text: str, source_url: str) -> str:
             return f"[{label}]({source_url.rstrip('/')}/{target})"
         return label if label == target else f"{label} (`{target}`)"
 
-    return re.sub(r"\[([^\]]+)\]\((?!https?://|#)([^)]+)\)", link, text)
+    return re.sub(r"!?\[([^\]]+)\]\((?!https?://|#)([^)]+)\)", link, text)
 
 
 # What the package needs, from the one module that also tells people what to install.

@@ -60,15 +60,26 @@ def _is_installed(distribution: str) -> bool:
 
 
 def pip_command() -> str:
-    """How a shell calls the pip of the environment that runs this: `pip` where that is the one it finds, else by path."""
+    """How a shell calls the pip of the environment that runs this: `pip` where that is the one it finds, else by path.
+
+    Where the system keeps pip out of its own Python (PEP 668), an environment is made first.
+    """
     from importlib.machinery import PathFinder  # alone: setuptools puts a finder before it that acts on the name `pip`
     from shutil import which
 
     found, python = which("pip"), sys.executable or "python"
+    if _belongs_to_the_system():
+        return f"{_quoted(python)} -m venv .venv && .venv/bin/pip"
     if found is not None and os.path.dirname(found) == os.path.dirname(python):
         return "pip"
     ensure = "" if PathFinder.find_spec("pip") else f"{_quoted(python)} -m ensurepip && "
     return f"{ensure}{_quoted(python)} -m pip"
+
+
+def _belongs_to_the_system() -> bool:
+    from sysconfig import get_path
+
+    return sys.prefix == sys.base_prefix and os.path.exists(os.path.join(get_path("stdlib"), "EXTERNALLY-MANAGED"))
 
 
 def install_command(extra: str) -> str:

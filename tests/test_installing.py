@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import sysconfig
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def test_an_environment_without_pip_gets_one_first(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(PathFinder, "find_spec", lambda name: None)
     python = folder / "python"
     assert pip_command() == f"{python} -m ensurepip && {python} -m pip"
+
+
+def test_the_systems_own_python_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's, for one, whose pip refuses."""
+    monkeypatch.setenv("PATH", str(environment(tmp_path / "bin", monkeypatch)))
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    assert pip_command() == "pip"
+    (tmp_path / "EXTERNALLY-MANAGED").write_text("")
+    python = tmp_path / "bin" / "python"
+    assert install_command("heif") == f"{python} -m venv .venv && .venv/bin/pip install 'pillow-heif>=0.16'"
 
 
 def test_markers_are_left_out() -> None:

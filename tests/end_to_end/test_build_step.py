@@ -313,6 +313,8 @@ def test_metadata(checkout: Path) -> None:
     [
         ("see [the page](docs/a.md), [LICENSE](LICENSE)", "", "see the page (`docs/a.md`), LICENSE"),
         ("see [the page](docs/a.md#b)", "https://x.org/blob/v1/", "see [the page](https://x.org/blob/v1/docs/a.md#b)"),
+        ("see ![a cup](a.jpg)", "", "see a cup (`a.jpg`)"),
+        ("see ![a cup](a.jpg)", "https://x.org", "see [a cup](https://x.org/a.jpg)"),
         ("[there](https://y.org/) and [here](#what)", "https://x.org", "[there](https://y.org/) and [here](#what)"),
     ],
 )

@@ -17,6 +17,7 @@ import pytest
 import open_nsfw
 from open_nsfw.cli import classify as command
 from open_nsfw.cli.classify_options import parser
+from open_nsfw.installing import EXTRAS, REQUIREMENTS
 from open_nsfw.pictures.formats import Limits
 from open_nsfw.rows.lines import json_line
 from open_nsfw.rows.row import Row
@@ -81,6 +82,22 @@ def test_signatures_in_the_library_page_are_those_of_the_code() -> None:
             "Limits()" if one.default == Limits() else repr(one.default).replace("'", '"') for one in parameters
         )
         assert arguments == ", ".join(f"{one.name}={default}" for one, default in zip(parameters, defaults))
+
+
+def test_libraries_to_install_are_those_of_the_code() -> None:
+    """With their bounds."""
+    known = {*REQUIREMENTS, *(library.partition(";")[0] for extra in EXTRAS.values() for library in extra)}
+    named = {
+        name for page in PAGES for name in re.findall(r"'([\w-]+[<>=]=?[\d.]+)'", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 3
+    assert named - known == set()
+
+
+def test_help_names_commands_as_they_are_installed() -> None:
+    """`classify_nsfw.py` is a file of the checkout, not a command."""
+    texts = [parser().format_help(), *(tables.verb_parser(*words).format_help() for words in tables.verb_commands())]
+    assert [text for text in texts if "classify_nsfw.py" in text] == []
 
 
 def test_figures_in_readme_are_those_of_docs() -> None:

@@ -23,7 +23,7 @@ NOTE = r"(?:^<!-- (not run|varies|exit status \d+)(?:: ([^>]+))? -->\n)?"
 BLOCK = re.compile(NOTE + r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?")
 VARYING = re.compile(r"[\d.,]+ pictures/s|\d{4}-\d\d-\d\d|\d+\.\d+ s\b")
-CLOSE = 1e-4  # scores of two processors differ in the last digits
+CLOSE = 1e-5  # what scores of two processors and engines may differ by
 
 
 @dataclass(frozen=True)
