@@ -98,6 +98,7 @@ class Pipeline:
 
         An exception of the source or of the engine comes out here.
         """
+        passed_over = 0  # items in a row
         while True:
             try:
                 underway = self._underway.get(block=not self._stopped)
@@ -108,7 +109,11 @@ class Pipeline:
                     continue
                 break
             try:
-                yield underway.result.result().rows(self._scorer.result(), self._options)
+                rows = underway.result.result().rows(self._scorer.result(), self._options)
+                if passed_over < underway.unless_seen:
+                    continue
+                passed_over = 0 if rows else passed_over + 1
+                yield rows
             except CancelledError:
                 continue
             finally:
@@ -128,7 +133,7 @@ class Pipeline:
                     break
                 task = Task(item)
                 self._tasks.put(task)
-                self._underway.put(_Underway(task.result, size))
+                self._underway.put(_Underway(task.result, size, item.unless_seen))
         except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
             self._reader_error = error
         finally:
@@ -150,6 +155,8 @@ class _Underway:
     result: Future[ItemResult]
     size: int
     """Bytes that the item takes of the budget."""
+    unless_seen: int
+    """Of the item: it has no rows unless so many before it were passed over."""
 
 
 class Budget:

@@ -72,6 +72,9 @@ class Item:
     """When that file was last changed, in seconds since 1970."""
     by_content: bool = False
     """Nobody named it and its name is not a picture's: if it turns out to have only sound, it is passed over."""
+    unless_seen: int = 0
+    """So many items before this one are `by_content` and of the same folder or archive: this one, which says that there is
+    no picture in it, counts only if all of them were passed over."""
 
     @property
     def held(self) -> int:

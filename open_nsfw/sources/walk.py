@@ -79,12 +79,12 @@ class Sources:
             items = self._file(path, status, named=True)
         else:
             items = iter((pipe_item(path, self._selection),))
-        skipped, is_empty = self._selection.skipped, True
+        skipped, sure, unsure = self._selection.skipped, 0, 0
         for item in items:
-            is_empty = False
+            sure, unsure = sure + (not item.by_content), unsure + item.by_content
             yield item
-        if is_empty and self._selection.skipped == skipped:
-            yield Item(path, error=InputError("no-pictures", "there is no picture in it"))
+        if not sure and self._selection.skipped == skipped:
+            yield Item(path, error=InputError("no-pictures", "there is no picture in it"), unless_seen=unsure)
 
     def _glob(self, pattern: str) -> Iterator[Item]:
         from open_nsfw.sources.globs import expand, split_pattern

@@ -160,3 +160,23 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
 def test_pyav_is_what_the_tests_have() -> None:
     """The lowest release that is allowed, or a newer one."""
     assert tuple(map(int, av.__version__.split(".")[:2])) >= (14, 1)
+
+
+def test_nothing_but_sound(tmp_path: Path) -> None:
+    """A folder or an archive that was named has a row, like one without any file that plays; not if a film is in it."""
+    for name in ("music", "mixed"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            (tmp_path / name / str(number)).write_bytes(sound("mp4"))
+    (tmp_path / "mixed" / "1").write_bytes(FILM)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("sound", sound("mp4"))
+    found, last = rows("music", "mixed", "a.zip", "music", cwd=tmp_path)
+    nothing = "no-pictures: there is no picture in it"
+    assert [(row["path"], row["error"]) for row in found] == [
+        ("music", nothing),
+        *[("mixed/1", None)] * 4,
+        ("a.zip", nothing),
+        ("music", nothing),
+    ]
+    assert last.endswith("; 9 other files passed over")
