@@ -4,8 +4,6 @@ compiled; a script it would compile at every start."""
 
 from __future__ import annotations
 
-# What the module `signal` is made from; importing that one takes 4 ms, in which Ctrl-C would be a traceback.
-import _signal as signal  # type: ignore[import-not-found]
 import sys
 
 
@@ -17,10 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def command() -> int:
-    """The process: `main`, and Ctrl-C ends it without a word until the scan listens for it. Python's own handler would
-    print a traceback out of some import, or lose the Ctrl-C there."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it was started to ignore Ctrl-C
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """The process."""
+    from open_nsfw.cli.verbs import begin
+
+    begin()
     return main()
 
 

@@ -10,8 +10,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.tools.helpers import ROOT
 
 PACKAGE = ROOT / "open_nsfw"
@@ -82,7 +80,6 @@ def test_the_rooms_are_those_of_the_table() -> None:
     assert {room_of(module) for module in MODULES} <= set(MAY_IMPORT)
 
 
-@pytest.mark.xfail(strict=True, reason="modules that hold a command line and its work are not cut yet")
 def test_rooms_import_only_what_lies_below() -> None:
     """The table above holds for every import statement."""
     wrong = []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.options import add_debug_option
+from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import OutputError, UsageError
 from open_nsfw.files import write_whole
@@ -68,12 +69,12 @@ class Request:
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw build-net` with these arguments; gives the exit status, 0 or 2."""
-    return guarded(PROGRAM, lambda: _run(parse(argv)), "--debug" in argv)
+    return guarded(PROGRAM, argv, lambda: _run(parse(argv)))
 
 
 def parse(argv: Sequence[str]) -> Request:
     """The request that a command line makes. Raises UsageError."""
-    values = vars(_parser().parse_args(argv))
+    values = vars(parser().parse_args(argv))
     net = _net(values)
     training = _training(values)
     if values["source"] is not None and values["initialize"] is None:
@@ -134,7 +135,7 @@ def _run(request: Request) -> int:
     print(
         f"{cost.parameters / 1e6} million parameters, {cost.multiply_adds / 1e6} million multiply-adds", file=sys.stderr
     )
-    return 0
+    return Status.DONE
 
 
 def _files(request: Request) -> dict[str, str | bytes]:
@@ -167,20 +168,19 @@ def _weights(request: Request) -> bytes:
     return caffemodel_bytes(net, weights)
 
 
-def _parser() -> OneLineParser:
-    parser = OneLineParser(
+def parser() -> OneLineParser:
+    """The verb's options."""
+    result = OneLineParser(
         prog=PROGRAM,
         description=DESCRIPTION,
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("published", nargs="?", metavar="NAME", help="a published net; without it a residual net")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    _add_parts(parser.add_argument_group("parts of the net").add_argument)
-    _add_outputs(parser.add_argument_group("what is written").add_argument)
-    _add_training(parser.add_argument_group("for training, with --train DIR").add_argument)
-    return parser
+    result.add_argument("published", nargs="?", metavar="NAME", help="a published net; without it a residual net")
+    add_debug_option(result)
+    _add_parts(result.add_argument_group("parts of the net").add_argument)
+    _add_outputs(result.add_argument_group("what is written").add_argument)
+    _add_training(result.add_argument_group("for training, with --train DIR").add_argument)
+    return result
 
 
 def _add_parts(add: Any) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.options import add_debug_option
+from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import OutputError
-from open_nsfw.scoring.cache import CACHE_VARIABLE, MOST_BYTES, Entry, cache_dir, clear, distrust, entries
+from open_nsfw.scoring.cache import CACHE_VARIABLE, MOST_BYTES, Entry, cache_dir, distrust, entries
+from open_nsfw.scoring.cache import clear as remove_all
 from open_nsfw.text import printable
 
 PROGRAM = "open-nsfw cache"
@@ -30,33 +32,32 @@ exit status: 0 done, 2 some could not be removed"""
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw cache` with these arguments; gives the exit status, 0 or 2."""
-    return guarded(PROGRAM, lambda: _run(_parser().parse_args(argv)))
+    return guarded(PROGRAM, argv, lambda: _run(parser().parse_args(argv).clear))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog=PROGRAM,
-        description="List the converted models that are kept for later runs.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def parser() -> OneLineParser:
+    """The verb's options."""
+    result = OneLineParser(
+        prog=PROGRAM, description="List the converted models that are kept for later runs.", epilog=EXAMPLE
     )
-    parser.add_argument("--clear", action="store_true", help="remove them all")
-    return parser
+    result.add_argument("--clear", action="store_true", help="remove them all")
+    add_debug_option(result)
+    return result
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(clear: bool) -> int:
     folder = cache_dir()
     found = entries(folder)
-    if options.clear:
+    if clear:
         _clear(folder, found)
-        return 0
+        return Status.DONE
     print_text("\n".join([f"{_total(found)} in {printable(str(folder))}{_warning(folder)}", *map(_line, found)]) + "\n")
-    return 0
+    return Status.DONE
 
 
 def _clear(folder: Path, found: list[Entry]) -> None:
     """Raises OutputError if a model could not be removed."""
-    if left := clear(folder):
+    if left := remove_all(folder):
         raise OutputError(f"{left[0].path}: cannot be removed; {len(left)} of {len(found)} models are still there")
     print_text(f"removed {_total(found)} from {printable(str(folder))}\n")
 

@@ -18,11 +18,9 @@ from open_nsfw.calibration.output import check_output, write
 from open_nsfw.calibration.request import CalibrationRequest, OutputRequest
 from open_nsfw.calibration.scored import ScoringOptions
 from open_nsfw.cli.calibrate_options import PROGRAM, parser
+from open_nsfw.cli.status import Status, ended_by
 from open_nsfw.cli.verbs import guarded, print_text
-from open_nsfw.scan.run import SIGNAL_STATUS
 from open_nsfw.scoring.fast import THRESHOLDS
-
-PROMISE_NOT_KEPT = 1  # exit status
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Request:
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw calibrate` with these arguments; gives the exit status."""
-    return guarded(PROGRAM, lambda: _run(parse(argv)), "--debug" in argv)
+    return guarded(PROGRAM, argv, lambda: _run(parse(argv)))
 
 
 def parse(argv: Sequence[str]) -> Request:
@@ -54,7 +52,7 @@ def parse(argv: Sequence[str]) -> Request:
         resamples=values.resamples,
         seed=values.seed,
         group_by=values.group_by,
-        command=shlex.join(["open-nsfw", "calibrate", *argv]),
+        command=shlex.join([*PROGRAM.split(), *argv]),
     )
     folder = values.output or _beside(values.labels) + "-calibration"
     output = OutputRequest(folder, values.plots, values.worst, values.overwrite, not values.no_thumbnails)
@@ -102,11 +100,11 @@ def _run(request: Request) -> int:
     scored = score_labels(request.calibration)
     if scored.ended_by is not None:
         print(f"{PROGRAM}: stopped; run it again to go on where it was", file=sys.stderr)
-        return SIGNAL_STATUS + scored.ended_by
+        return ended_by(scored.ended_by)
     result = calibrate(scored, request.calibration)
     write(result, request.output)
     if not request.quiet:
         print_text(summary(result, request.output.folder))
     for line in broken_promises(result):  # also with --quiet: a policy that does not do what was asked for
         print(f"{PROGRAM}: warning: {line}", file=sys.stderr)
-    return PROMISE_NOT_KEPT if result.broken_promises else 0
+    return Status.FAILED if result.broken_promises else Status.DONE

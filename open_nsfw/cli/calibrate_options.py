@@ -7,8 +7,16 @@ from typing import Any
 
 from open_nsfw.calibration.choices import Costs
 from open_nsfw.calibration.groups import WAYS
-from open_nsfw.cli.classify_options import OneLineParser
-from open_nsfw.scoring.names import ENGINES
+from open_nsfw.cli import parsing
+from open_nsfw.cli.options import (
+    add_debug_option,
+    add_engine_option,
+    add_gpu_option,
+    add_jobs_option,
+    add_model_options,
+)
+from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.status import SIGNALS
 
 PROGRAM = "open-nsfw calibrate"
 FAMILIES = ("promises", "cost", "review-budget", "bands")
@@ -19,39 +27,33 @@ lines with the columns path and label (relative paths start at the file's folder
 needed). Writes report.html, numbers.json, policy.json and the plots into a folder; the scores of pictures are kept for
 the next run."""
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 examples:
   open-nsfw calibrate labelled/
   open-nsfw calibrate labelled/ --max-fpr 0.01 --min-recall 0.95
   open-nsfw calibrate scores.csv --review-budget 0.05 --cost fp=1,fn=20 --policy-from review-budget
   classify_nsfw photos/ --policy labelled-calibration/policy.json
 
-exit status: 0 done; 1 everything is written, but the labelled pictures do not support one of the limits that were asked
-for; 2 the command, the labels, the model or the output is at fault; 130 or 143 ended by SIGINT or SIGTERM"""
+exit status: 0 done, 1 everything is written, but the labelled pictures do not support one of the limits that were asked
+for, 2 the command, the labels, the model or the output is at fault, {SIGNALS}"""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    result = OneLineParser(
-        prog=PROGRAM,
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def parser() -> OneLineParser:
+    """The verb's options."""
+    result = OneLineParser(prog=PROGRAM, description=DESCRIPTION, epilog=EXAMPLES)
     result.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
-    result.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_debug_option(result)
     _add_threshold_options(
         result.add_argument_group("thresholds by what you can say (default: --bands 0.2,0.8)").add_argument
     )
-    _add_label_options(result.add_argument_group("labels and scores").add_argument)
+    _add_label_options(result.add_argument_group("labels and scores"))
     _add_report_options(result.add_argument_group("what comes out").add_argument)
     return result
 
 
 def _add_threshold_options(add: Any) -> None:
-    add("--max-fpr", type=_share, metavar="SHARE", help="block at most this share of sfw pictures")
-    add("--min-recall", type=_share, metavar="SHARE", help="let through at most the rest of nsfw pictures")
+    add("--max-fpr", type=parsing.share, metavar="SHARE", help="block at most this share of sfw pictures")
+    add("--min-recall", type=parsing.share, metavar="SHARE", help="let through at most the rest of nsfw pictures")
     add(
         "--cost",
         type=_costs,
@@ -60,7 +62,7 @@ def _add_threshold_options(add: Any) -> None:
     )
     add(
         *("--review-budget",),
-        type=_share,
+        type=parsing.share,
         metavar="SHARE",
         help="leave at most this share of all pictures to people, with fewest errors (by --cost, if given) outside",
     )
@@ -77,21 +79,30 @@ def _add_threshold_options(add: Any) -> None:
         help="from low scores to high (default allow,review,block, or allow,block)",
     )
     add(
-        "--prevalence", type=_share, metavar="SHARE", help="the share of nsfw in your traffic (default: that of LABELS)"
+        "--prevalence",
+        type=parsing.share,
+        metavar="SHARE",
+        help="the share of nsfw in your traffic (default: that of LABELS)",
     )
-    add("--confidence", type=_share, default=0.95, metavar="SHARE", help="of promises and intervals (default 0.95)")
+    add(
+        "--confidence",
+        type=parsing.share,
+        default=0.95,
+        metavar="SHARE",
+        help="of promises and intervals (default 0.95)",
+    )
     add("--as-measured", action="store_true", help="keep promises on the sample only, not with that confidence")
 
 
-def _add_label_options(add: Any) -> None:
+def _add_label_options(group: Any) -> None:
+    add = group.add_argument
     add("--positive", default="nsfw", metavar="NAME", help="the folder or label of nsfw pictures (default nsfw)")
     add("--negative", default="sfw", metavar="NAME", help="the folder or label of sfw pictures (default sfw)")
     add("--model-hash", metavar="HASH", help="the model that gave the scores in LABELS, as rows name it")
-    add("--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)")
-    add("--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: Yahoo's)")
-    add("--engine", default="auto", choices=ENGINES, help="what computes (default auto)")
-    add("--gpu", type=int, metavar="ID", help="compute on this GPU")
-    add("--jobs", type=_count, metavar="N", help="pictures decoded and scored at a time (default: one a core)")
+    add_model_options(group)
+    add_engine_option(group)
+    add_gpu_option(group)
+    add_jobs_option(group)
     add(
         "--scores",
         metavar="FILE",
@@ -113,28 +124,24 @@ def _add_report_options(add: Any) -> None:
     add("--plots", default="svg", choices=["svg", "png"], help="format of the plots' own files (default svg)")
     add(
         "--worst",
-        type=_count_or_zero,
+        type=parsing.whole,
         default=12,
         metavar="N",
         help="pictures shown of those the model gets most wrong, of each class",
     )
     add("--no-thumbnails", action="store_true", help="name those pictures, but put none into the report")
-    add("--resamples", type=_count, default=1000, metavar="N", help="of the bootstrap behind the bands (default 1000)")
-    add("--seed", type=_count_or_zero, default=0, metavar="N", help="of the bootstrap's random numbers (default 0)")
+    add(
+        "--resamples",
+        type=parsing.count,
+        default=1000,
+        metavar="N",
+        help="of the bootstrap behind the bands (default 1000)",
+    )
+    add("--seed", type=parsing.whole, default=0, metavar="N", help="of the bootstrap's random numbers (default 0)")
     add("--quiet", action="store_true", help="no bar, no summary")
 
 
 # --- values of options ---
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"a number between 0 and 1 is needed, not '{text}'")
-    return value
 
 
 def _bands(text: str) -> tuple[float, ...]:
@@ -159,13 +166,3 @@ def _costs(text: str) -> Costs:
     if set(values) != {"fp", "fn"} or not all(0 < each < float("inf") for each in values.values()):
         raise argparse.ArgumentTypeError(f"fp=X,fn=Y with numbers above 0 is needed, not '{text}'")
     return Costs(values["fp"], values["fn"])
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, not '{text}'")
-    return int(text)
-
-
-def _count_or_zero(text: str) -> int:
-    return 0 if text == "0" else _count(text)

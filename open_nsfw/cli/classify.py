@@ -1,57 +1,47 @@
-"""What classify_nsfw.py does with its command line: one scan, and an exit status."""
+"""What `classify_nsfw` does with its command line: one scan, and an exit status."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from open_nsfw.cli.classify_options import COMMAND, POLICY, parse, share
+from open_nsfw.cli.classify_options import COMMAND, parse
+from open_nsfw.cli.decisions import decide
+from open_nsfw.cli.reporter import Reporter, Tally
+from open_nsfw.cli.request import ScanRequest
+from open_nsfw.cli.status import Status, ended_by
+from open_nsfw.cli.verbs import guarded
 from open_nsfw.cores import available_cores
-from open_nsfw.errors import OpenNsfwError, UsageError
 from open_nsfw.pictures.containers import HEAD, container_of
-from open_nsfw.pictures.extraction import Extraction, FrameChoice
-from open_nsfw.pictures.formats import Limits, read_head, sniff
-from open_nsfw.scoring.fast import parse_thresholds
+from open_nsfw.pictures.formats import read_head, sniff
+from open_nsfw.sources.item import STDIN
 
 if TYPE_CHECKING:
-    from open_nsfw.calibration.policy import Policy
     from open_nsfw.rows.finished import Finished
     from open_nsfw.rows.options import OutputOptions, Wanted
     from open_nsfw.rows.row import Row
     from open_nsfw.rows.writer import Writer
     from open_nsfw.scan.options import PipelineOptions
-    from open_nsfw.scan.run import Reporter
-    from open_nsfw.scan.sorting import Sorter, Sorting
+    from open_nsfw.scan.sorting import Sorter
     from open_nsfw.scoring.model_files import ModelFiles
     from open_nsfw.scoring.scorer import Models
-    from open_nsfw.sources.item import SourceOptions
-
-FAILED_INPUT, BAD_USAGE, ABOVE, INTERRUPTED = 1, 2, 3, 130  # exit statuses
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status."""
-    if sys.stderr is None:  # closed, as by `2>&-`: what is printed there would go to stdout, among the rows
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        options = parse(arguments)
-        _log_to_stderr()
-        return _scan(options)
-    except OpenNsfwError as error:
-        if "--debug" in arguments:
-            traceback.print_exc()
-        print(f"{COMMAND}: error: {error}", file=sys.stderr)
-        return BAD_USAGE
-    except KeyboardInterrupt:  # before the scan listens for signals, or the second one
-        return INTERRUPTED
+    given = sys.argv[1:] if arguments is None else arguments
+    return guarded(COMMAND, given, lambda: _run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    request = parse(arguments)
+    _log_to_stderr()
+    return Scan(request).run()
 
 
 def _log_to_stderr() -> None:
@@ -62,271 +52,174 @@ def _log_to_stderr() -> None:
     logger.propagate = False
 
 
-def _scan(options: argparse.Namespace) -> int:
-    """One scan; its exit status."""
-    from open_nsfw.rows.writer import open_writer
-    from open_nsfw.scan import run as scan
-    from open_nsfw.sources.walk import Sources
+class Scan:
+    """One scan: a request, and what is known once its policy, inputs and model files have been looked at."""
 
-    _check(options)
-    single, policy, sorting = _is_single_picture(options), _policy(options), _sorting(options)
-    files = cache(partial(_model_files, options))  # read and hashed once, when first asked for
-    pipeline, settings = _pipeline_options(options, single, policy), _source_options(options)
-    with open_writer(_output_options(options, single, policy, files)) as writer:
-        reporter = _reporter(options, single, policy, partial(_count_ahead, options, settings, writer))
-        sorter = _sorter(sorting, reporter)
-        if writer.finished is not None:
-            _take_up(writer.finished, reporter, sorter)
-        sources = Sources(_arguments(options), settings, writer.skip())
-        load = partial(_load, options, single, policy, files)
-        ended_by = scan.run(sources, load, pipeline, partial(_record, writer, reporter, sorter))
-    reporter.close(sources.passed_over)
-    return _status(options, ended_by, reporter, sorter)
+    def __init__(self, request: ScanRequest) -> None:
+        """Raises UsageError if the policy cannot be used."""
+        self._request = request
+        self._is_single = _is_single_picture(request)
+        self._decisions = decide(request.verdict)
+
+    def run(self) -> int:
+        """Score everything; the exit status. Raises UsageError, OutputError and SetupError."""
+        from open_nsfw.rows.writer import open_writer
+        from open_nsfw.scan import run as scan
+        from open_nsfw.sources.walk import Sources
+
+        request = self._request
+        with open_writer(self._output_options()) as writer:
+            record = _Record(writer, self._reporter(writer), self._request)
+            if writer.finished is not None:
+                record.add_finished(writer.finished)
+            sources = Sources(self._inputs(), request.sources, writer.skip())
+            signal = scan.run(sources, self._load, self._pipeline_options(), record.add)
+        record.close(sources.passed_over)
+        return ended_by(signal) if signal is not None else record.status()
+
+    @cached_property
+    def _model_files(self) -> ModelFiles:
+        """Found, read and hashed when first asked for."""
+        from open_nsfw.scoring.model_files import find_model_files
+
+        return find_model_files(self._request.load.model_def, self._request.load.pretrained_model)
+
+    def _pipeline_options(self) -> PipelineOptions:
+        from open_nsfw.scan.options import PipelineOptions
+        from open_nsfw.scoring.model_files import known_side
+
+        request, policy = self._request, self._decisions.policy
+        return PipelineOptions(
+            jobs=1 if self._is_single else request.jobs or available_cores(),
+            extraction=request.extraction,
+            max_seconds=request.max_seconds,
+            quick=request.load.fast,
+            quick_side=known_side(request.load.model_def),
+            above=self._decisions.above,
+            verdict=None if policy is None else policy.verdict,
+        )
+
+    def _output_options(self) -> OutputOptions:
+        options = replace(self._request.output, single=self._is_single)
+        if not options.resume:
+            return options
+        return replace(options, wanted=self._wanted())
+
+    def _wanted(self) -> Wanted:
+        """What the rows of earlier runs are held to."""
+        from open_nsfw.rows.options import Wanted
+
+        extraction, policy = self._request.extraction, self._decisions.policy
+        return Wanted(
+            model=self._model_files.short_hash,  # scores of two models in one file would be worth nothing
+            keeps_inexact=self._keeps_inexact(),
+            hash=extraction.hash,
+            frame_choice=extraction.frames.name_for,
+            max_frames=extraction.frames.max_frames,
+            verdict=(lambda score: None) if policy is None else policy.verdict,
+            above=self._decisions.above,
+        )
+
+    def _keeps_inexact(self) -> Callable[[float, str], bool]:
+        """Whether a score of an earlier run that is not exact will do for this one: in the fast mode one that is far from
+        all thresholds of now, and otherwise one that this run would compute in the same way."""
+        load = self._request.load
+        if not load.fast:
+            return lambda score, engine: load.precision != "float32" and engine == f"openvino-{load.precision}"
+        from open_nsfw.scoring.fast import escalates
+        from open_nsfw.scoring.model_files import read_ranges
+
+        thresholds = self._decisions.thresholds
+        margins = read_ranges(self._model_files, load.ranges)[0].margins_for(thresholds)
+        largest = max(margins.full, margins.reduced)  # which of them the row was under, it does not say
+        return lambda score, engine: not escalates(score, thresholds, largest)
+
+    def _load(self) -> Models:
+        """Raises SetupError, and UsageError if the policy was made for another model."""
+        from open_nsfw.scoring.load import load_models
+
+        # Many pictures: one a core, side by side. One picture: all cores on it.
+        threads = None if self._is_single else 1
+        load = replace(self._request.load, threads=threads, thresholds=self._decisions.thresholds)
+        models = load_models(load, self._model_files)
+        if self._decisions.policy is not None and not self._request.verdict.any_model:
+            self._decisions.policy.check_model(models.exact.engine.model_hash)
+        return models
+
+    def _reporter(self, writer: Writer) -> Reporter:
+        tally = Tally(self._decisions.bands, self._decisions.fail_above, self._request.load.fast)
+        return Reporter(COMMAND, tally, self._request.quiet, self._is_single, lambda: self._count_ahead(writer))
+
+    def _count_ahead(self, writer: Writer) -> int | None:
+        """How many items will come, for the bar; None where only going through them would tell."""
+        from open_nsfw.scan.run import count_ahead
+
+        if self._request.from_list is not None and not os.path.isfile(self._request.from_list):
+            return None
+        return count_ahead(list(self._inputs()), self._request.sources, writer.skip())
+
+    def _inputs(self) -> Iterator[str]:
+        from open_nsfw.sources.lists import read_list
+
+        yield from self._request.inputs
+        if self._request.from_list is not None:
+            yield from read_list(self._request.from_list)
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Raises UsageError for options that make no sense together."""
-    if options.thresholds is not None:
-        options.thresholds = parse_thresholds(options.thresholds)
-    if options.fast and options.precision != "float32":
-        raise UsageError("--fast has a quick score of its own: leave --precision out")
-    if options.precision != "float32" and options.engine != "openvino":
-        raise UsageError(f"--precision {options.precision} goes with --engine openvino")
-    for option, given, other, is_there in (
-        ("--thresholds", options.thresholds is not None, "--fast", options.fast),
-        ("--ranges", options.ranges, "--fast", options.fast),
-        ("--retry-failed", options.retry_failed, "--resume", options.resume),
-        ("--policy-for-any-model", options.policy_for_any_model, "--policy FILE", options.policy),
-        ("--fail-above without a threshold", options.fail_above == POLICY, "--policy FILE", options.policy),
-        ("--dry-run", options.dry_run, "--move-above or --copy-above", options.move_above or options.copy_above),
-    ):
-        if given and not is_there:
-            raise UsageError(f"{option} goes with {other}")
-    if not options.inputs and options.from_list is None:
-        raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
-    if [*options.inputs, options.from_list].count("-") > 1:
-        raise UsageError("stdin can be read only once, and `-` is named twice")
+class _Record:
+    """All that is done about the rows of an item: they are written first; once they are, the rest can be made up for."""
+
+    def __init__(self, writer: Writer, reporter: Reporter, request: ScanRequest) -> None:
+        self._writer, self._reporter = writer, reporter
+        self._sorter = _sorter(request, reporter)
+
+    def add(self, rows: list[Row]) -> None:
+        """Take the rows of one item."""
+        if self._sorter is not None:
+            rows = self._sorter.revised(rows)
+        self._writer.write(rows)
+        self._reporter.add(rows)
+        if self._sorter is not None:
+            self._sorter.add(rows)
+
+    def add_finished(self, finished: Finished) -> None:
+        """Take the rows of earlier runs: summary and exit status are of the whole file, and a kill may have come between
+        a row and what is done about it."""
+        self._reporter.tally.add_earlier(finished.scores)
+        if self._sorter is not None:
+            self._sorter.catch_up(finished.rows())
+
+    def close(self, passed_over: int) -> None:
+        """Sum up. `passed_over`: files that the sources left out."""
+        self._reporter.close(passed_over)
+
+    def status(self) -> Status:
+        """The exit status of a scan that came to its end."""
+        if self._reporter.tally.too_high:
+            return Status.ABOVE
+        failed = self._reporter.tally.failed or (self._sorter is not None and self._sorter.failed)
+        return Status.FAILED if failed else Status.DONE
 
 
-def _record(writer: Writer, reporter: Reporter, sorter: Sorter | None, rows: list[Row]) -> None:
-    """All that is done about the rows of one item; once they are written, the rest can be made up for."""
-    if sorter is not None:
-        rows = sorter.revised(rows)
-    writer.write(rows)
-    reporter.add(rows)
-    if sorter is not None:
-        sorter.add(rows)
-
-
-def _status(options: argparse.Namespace, ended_by: int | None, reporter: Reporter, sorter: Sorter | None) -> int:
-    """The exit status of a scan that came to its end, or that the signal `ended_by` cut short."""
-    from open_nsfw.scan.run import SIGNAL_STATUS
-
-    if ended_by is not None:
-        return SIGNAL_STATUS + ended_by
-    if options.fail_above is not None and reporter.tally.highest >= options.fail_above:
-        return ABOVE
-    return FAILED_INPUT if reporter.tally.failed or (sorter is not None and sorter.failed) else 0
-
-
-def _model_files(options: argparse.Namespace) -> ModelFiles:
-    from open_nsfw.scoring.model_files import find_model_files
-
-    return find_model_files(options.model_def, options.pretrained_model)
-
-
-def _policy(options: argparse.Namespace) -> Policy | None:
-    """The policy asked for; --fail-above takes its threshold from there."""
-    if options.policy is None:
+def _sorter(request: ScanRequest, reporter: Reporter) -> Sorter | None:
+    if request.verdict.sorting is None:
         return None
-    from open_nsfw.calibration.policy import Policy
+    from open_nsfw.scan.sorting import Sorter  # few runs move or copy files
 
-    policy = Policy.read(options.policy)
-    if options.fail_above == POLICY:
-        options.fail_above = policy.thresholds[-1]
-    return policy
+    return Sorter(request.verdict.sorting, reporter.tell)
 
 
-def _pipeline_options(options: argparse.Namespace, single: bool, policy: Policy | None) -> PipelineOptions:
-    from open_nsfw.scan.options import PipelineOptions
-    from open_nsfw.scoring.model_files import known_side
-
-    choice = FrameChoice.parse(options.frames, options.every, options.max_frames)
-    extraction = Extraction(_limits(options), choice, options.hash, options.max_memory)
-    jobs = 1 if single else options.jobs or available_cores()
-    common = PipelineOptions(
-        jobs, extraction, options.max_seconds, options.fast, quick_side=known_side(options.model_def)
-    )
-    if policy is None:
-        return common if options.thresholds is None else replace(common, above=options.thresholds[-1])
-    return replace(common, above=policy.thresholds[-1], verdict=policy.verdict)
-
-
-def _source_options(options: argparse.Namespace) -> SourceOptions:
-    from open_nsfw.sources.item import SourceOptions
-
-    limits = _limits(options)
-    target = (options.move_above or options.copy_above or (None, None))[1]
-    return SourceOptions(options.hidden, limits, options.max_archive_bytes, options.max_archive_ratio, target)
-
-
-def _limits(options: argparse.Namespace) -> Limits:
-    return Limits(options.max_bytes, options.max_pixels)
-
-
-def _output_options(
-    options: argparse.Namespace, single: bool, policy: Policy | None, files: Callable[[], ModelFiles]
-) -> OutputOptions:
-    from open_nsfw.rows.options import OutputOptions
-
-    common = OutputOptions(
-        options.format, options.output, single, options.resume, options.overwrite, options.retry_failed
-    )
-    if not options.resume:
-        return common
-    return replace(common, wanted=_wanted(options, policy, files))
-
-
-def _wanted(options: argparse.Namespace, policy: Policy | None, files: Callable[[], ModelFiles]) -> Wanted:
-    """What the rows of earlier runs are held to."""
-    from open_nsfw.rows.options import Wanted
-
-    pipeline = _pipeline_options(options, False, policy)
-    frames = pipeline.extraction.frames
-    return Wanted(
-        model=files().short_hash,  # scores of two models in one file would be worth nothing
-        keeps_inexact=_keeps_inexact(options, policy, files),
-        hash=options.hash,
-        frame_choice=frames.name_for,
-        max_frames=frames.max_frames,
-        verdict=pipeline.verdict or (lambda score: None),
-        above=pipeline.above,
-    )
-
-
-def _keeps_inexact(
-    options: argparse.Namespace, policy: Policy | None, files: Callable[[], ModelFiles]
-) -> Callable[[float, str], bool]:
-    """Whether a score of an earlier run that is not exact will do for this one: in the fast mode one that is far from
-    all thresholds of now, and otherwise one that this run would compute in the same way."""
-    if not options.fast:
-        return lambda score, engine: options.precision != "float32" and engine == f"openvino-{options.precision}"
-    from open_nsfw.scoring.fast import escalates
-    from open_nsfw.scoring.model_files import read_ranges
-
-    thresholds = _thresholds(options, policy)
-    margins = read_ranges(files(), options.ranges)[0].margins_for(thresholds)
-    largest = max(margins.full, margins.reduced)  # which of them the row was under, it does not say
-    return lambda score, engine: not escalates(score, thresholds, largest)
-
-
-def _reporter(
-    options: argparse.Namespace, single: bool, policy: Policy | None, count: Callable[[], int | None]
-) -> Reporter:
-    from open_nsfw.scan.run import Bands, Reporter
-
-    if policy is not None:
-        bands = Bands(policy.thresholds, policy.bands)
-    else:
-        bands = Bands() if options.thresholds is None else Bands.between(options.thresholds)
-    return Reporter(options.quiet, single, count, bands, options.fast)
-
-
-def _take_up(finished: Finished, reporter: Reporter, sorter: Sorter | None) -> None:
-    """What the rows of earlier runs ask for: summary and exit status are of the whole file, and a kill may have come
-    between a row and what is done about it."""
-    reporter.tally.add_earlier(finished.scores)
-    if sorter is not None:
-        sorter.catch_up(finished.rows())
-
-
-def _sorting(options: argparse.Namespace) -> Sorting | None:
-    request = options.move_above or options.copy_above
-    if request is None:
-        return None
-    from open_nsfw.scan.sorting import Sorting
-
-    option = "--move-above" if options.move_above else "--copy-above"
-    try:
-        threshold = share(request[0])
-    except argparse.ArgumentTypeError as error:
-        raise UsageError(f"{option}: {error}") from None
-    if not request[1]:
-        raise UsageError(f"{option}: the name of a folder is needed, not ''")
-    return Sorting(threshold, request[1], bool(options.move_above), options.dry_run)
-
-
-def _sorter(sorting: Sorting | None, reporter: Reporter) -> Sorter | None:
-    if sorting is None:
-        return None
-    from open_nsfw.scan.sorting import Sorter
-
-    return Sorter(sorting, reporter.tell)
-
-
-def _load(options: argparse.Namespace, single: bool, policy: Policy | None, find: Callable[[], ModelFiles]) -> Models:
-    from open_nsfw.scoring.load import load_models
-    from open_nsfw.scoring.options import LoadOptions
-
-    models = load_models(
-        LoadOptions(
-            engine=options.engine,
-            gpu=options.gpu,
-            threads=None if single else 1,  # many pictures: one a core, side by side; one picture: all cores on it
-            precision=options.precision,
-            fast=options.fast,
-            ranges=options.ranges,
-            thresholds=_thresholds(options, policy),
-        ),
-        find(),
-    )
-    if policy is not None and not options.policy_for_any_model:
-        policy.check_model(models.exact.engine.model_hash)
-    return models
-
-
-def _thresholds(options: argparse.Namespace, policy: Policy | None) -> tuple[float, ...]:
-    """The scores that something hangs on: those asked for and the policy's, or the bands', and what files are sorted
-    by."""
-    from open_nsfw.scoring.fast import THRESHOLDS
-
-    asked = (*(options.thresholds or ()), *(policy.thresholds if policy is not None else ()))
-    chosen = asked or THRESHOLDS
-    sorting = options.move_above or options.copy_above
-    acted_on = [float(sorting[0])] if sorting else []
-    if options.fail_above is not None:
-        acted_on.append(options.fail_above)
-    return (*chosen, *acted_on)
-
-
-def _arguments(options: argparse.Namespace) -> Iterator[str]:
-    from open_nsfw.sources.lists import read_list
-
-    yield from options.inputs
-    if options.from_list is not None:
-        yield from read_list(options.from_list)
-
-
-def _count_ahead(options: argparse.Namespace, settings: SourceOptions, writer: Writer) -> int | None:
-    """How many items will come, for the bar; None where standard input has a say in it."""
-    from open_nsfw.scan.run import count_ahead
-
-    if options.from_list is not None and not os.path.isfile(options.from_list):
-        return None
-    return count_ahead(list(_arguments(options)), settings, writer.skip())
-
-
-def _is_single_picture(options: argparse.Namespace) -> bool:
+def _is_single_picture(request: ScanRequest) -> bool:
     """Whether one plain picture is asked for, as Yahoo's command asks."""
-    if len(options.inputs) != 1 or options.from_list is not None or options.frames != "first":
+    if len(request.inputs) != 1 or request.from_list is not None or request.extraction.frames.mode != "first":
         return False
-    path = options.inputs[0]
+    path = request.inputs[0]
     head = read_head(path)
-    if path == "-" or sniff(head) is not None:
+    if path == STDIN or sniff(head) is not None:
         return True
-    return (
-        not os.path.isdir(path) and container_of(head) is None and not _is_archive(path) and not set("*?[") & set(path)
-    )
+    if os.path.isdir(path) or container_of(head) is not None or _is_archive(path):
+        return False
+    return not set("*?[") & set(path)
 
 
 def _is_archive(path: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.options import add_debug_option
+from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import ModelError
 from open_nsfw.files import write_whole
@@ -51,12 +52,12 @@ class Request:
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw net-cost` with these arguments; gives the exit status, 0 or 2."""
-    return guarded(PROGRAM, lambda: _run(parse(argv)), "--debug" in argv)
+    return guarded(PROGRAM, argv, lambda: _run(parse(argv)))
 
 
 def parse(argv: Sequence[str]) -> Request:
     """The request that a command line makes. Raises UsageError."""
-    values = vars(_parser().parse_args(argv))
+    values = vars(parser().parse_args(argv))
     values.pop("debug")
     return Request(**values)
 
@@ -75,7 +76,7 @@ def _run(request: Request) -> int:
             raise
         raise type(error)(f"{request.prototxt}: {error}") from error
     print_text({"text": _text, "markdown": _markdown, "json": _json}[request.format](cost, times))
-    return 0
+    return Status.DONE
 
 
 @dataclass(frozen=True)
@@ -196,19 +197,18 @@ def _json(cost: NetCost, times: _Times | None) -> str:
     return json.dumps(whole, indent=1) + "\n"
 
 
-def _parser() -> OneLineParser:
-    parser = OneLineParser(
+def parser() -> OneLineParser:
+    """The verb's options."""
+    result = OneLineParser(
         prog=PROGRAM,
         description=DESCRIPTION,
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    add = parser.add_argument
+    add = result.add_argument
     add("prototxt", metavar="PROTOTXT", help="the net, in the form for inference or for training")
     add("--format", choices=FORMATS, default="text", help="of the table (default text)")
     add("--measure", action="store_true", help="also the milliseconds of each layer here, in ONNX Runtime")
     add("--weights", metavar="CAFFEMODEL", help="with --measure: weights to compute with (default: random ones)")
     add("--draw", metavar="FILE.svg", help="draw the net: blocks as boxes, shapes on the arrows (needs Graphviz)")
-    add("--debug", action="store_true", help="show the traceback of an error")
-    return parser
+    add_debug_option(result)
+    return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ from open_nsfw.calibration.json_values import json_value
 from open_nsfw.calibration.libraries import check_installed
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.calibration.scores_file import read_scores
-from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.options import add_any_model_option, add_debug_option
+from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
 
 PROGRAM = "open-nsfw policy"
-MAY_NOT_HOLD = 1  # exit status
 EXAMPLE = """\
 example:
   classify_nsfw today/ --format jsonl --output today.jsonl
@@ -39,12 +39,12 @@ class Request:
 
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw policy` with these arguments; gives the exit status."""
-    return guarded(PROGRAM, lambda: _check(parse(argv)), "--debug" in argv)
+    return guarded(PROGRAM, argv, lambda: _check(parse(argv)))
 
 
 def parse(argv: Sequence[str]) -> Request:
     """The request that a command line makes. Raises UsageError."""
-    values = _parser().parse_args(argv)
+    values = parser().parse_args(argv)
     return Request(values.policy, values.scores, values.json, values.policy_for_any_model)
 
 
@@ -59,7 +59,7 @@ def _check(request: Request) -> int:
     check_installed()
     drift = compare(policy, found.scores, found.without)
     print_text(_json(drift) if request.json else text(policy, drift))
-    return 0 if drift.holds else MAY_NOT_HOLD
+    return Status.DONE if drift.holds else Status.FAILED
 
 
 def _json(drift: Drift) -> str:
@@ -67,23 +67,21 @@ def _json(drift: Drift) -> str:
     return json.dumps({**json_value(drift), **verdicts}, indent=1, allow_nan=False) + "\n"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> OneLineParser:
     """The options of `open-nsfw policy`."""
-    result = OneLineParser(prog=PROGRAM, description="Look after a policy.", allow_abbrev=False)
+    result = OneLineParser(prog=PROGRAM, description="Look after a policy.")
     actions = result.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=OneLineParser)
     check = actions.add_parser(
         "check",
         help="compare today's scores with those the policy was chosen on",
         description="Compare today's scores with those the policy was chosen on: does it still hold?",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     check.add_argument("policy", metavar="POLICY", help="the file that `open-nsfw calibrate` wrote")
     check.add_argument(
         "scores", metavar="SCORES", help="CSV, JSON lines or Parquet with a column score, as classify_nsfw writes"
     )
     check.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    check.add_argument("--policy-for-any-model", action="store_true", help="though the scores are of another model")
-    check.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_any_model_option(check)
+    add_debug_option(check)
     return result

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli.options import add_debug_option, add_model_options
+from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
 from open_nsfw.files import check_writable, write_whole
@@ -31,63 +33,77 @@ example:
 A few hundred varied pictures each, like those that will be scored; the folders are searched recursively."""
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is measured, and where it is written."""
+
+    folder: str
+    output: str
+    held_back: str | None = None
+    """A folder of other pictures; None for every second one of `folder`."""
+    model_def: str | None = None
+    pretrained_model: str | None = None
+
+
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw quantize-ranges` with these arguments; gives the exit status, 0 or 2."""
-    return guarded(PROGRAM, lambda: _run(_parser().parse_args(argv)))
+    return guarded(PROGRAM, argv, lambda: _run(parse(argv)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
+def parse(argv: Sequence[str]) -> Request:
+    """The request that a command line makes. Raises UsageError."""
+    values = parser().parse_args(argv)
+    return Request(values.folder, values.output, values.held_back, values.model_def, values.pretrained_model)
+
+
+def parser() -> OneLineParser:
+    """The verb's request."""
+    result = OneLineParser(
         prog=PROGRAM,
         description="Measure what the fast mode must know about a model, on pictures of yours.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="FOLDER", help="pictures that the ranges are measured on")
-    parser.add_argument("--output", required=True, metavar="FILE", help="the ranges file to write, JSON")
-    parser.add_argument(
+    result.add_argument("folder", metavar="FOLDER", help="pictures that the ranges are measured on")
+    result.add_argument("--output", required=True, metavar="FILE", help="the ranges file to write, JSON")
+    result.add_argument(
         "--held-back",
         metavar="FOLDER",
         help="other pictures, that the margin is measured on (default: every second one of the first folder)",
     )
-    parser.add_argument(
-        "--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)"
-    )
-    parser.add_argument(
-        "--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: the packaged one)"
-    )
-    return parser
+    add_model_options(result)
+    add_debug_option(result)
+    return result
 
 
-def _run(options: argparse.Namespace) -> int:
-    check_writable(options.output)
-    files = find_model_files(options.model_def, options.pretrained_model)
+def _run(request: Request) -> int:
+    check_writable(request.output)
+    files = find_model_files(request.model_def, request.pretrained_model)
     load_models(LoadOptions(engine="onnxruntime"), files)  # raises ModelError for a net that cannot score pictures
-    paths = _paths(options.folder)
-    _check_count(len(paths), options.folder, LEAST_PICTURES if options.held_back else 2 * LEAST_PICTURES)
-    calibration = paths if options.held_back else paths[::2]
-    held_back = _paths(options.held_back) if options.held_back else paths[1::2]
-    _check_count(len(held_back), options.held_back or options.folder)
-    if options.held_back:
+    paths = _paths(request.folder)
+    _check_count(len(paths), request.folder, LEAST_PICTURES if request.held_back else 2 * LEAST_PICTURES)
+    calibration = paths if request.held_back else paths[::2]
+    held_back = _paths(request.held_back) if request.held_back else paths[1::2]
+    _check_count(len(held_back), request.held_back or request.folder)
+    if request.held_back:
         _check_apart(calibration, held_back)
     calibration = _spread(calibration, MOST_CALIBRATION)
     seen: set[bytes] = set()  # SHA-256 of contents
     with Progress(len(calibration)) as progress:
         pictures = load_pictures(calibration, progress, seen)
-    _check_count(len(pictures), options.folder)
+    _check_count(len(pictures), request.folder)
     _say(f"measuring ranges on {len(pictures)} pictures")
     with Progress(PASSES * len(pictures)) as progress:
         ranges = measure(files, pictures, progress)
     _say(f"measuring the margin on {len(held_back)} other pictures")
     with Progress(len(held_back)) as progress:
         found = differences(files, ranges, held_back, progress, seen)
-    _check_count(len(found), options.held_back or options.folder)
+    _check_count(len(found), request.held_back or request.folder)
     ranges = with_margins(ranges, found)
     quantized(files, ranges)  # raises ModelError where the fast mode would
     _warn(ranges)
-    write_whole(options.output, ranges.to_json())
+    write_whole(request.output, ranges.to_json())
     print_text(describe(ranges) + "\n")
-    return 0
+    return Status.DONE
 
 
 def _paths(folder: str) -> list[str]:

@@ -20,17 +20,20 @@ SIGTERM.
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from open_nsfw.cli.classify_options import OneLineParser
+from open_nsfw.cli import parsing
+from open_nsfw.cli.options import add_debug_option, add_engine_option, add_model_options, add_ranges_option
+from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.status import SIGNALS, Status, ended_by
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, UsageError
@@ -39,11 +42,11 @@ from open_nsfw.installing import install_command
 from open_nsfw.progress import Progress
 from open_nsfw.scan.compare import EXACT, Comparison, Pair, RepeatableSources, compare
 from open_nsfw.scan.options import PipelineOptions
-from open_nsfw.scan.run import SIGNAL_STATUS, count_ahead
+from open_nsfw.scan.run import count_ahead
 from open_nsfw.scoring.fast import THRESHOLDS, logit, parse_thresholds
 from open_nsfw.scoring.load import load_models
 from open_nsfw.scoring.model_files import find_model_files
-from open_nsfw.scoring.names import ENGINES, PRECISIONS, REFERENCES
+from open_nsfw.scoring.names import PRECISIONS, REFERENCES
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.scoring.scorer import Models
 
@@ -55,7 +58,7 @@ examples:
   {PROGRAM} photos/ --fast
   {PROGRAM} photos/ --engine openvino --plot differences.png
 
-exit status: 0 passed, 1 failed, 2 the command, the model or the engine is at fault, 130 or 143 ended by a signal"""
+exit status: 0 passed, 1 failed, 2 the command, the model or the engine is at fault, {SIGNALS}"""
 
 
 def report(comparison: Comparison, thresholds: Sequence[float], fast: bool) -> list[tuple[str, str]]:
@@ -140,66 +143,102 @@ def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None
     write_whole(path, drawn.getvalue())
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is compared with what, on which pictures, and what passes."""
+
+    inputs: tuple[str, ...]
+    reference: LoadOptions
+    compared: LoadOptions
+    tolerance: float
+    """The largest score difference that passes."""
+    plot: str | None = None
+    """The file that the differences are drawn into."""
+
+
 def main(argv: Sequence[str]) -> int:
     """Run `open-nsfw verify` with these arguments; gives the exit status, 0, 1 or 2."""
-    return guarded(PROGRAM, lambda: _run(_parser().parse_args(argv)))
+    return guarded(PROGRAM, argv, lambda: _run(parse(argv)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog=PROGRAM,
-        description="Score pictures in two ways and say how far they are apart.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def parser() -> OneLineParser:
+    """The verb's options."""
+    result = OneLineParser(
+        prog=PROGRAM, description="Score pictures in two ways and say how far they are apart.", epilog=EXAMPLE
     )
-    add: Any = parser.add_argument
+    add = result.add_argument
     add("inputs", nargs="+", metavar="IMAGES", help="pictures, folders or archives, as classify_nsfw takes them")
-    add("--engine", default="auto", choices=ENGINES, help="to compare")
+    add_engine_option(result)
     add("--precision", default="float32", choices=PRECISIONS, help="to compare (default float32)")
     add("--fast", action="store_true", help="compare the fast mode: quick scores, and exact ones near a threshold")
     add("--against", choices=REFERENCES, help="the reference (default: caffe where it can be imported)")
-    add("--ranges", metavar="FILE", help="ranges file for int8 (default: the packaged one)")
+    add_ranges_option(result, "--fast or --precision int8")
     add("--thresholds", default=",".join(map(str, THRESHOLDS)), metavar="T,...", help="default 0.2,0.8")
     add(
         "--tolerance",
-        type=float,
+        type=parsing.score,
         metavar="T",
         help="largest score difference that passes (default: 1e-5 for float32, otherwise any that moves no picture "
         "over a threshold)",
     )
-    add("--plot", metavar="FILE", help="draw the differences (needs matplotlib)")
-    add("--model_def", "--model-def", metavar="FILE", help="deploy prototxt (default: the packaged one)")
-    add("--pretrained_model", "--pretrained-model", metavar="FILE", help="caffemodel (default: the packaged one)")
-    return parser
+    add("--plot", type=parsing.file, metavar="FILE", help="draw the differences (needs matplotlib)")
+    add_model_options(result)
+    add_debug_option(result)
+    return result
 
 
-def _run(options: argparse.Namespace) -> int:
-    thresholds = parse_thresholds(options.thresholds)
-    tolerance = _tolerance(options)
-    _check(options)
-    if options.plot is not None:
-        check_plot(options.plot)
-    reference, compared = _load(options, thresholds)
-    comparison = _compare(options.inputs, reference, compared)
+def parse(argv: Sequence[str]) -> Request:
+    """The request that a command line makes. Raises UsageError."""
+    values = parser().parse_args(argv)
+    if values.fast and values.precision != "float32":
+        raise UsageError("--fast and --precision exclude each other: the fast mode has its own precisions")
+    if values.ranges is not None and not (values.fast or values.precision == "int8"):
+        raise UsageError("--ranges goes with --fast or --precision int8")
+    if values.ranges is not None and not os.path.exists(values.ranges):
+        raise UsageError(f"--ranges {values.ranges}: there is no such file")
+    is_exact = values.precision == "float32" and not values.fast
+    # The pipeline scores one picture on each core, hence one thread.
+    reference = LoadOptions(values.model_def, values.pretrained_model, values.against or "auto", threads=1)
+    compared = LoadOptions(
+        values.model_def,
+        values.pretrained_model,
+        values.engine,
+        threads=1,
+        precision=values.precision,
+        fast=values.fast,
+        ranges=values.ranges,
+        thresholds=parse_thresholds(values.thresholds),
+    )
+    tolerance = (EXACT if is_exact else 1.0) if values.tolerance is None else values.tolerance
+    return Request(tuple(values.inputs), reference, compared, tolerance, values.plot)
+
+
+def _run(request: Request) -> int:
+    thresholds = request.compared.thresholds
+    if request.plot is not None:
+        check_plot(request.plot)
+    files = find_model_files(request.compared.model_def, request.compared.pretrained_model)
+    reference, compared = load_models(request.reference, files), load_models(request.compared, files)
+    comparison = _compare(request.inputs, reference, compared)
     if comparison.ended_by is not None:
-        return SIGNAL_STATUS + comparison.ended_by
+        return ended_by(comparison.ended_by)
     if not comparison.pairs:
         raise UsageError("no picture could be compared")
-    problem = failure(comparison, tolerance, thresholds)
+    problem = failure(comparison, request.tolerance, thresholds)
     engine = reference.exact.engine
     lines = [
         ("reference", f"{engine.name}, model {engine.model_hash}"),
         ("compared", _described(compared)),
-        *report(comparison, thresholds, options.fast),
+        *report(comparison, thresholds, request.compared.fast),
         ("verdict", f"failed: {problem}" if problem else "passed" + _left_out(comparison.unreadable)),
     ]
-    if options.plot is not None:
-        plot(comparison, thresholds, options.plot)
+    if request.plot is not None:
+        plot(comparison, thresholds, request.plot)
     print_text("".join(f"{name:<16} {text}\n" for name, text in lines))
-    return 1 if problem else 0
+    return Status.FAILED if problem else Status.DONE
 
 
-def _compare(inputs: list[str], reference: Models, compared: Models) -> Comparison:
+def _compare(inputs: Sequence[str], reference: Models, compared: Models) -> Comparison:
     """Both ways, with a bar that counts the pictures of both."""
     with Progress(partial(_count_twice, inputs)) as progress:
         return compare(
@@ -212,46 +251,13 @@ def _compare(inputs: list[str], reference: Models, compared: Models) -> Comparis
         )
 
 
-def _count_twice(inputs: list[str]) -> int | None:
-    count = count_ahead(inputs)
+def _count_twice(inputs: Sequence[str]) -> int | None:
+    count = count_ahead(list(inputs))
     return None if count is None else 2 * count
 
 
 def _left_out(unreadable: int) -> str:
     return f"; {_count(unreadable, 'picture', 'pictures')} could not be compared" if unreadable else ""
-
-
-def _tolerance(options: argparse.Namespace) -> float:
-    if options.tolerance is None:
-        return EXACT if options.precision == "float32" and not options.fast else 1.0
-    if not 0 <= options.tolerance <= 1:
-        raise UsageError(f"--tolerance {options.tolerance:g}: a score difference from 0 to 1 is needed")
-    return float(options.tolerance)
-
-
-def _check(options: argparse.Namespace) -> None:
-    """Raises UsageError for options that make no sense together."""
-    if options.fast and options.precision != "float32":
-        raise UsageError("--fast and --precision exclude each other: the fast mode has its own precisions")
-    if options.ranges is not None and not (options.fast or options.precision == "int8"):
-        raise UsageError("--ranges goes with --fast or --precision int8")
-    if options.ranges is not None and not os.path.exists(options.ranges):
-        raise UsageError(f"--ranges {options.ranges}: there is no such file")
-
-
-def _load(options: argparse.Namespace, thresholds: tuple[float, ...]) -> tuple[Models, Models]:
-    """(what is compared with, what is compared)."""
-    files = find_model_files(options.model_def, options.pretrained_model)
-    reference = LoadOptions(engine=options.against or "auto", threads=1)
-    compared = LoadOptions(
-        engine=options.engine,
-        precision=options.precision,
-        threads=1,  # the pipeline scores one picture on each core
-        fast=options.fast,
-        ranges=options.ranges,
-        thresholds=thresholds,
-    )
-    return load_models(reference, files), load_models(compared, files)
 
 
 def _described(models: Models) -> str:

@@ -246,7 +246,7 @@ def test_gpu_where_there_is_none(gpu: list[str], capsys: pytest.CaptureFixture[s
 )
 def test_what_follows_gpu(line: str, gpu: int | None, inputs: list[str]) -> None:
     given = options.parse(line.split())
-    assert (given.gpu, given.inputs) == (gpu, inputs)
+    assert (given.load.gpu, list(given.inputs)) == (gpu, inputs)
 
 
 @pytest.mark.parametrize("number", ["-1", "1.5", "x"])
@@ -315,8 +315,8 @@ NO_INPUT = "no INPUT: name a picture, a folder, an archive, or `-` for stdin"
         ("picture.jpg --move-above 0.8", "--move-above: a value is missing; write --move-above T DIR"),
         ("--gpu -1 picture.jpg", "--gpu: the number of a GPU is needed, 0 or above, not '-1'"),
         (
-            "--max-memory 3GiB picture.jpg",
-            "--max-memory: a number of bytes is needed, as 1073741824 for 1 GiB, not '3GiB'",
+            "--max-memory 3pounds picture.jpg",
+            "--max-memory: a number of bytes is needed, as 1073741824, 1GiB or 1.5GB, not '3pounds'",
         ),
         (
             "--engine tensorflow picture.jpg",
@@ -340,7 +340,7 @@ def test_usage_errors_are_one_line(line: str, message: str) -> None:
         (["--max-seconds", "inf"], "--max-seconds: a number above 0 is needed, not 'inf'"),
         (["--max-pixels", "-1"], "--max-pixels: a whole number above 0 is needed, not '-1'"),
         (["--quiet=yes"], "--quiet: it takes no value, not 'yes'"),
-        (["--move-above", "1", "a", "--copy-above", "1", "b"], "--copy-above: not allowed with --move-above"),
+        (["--move-above", "1", "a", "--copy-above", "1", "b"], "--copy-above: cannot be combined with --move-above"),
     ],
 )
 def test_usage_errors(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

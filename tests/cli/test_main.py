@@ -49,7 +49,7 @@ def test_no_such_verb(arguments: list[str], what: str, capsys: pytest.CaptureFix
 def test_every_verb_is_there() -> None:
     """Its module has a main that takes arguments and tells about itself."""
     for name, verb in VERBS.items():
-        assert callable(import_module(f"open_nsfw.{verb.module}").main), name
+        assert callable(import_module(f"open_nsfw.cli.{verb.module}").main), name
 
 
 def test_arguments_and_exit_status_pass_through() -> None:

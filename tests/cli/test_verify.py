@@ -113,8 +113,8 @@ def test_unreadable_pictures_are_named(capsys: pytest.CaptureFixture[str], tmp_p
     [
         ([], "the following arguments are required: IMAGES"),
         (["/nowhere.jpg"], "no picture could be compared"),
-        ([PUSHED, "--tolerance", "2"], "--tolerance 2: a score difference from 0 to 1 is needed"),
-        ([PUSHED, "--tolerance", "nan"], "--tolerance nan: a score difference from 0 to 1 is needed"),
+        ([PUSHED, "--tolerance", "2"], "--tolerance: a score from 0 to 1 is needed, not '2'"),
+        ([PUSHED, "--tolerance", "nan"], "--tolerance: a score from 0 to 1 is needed, not 'nan'"),
         ([PUSHED, "--thresholds", "2"], '--thresholds "2": scores from 0 to 1 are needed, separated by commas'),
         (
             [PUSHED, "--engine", "onnxruntime", "--precision", "bfloat16"],

@@ -155,7 +155,7 @@ def test_curves_of_many_points_are_thinned(tmp_path: Path) -> None:
             "--bands: rising numbers from 0 to 1 with commas between are needed, not '0.8,0.2'",
         ),
         (["--bands", "nan"], "--bands: rising numbers from 0 to 1 with commas between are needed, not 'nan'"),
-        (["--worst", "-1"], "--worst: a whole number above 0 is needed, not '-1'"),
+        (["--worst", "-1"], "--worst: a whole number is needed, 0 or above, not '-1'"),
         (["--bands", "0.5", "--cost", "fp=1,fn=1"], "which thresholds are the policy's? --policy-from cost or bands"),
         (["--policy-from", "cost"], "--policy-from cost: was not asked for; there is bands"),
         (["--bands", "0.2,0.5,0.8"], "3 thresholds part 4 bands: name them with --band-names"),

@@ -13,9 +13,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
-from unittest.mock import patch
+from typing import Any
 
 from open_nsfw import __main__ as open_nsfw
 from open_nsfw.cli.classify_options import parser
@@ -120,25 +120,9 @@ def _spelling(action: argparse.Action) -> str:
     return f"{names} `{f'[{metavar}]' if action.nargs == '?' else metavar}`"
 
 
-class _Parser(BaseException):
-    """Carries a verb's parser out of the verb; no handler of errors takes it for one."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self.parser = parser
-
-
-def verb_parser(*words: str) -> argparse.ArgumentParser:
-    """The parser of `open-nsfw VERB` or of `open-nsfw VERB ACTION`, wherever the verb makes it."""
-
-    def caught(self: argparse.ArgumentParser, *args: object, **kwargs: object) -> NoReturn:
-        raise _Parser(self)
-
-    verb, *actions = words
-    with patch.object(argparse.ArgumentParser, "parse_known_args", caught):
-        try:
-            open_nsfw.main([verb])
-        except _Parser as carrier:
-            found = carrier.parser
+def verb_parser(verb: str, *actions: str) -> argparse.ArgumentParser:
+    """The parser of `open-nsfw VERB` or of `open-nsfw VERB ACTION`."""
+    found: argparse.ArgumentParser = import_module(f"open_nsfw.cli.{open_nsfw.VERBS[verb].module}").parser()
     for action in actions:
         (choices,) = (one.choices for one in found._actions if isinstance(one, argparse._SubParsersAction))
         found = choices[action]

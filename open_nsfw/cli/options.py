@@ -1,0 +1,80 @@
+"""Options that several commands have: each is written here once, so that it is spelled, checked and explained alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from open_nsfw.cli import parsing
+from open_nsfw.scoring.names import ENGINES
+
+
+def add_debug_option(parser: Any) -> None:
+    """--debug"""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error, too")
+
+
+def add_model_options(parser: Any) -> None:
+    """--model_def and --pretrained_model, as Yahoo's command had them."""
+    parser.add_argument(
+        *("--model_def", "--model-def"),
+        type=parsing.file,
+        metavar="FILE",
+        help="deploy prototxt (default: the packaged one)",
+    )
+    parser.add_argument(
+        *("--pretrained_model", "--pretrained-model"),
+        type=parsing.file,
+        metavar="FILE",
+        help="caffemodel (default: Yahoo's, which is packaged)",
+    )
+
+
+def add_engine_option(parser: Any) -> None:
+    """--engine"""
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        choices=ENGINES,
+        help="what computes: pycaffe, ONNX Runtime, OpenVINO, or (auto, the default) pycaffe where it can be imported",
+    )
+
+
+def add_gpu_option(parser: Any) -> None:
+    """--gpu, whose number may be left out."""
+    parser.add_argument(
+        *("--gpu",),
+        nargs="?",
+        type=parsing.gpu_number,
+        const=0,
+        metavar="ID",
+        help="compute on this GPU (0 if no ID is given)",
+    )
+
+
+def add_jobs_option(parser: Any) -> None:
+    """--jobs"""
+    parser.add_argument(
+        *("--jobs",), type=parsing.jobs, metavar="N", help="pictures decoded and scored at a time (default: one a core)"
+    )
+
+
+def add_ranges_option(parser: Any, goes_with: str) -> None:
+    """--ranges. `goes_with`: the options that it is of use with."""
+    parser.add_argument(
+        "--ranges",
+        type=parsing.file,
+        metavar="FILE",
+        help=f"with {goes_with}: the file of `open-nsfw quantize-ranges` for this model (default: the packaged one)",
+    )
+
+
+def add_any_model_option(parser: Any) -> None:
+    """--policy-for-any-model"""
+    parser.add_argument(
+        "--policy-for-any-model", action="store_true", help="take the policy though it was made for another model"
+    )
+
+
+def add_overwrite_option(parser: Any, what: str = "FILE") -> None:
+    """--overwrite. `what` is replaced."""
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {what} if it exists")
