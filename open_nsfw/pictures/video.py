@@ -119,7 +119,7 @@ class _Film:
         if container is None:
             raise InputError("undecodable", "a damaged or unknown video: it does not begin like one")
         self._container = container
-        self._every = Fraction(repr(options.frames.every_seconds))  # 0.2 is a fifth, which no float is
+        self._every = Fraction(str(float(options.frames.every_seconds)))  # 0.2 is a fifth, which no float is
         self._tracks: dict[int, _Track] = {}  # by their number
         self._several = False
         self._is_last_part = False

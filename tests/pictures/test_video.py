@@ -428,3 +428,8 @@ def test_colours(space: int, full: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(video, "recipe_picture", lambda image, *where: (images.append(image), real(image, *where))[1])
     assert shown(buffer.getvalue())[1] is None
     assert np.abs(np.asarray(images[0])[24, 32] - np.array(rgb_of(yuv, space, full))).max() <= 1
+
+
+def test_seconds_of_numpy() -> None:
+    """A library's caller may have the number from an array."""
+    assert numbers(shown(film(times=even(12)), np.float64(0.5))[0]) == [0, 5, 10, 11]
