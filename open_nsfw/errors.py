@@ -81,17 +81,18 @@ class OpenNsfwError(Exception):
 class InputError(OpenNsfwError):
     """One picture cannot be scored.
 
-    `code` is a stable word for programs, one of `ERROR_CODES` (`not-found`, `truncated`, ...); the message is for people.
+    `code` is a stable word for programs, one of `ERROR_CODES` (`not-found`, `truncated`, ...); `reason` is the sentence for
+    people; `path` is the file, where the picture was given by its name. `str()` is the file and the reason.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, reason: str, path: str | None = None) -> None:
         if code not in ERROR_CODES:
             raise ValueError(f"'{code}' is not in ERROR_CODES")
-        super().__init__(message)
-        self.code = code
+        super().__init__(reason if path is None else f"{path}: {reason}")
+        self.code, self.reason, self.path = code, reason, path
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[str, str]]:
-        return type(self), (self.code, str(self))
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str | None]]:
+        return type(self), (self.code, self.reason, self.path)
 
 
 class UsageError(OpenNsfwError):

@@ -240,9 +240,9 @@ def _run(request: Request) -> int:
 
 def _compare(inputs: Sequence[str], reference: Models, compared: Models) -> Comparison:
     """Both ways, with a bar that counts the pictures of both."""
-    with Progress(partial(_count_twice, inputs)) as progress:
+    with Progress(partial(_count_twice, inputs)) as progress, RepeatableSources(inputs) as sources:
         return compare(
-            RepeatableSources(inputs),
+            sources,
             reference,
             compared,
             PipelineOptions(available_cores()),

@@ -14,6 +14,7 @@ from open_nsfw.scan.run import run
 from open_nsfw.scoring.fast import logit
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import STDIN, Item, SourceOptions
+from open_nsfw.sources.stdin import is_own_descriptor
 from open_nsfw.sources.walk import Sources
 
 UNSEEN = "only one of the two ways has it"  # of a file that came or went in between, or a frame
@@ -155,21 +156,42 @@ def _outcome(row: Row) -> float | str:
 
 
 class RepeatableSources:
-    """`Sources` that can be gone through more than once: what can be read only once is kept in memory."""
+    """`Sources` that can be gone through more than once: the items of what can be read only once are kept. Use as a context
+    manager: files that hold large ones are closed at its end."""
 
     def __init__(self, arguments: Sequence[str], options: SourceOptions = SourceOptions()) -> None:
         self._arguments, self._options = arguments, options
         self._kept: dict[str, list[Item]] = {}
 
+    def __enter__(self) -> RepeatableSources:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for items in self._kept.values():
+            for item in items:
+                item.close()
+
     def __iter__(self) -> Iterator[Item]:
         for argument in self._arguments:
-            if argument not in self._kept and _can_be_read_once(argument):
+            if _can_be_read_again(argument):
+                yield from Sources([argument], self._options)
+                continue
+            if argument not in self._kept:
                 self._kept[argument] = list(Sources([argument], self._options))
-            yield from self._kept.get(argument) or Sources([argument], self._options)
+            yield from map(_copied, self._kept[argument])
 
 
-def _can_be_read_once(argument: str) -> bool:
-    """Whether an argument is standard input, a named pipe or a device."""
-    return argument == STDIN or (
-        os.path.exists(argument) and not os.path.isfile(argument) and not os.path.isdir(argument)
-    )
+def _can_be_read_again(argument: str) -> bool:
+    """Whether an argument is no standard input, open file of this process, named pipe or device."""
+    if argument == STDIN or is_own_descriptor(argument):
+        return False
+    return not os.path.exists(argument) or os.path.isfile(argument) or os.path.isdir(argument)
+
+
+def _copied(item: Item) -> Item:
+    """An item whose file may be closed without closing that of the first."""
+    if item.file is None:
+        return item
+    descriptor = os.dup(item.file.fileno())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return replace(item, file=os.fdopen(descriptor, "rb"))

@@ -217,13 +217,14 @@ def test_failures_by_hand() -> None:
     assert verify.failure(one_sided, 1.0, ()) == "2 pictures have a score in one way only"
 
 
-def test_archives_animations_and_stdin(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stdin", ["-", "/dev/stdin"])
+def test_archives_animations_and_stdin(stdin: str, tmp_path: Path) -> None:
     """Whatever the command scores is compared, standard input too, though it can be read once only."""
     packed = tmp_path / "some.zip"
     with zipfile.ZipFile(packed, "w") as archive:
         archive.write(PICTURE, "a.jpg")
         archive.write(PICTURE, "b.jpg")
-    command = [*VERIFY[:-1], str(packed), "-", str(DATA / "pictures" / "animated.gif"), "--fast"]
+    command = [*VERIFY[:-1], str(packed), stdin, str(DATA / "pictures" / "animated.gif"), "--fast"]
     with open(PICTURE, "rb") as file:
         done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
     assert done.stderr.splitlines() == [] and done.returncode == 0

@@ -79,7 +79,10 @@ def test_signatures_in_the_library_page_are_those_of_the_code() -> None:
         defaults = (
             "Limits()" if one.default == Limits() else repr(one.default).replace("'", '"') for one in parameters
         )
-        assert arguments == ", ".join(f"{one.name}={default}" for one, default in zip(parameters, defaults))
+        assert arguments == ", ".join(
+            one.name if one.default is one.empty else f"{one.name}={default}"
+            for one, default in zip(parameters, defaults)
+        )
 
 
 def test_libraries_to_install_are_those_of_the_code() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import math
 import pickle
+import pydoc
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +145,7 @@ def test_input_errors(model: Classifier, code: str) -> None:
     source, message = BAD[code]
     with pytest.raises(InputError) as caught:
         model.score(source)
-    assert (caught.value.code, str(caught.value)) == (code, message)
+    assert (caught.value.code, caught.value.reason) == (code, message)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
@@ -200,7 +203,8 @@ def test_a_bad_picture_costs_no_other_its_score(model: Classifier) -> None:
     assert (first, last) == (model.score(PICTURE), model.score(OTHER_PICTURE))
     assert first.error is None and last.error is None
     assert math.isnan(bad)
-    assert bad.error is not None and (bad.error.code, str(bad.error)) == ("not-found", "there is no such file")
+    assert bad.error is not None
+    assert (bad.error.code, str(bad.error)) == ("not-found", "no/such.jpg: there is no such file")
 
 
 def test_scores_of_nothing(model: Classifier) -> None:
@@ -217,6 +221,53 @@ def test_scores_travel_between_processes() -> None:
     score = pickle.loads(pickle.dumps(Score(float("nan"), error)))
     assert math.isnan(score) and score.error.code == "truncated" and str(score.error) == "it ends early"
     assert pickle.loads(pickle.dumps(Score(0.25))) == 0.25
+
+
+@pytest.mark.parametrize(
+    "picture", ["a.jpg", b"data", bytearray(b"x"), Path("a.jpg"), io.BytesIO(b"x"), np.zeros((8, 8, 3), np.uint8), 3]
+)
+def test_one_picture_in_place_of_several(model: Classifier, picture: object) -> None:
+    """Told at once: a string would be scored letter by letter."""
+    with pytest.raises(TypeError) as caught:
+        model.scores(picture)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f"several pictures are needed, not one {type(picture).__name__}; use score(), or put it into a list"
+    )
+
+
+def test_errors_name_the_file(model: Classifier, tmp_path: Path) -> None:
+    """Where a file was named; the code and the reason stand by themselves, too. They travel between processes."""
+    path = tmp_path / "text\n.jpg"
+    path.write_text("no picture")
+    for source in (path, str(path)):
+        with pytest.raises(InputError) as caught:
+            model.score(source)
+        error = pickle.loads(pickle.dumps(caught.value))
+        assert (error.code, error.path) == ("not-a-picture", str(path))
+        assert error.reason.startswith("not a picture in a format that is read (")
+        assert str(error) == str(caught.value) == f"{tmp_path}/text\\n.jpg: {error.reason}"
+    with pytest.raises(InputError) as caught:
+        model.score(b"text")
+    assert caught.value.path is None and str(caught.value) == caught.value.reason
+
+
+def test_several_threads_may_use_one_model(model: Classifier) -> None:
+    """Each picture gets its own score, whatever other threads score at the same time."""
+    pictures = sorted(PICTURE.parent.glob("*.jpg")) * 2
+    alone = [model.score(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(model.score, pictures)) == alone
+        halves = list(pool.map(lambda part: list(model.scores(part)), (pictures[:18], pictures[18:])))
+    assert halves == [alone[:18], alone[18:]]
+
+
+def test_an_event_loop_goes_on_while_a_picture_is_scored(model: Classifier) -> None:
+    """As docs/library.md has it."""
+
+    async def scores() -> list[Score]:
+        return list(await asyncio.gather(*(asyncio.to_thread(model.score, each) for each in (PICTURE, OTHER_PICTURE))))
+
+    assert asyncio.run(scores()) == [model.score(PICTURE), model.score(OTHER_PICTURE)]
 
 
 # --- models that give no score ----------------------------------------------------------------------------------------
@@ -256,6 +307,21 @@ def test_no_other_name() -> None:
         open_nsfw.nonesuch  # noqa: B018
     assert str(caught.value) == "module 'open_nsfw' has no attribute 'nonesuch'"
     assert "score" not in dir(open_nsfw)
+
+
+def test_dir_and_help_show_the_api() -> None:
+    """Though nothing of it is imported before it is asked for."""
+    assert set(open_nsfw.__all__) <= set(dir(open_nsfw))
+    assert all(name in open_nsfw.__all__ or name.startswith("__") for name in dir(open_nsfw))
+    text = pydoc.plain(pydoc.render_doc(open_nsfw))
+    for shown in (
+        "class Classifier(",
+        "class InputError(",
+        "load_model(model_def:",
+        "score_batch(pictures:",
+        "scan_rows(",
+    ):
+        assert shown in text
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -112,13 +112,19 @@ def test_frames_are_joined_by_number(exact: Models, tmp_path: Path) -> None:
     assert all(pair.score_difference == 0 for pair in found.pairs)
 
 
-def test_what_can_be_read_once_is_kept(tmp_path: Path) -> None:
-    """A named pipe gives its picture to both ways; files are not kept."""
+@pytest.mark.parametrize("most_in_memory", [8_000_000, 100])
+def test_what_can_be_read_once_is_kept(
+    most_in_memory: int, exact: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A named pipe gives its picture to both ways, also one that is kept in a file for its size."""
+    monkeypatch.setattr("open_nsfw.sources.payload.MOST_IN_MEMORY", most_in_memory)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(PICTURE.read_bytes()))
     writer.start()
-    sources = RepeatableSources([str(pipe), str(OTHER_PICTURE)])
-    first, second = list(sources), list(sources)
+    with RepeatableSources([str(pipe), str(OTHER_PICTURE)]) as sources:
+        found = compare(sources, exact, exact, OPTIONS)
     writer.join()
-    assert first == second and first[0].data == PICTURE.read_bytes() and first[1].data is None
+    assert [pair.name for pair in found.pairs] == [str(pipe), str(OTHER_PICTURE)]
+    assert found.pairs[0].reference == pytest.approx(0.4994, abs=1e-4)
+    assert all(pair.score_difference == 0 for pair in found.pairs)

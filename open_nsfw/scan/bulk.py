@@ -1,0 +1,86 @@
+"""Many pictures from Python, on all cores: through the pipeline of the command, with decoding in processes of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_nsfw.cores import available_cores
+from open_nsfw.pictures.extraction import Extraction, FrameChoice
+from open_nsfw.rows.row import Row
+from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scan.pipeline import Pipeline
+from open_nsfw.scoring.classifier import Classifier, check_several
+from open_nsfw.scoring.load import load_models
+from open_nsfw.scoring.options import LoadOptions
+from open_nsfw.scoring.scorer import Models
+from open_nsfw.sources.item import Item
+from open_nsfw.sources.walk import Sources
+
+Name = Union[str, "os.PathLike[str]"]
+
+
+def score_batch(
+    pictures: Iterable[Name | bytes], model: Classifier | Models | None = None, jobs: int | None = None
+) -> NDArray[np.float64]:
+    """The scores of picture files, by path or as encoded bytes: float64 (N,), in order, NaN where there is none.
+
+    Of a video the highest score of its frames, of an animation the first frame's. `model` and `jobs`: as for `scan_rows`,
+    which also tells why a picture has no score. Raises TypeError for a single picture, or one of another type.
+    """
+    check_several(pictures)
+    items = (_item(picture, index) for index, picture in enumerate(pictures))
+    return np.array([_score(rows) for rows in _rows(items, model, jobs, FrameChoice())], np.float64)
+
+
+def scan_rows(
+    inputs: Name | Iterable[Name],
+    model: Classifier | Models | None = None,
+    jobs: int | None = None,
+    frames: str = "first",
+    every_seconds: float = 1.0,
+) -> Iterator[Row]:
+    """A row for each picture that `inputs` name, with its score or with its error, as the command writes them.
+
+    `inputs`: files, folders, archives, videos, patterns. `model`: from `load_model(threads=1)`, one thread being enough
+    for each of several pictures at a time, or from `load_models`, which has the fast mode; None for the packaged model.
+    `jobs`: how many pictures at a time, None for one a core. `frames`: of animations, `first`, `all`, `every=N` or `max=N`;
+    of videos one frame in `every_seconds`. Raises UsageError for other `frames`, ModelError and EngineError.
+    """
+    choice = FrameChoice.parse(frames, every_seconds)
+    names = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+    found = _rows(Sources(os.fspath(name) for name in names), model, jobs, choice)
+    return (row for rows in found for row in rows)
+
+
+def _rows(
+    items: Iterable[Item], model: Classifier | Models | None, jobs: int | None, choice: FrameChoice
+) -> Iterator[list[Row]]:
+    """The rows of each item. The pipeline's threads and processes end with the iterator."""
+    if model is None:
+        model = load_models(LoadOptions(threads=1))
+    models = model if isinstance(model, Models) else Models(model)
+    extraction = Extraction(models.exact.limits, choice)
+    options = PipelineOptions(jobs or available_cores(), extraction, quick=models.quick is not None)
+    with Pipeline(options) as pipeline:
+        pipeline.start(items)
+        pipeline.use(models)
+        yield from pipeline.rows()
+
+
+def _item(picture: Name | bytes, index: int) -> Item:
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return Item(f"picture {index}", data=bytes(picture))
+    if isinstance(picture, (str, os.PathLike)):
+        return Item(os.fspath(picture))
+    raise TypeError(f"a path or the bytes of a picture file is needed, not {type(picture).__name__}")
+
+
+def _score(rows: list[Row]) -> float:
+    """The score of one item: of several frames their summary's."""
+    row = next((row for row in rows if row.kind == "summary"), rows[0] if rows else None)
+    return float("nan") if row is None or row.score is None else row.score
