@@ -142,11 +142,10 @@ def _end_with_command(requests: int, answers: int) -> None:
     (PR_SET_PDEATHSIG) would not reach what the decoder has started, nor exist outside Linux.
     """
     try:
-        if os.fork():
-            return
-    except (
-        OSError
-    ):  # no further process may be started: the end of the requests has to do, which most decoders live to see
+        is_guard = os.fork() == 0
+    except OSError:  # no further process may be started: the end of the requests has to do, which most decoders notice
+        return
+    if not is_guard:
         return
     try:
         os.close(answers)  # they must end with the process that gives them

@@ -6,7 +6,6 @@ process.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -81,7 +80,8 @@ class DecodeWorker:
         request = _request(encoded, quick_side)
         last: Answer | None = None
         try:
-            for answer in self._answers(process, request):
+            limit = self._seconds * (2 + _size(encoded) / FILE_BYTES)
+            for answer in self._answers(process, request, limit):
                 if isinstance(answer, (End, FileFailure)):
                     last = answer
                 else:
@@ -96,15 +96,15 @@ class DecodeWorker:
                 raise _WorkerFailure(last.error.code, str(last.error))
             raise last.error
 
-    def _answers(self, process: WorkerProcess, request: Request) -> Iterator[Answer]:
-        """What the process answers, the last message included, each within the time allowed."""
+    def _answers(self, process: WorkerProcess, request: Request, limit: float) -> Iterator[Answer]:
+        """What the process answers, the last message included, each in time, and all within `limit` seconds."""
         try:
-            yield from in_order(self._received(process, request), request, self._options)
+            yield from in_order(self._received(process, request, limit), request, self._options)
         except ProtocolError as error:
             raise _crash(f"it answered with {error}") from None
 
-    def _received(self, process: WorkerProcess, request: Request) -> Iterator[Answer]:
-        spent, limit = 0.0, math.inf
+    def _received(self, process: WorkerProcess, request: Request, limit: float) -> Iterator[Answer]:
+        spent = 0.0
         to_send: Request | None = request
         while True:
             with self._watchdog.deadline(process, min(self._seconds, limit - spent)) as deadline:
@@ -114,8 +114,6 @@ class DecodeWorker:
                 raise self._timeout(spent, limit) if deadline.missed else _crash(process.end())
             yield answer
             # Behind the answer: where that was the last one, the process that was killed is no longer of interest.
-            if isinstance(answer, FileInfo):
-                limit = self._seconds * (2 + answer.bytes / FILE_BYTES)
             if deadline.missed or spent >= limit:
                 raise self._timeout(spent, limit)
 
@@ -199,6 +197,16 @@ def _request(encoded: Encoded, quick_side: int | None) -> Request:
         return Request(number, descriptor=descriptor, quick_side=quick_side)
     path = encoded if isinstance(encoded, str) else _name(encoded)
     return Request(number, path=path, quick_side=quick_side)
+
+
+def _size(encoded: Encoded) -> int:
+    """Bytes, as far as this process knows; a decoder may say anything."""
+    if isinstance(encoded, bytes):
+        return len(encoded)
+    try:
+        return os.stat(encoded if isinstance(encoded, str) else encoded.fileno()).st_size
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return 0
 
 
 def _name(file: BinaryIO) -> str:
