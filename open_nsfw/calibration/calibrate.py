@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from open_nsfw.calibration import curves, groups, rates, thresholds
+from open_nsfw.calibration import curves, groups, looks, rates, thresholds
 from open_nsfw.calibration import scored as label_scores
 from open_nsfw.calibration.choices import Choice, Wishes
 from open_nsfw.calibration.distribution import distribution_of
@@ -83,11 +83,14 @@ def _grouping(examples: list[Example], scored: Scored, request: CalibrationReque
     how = request.group_by
     if how == groups.AUTO:
         has_column = any(example.group is not None for example in examples)
-        how = groups.COLUMN if has_column else groups.NONE
+        how = groups.COLUMN if has_column else groups.CONTENT if scored.has_pictures else groups.NONE
     if how == groups.COLUMN:
         return groups.by_column(examples)
     if how == groups.FOLDER:
         return groups.by_folder(examples, scored.folders)
+    if how == groups.CONTENT:
+        scoring = request.scoring
+        return groups.by_content(examples, looks.beside(scoring.scores_file), scoring.jobs, scoring.quiet)
     return Grouping(groups.NONE, None)
 
 

@@ -36,6 +36,8 @@ def counted(result: Calibration) -> list[str]:
     """What counts and what does not, a phrase each."""
     found, sample = result.scored.found, result.sample
     phrases = [f"{len(sample.nsfw):,} pictures count: {sample.negatives:,} sfw, {sample.positives:,} nsfw"]
+    if sample.groups is not None:
+        phrases.append(f"from {sample.group_count:,} groups ({WORDS[result.grouping.by]})")
     for members, word in (
         (found.missing, "missing"),
         (found.unreadable, "unreadable"),
@@ -45,8 +47,6 @@ def counted(result: Calibration) -> list[str]:
             phrases.append(f"{len(members):,} {word}")
     if found.conflicts:
         phrases.append(f"{sum(map(len, found.conflicts)):,} left out for having both labels")
-    if result.sample.groups is not None:
-        phrases.append(f"from {sample.group_count:,} groups ({WORDS[result.grouping.by]})")
     if result.scored.passed_over:
         phrases.append(f"{result.scored.passed_over:,} other files passed over")
     return phrases

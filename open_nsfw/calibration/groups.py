@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from open_nsfw.calibration.labelled_set import Example
+from open_nsfw.calibration.looks import names_of_groups
 from open_nsfw.calibration.sample import Ints, Sample
+from open_nsfw.cores import available_cores
 from open_nsfw.errors import UsageError
 
 AUTO, COLUMN, FOLDER, CONTENT, NONE = "auto", "column", "folder", "content", "none"
@@ -44,6 +46,11 @@ def by_folder(examples: Sequence[Example], folders: Sequence[str]) -> Grouping:
     """By the folder that the picture is in; directly in one of `folders`, or without a path, it stands for itself."""
     own = {os.path.normpath(folder) for folder in folders}
     return Grouping(FOLDER, numbered([_folder_of(example, own) for example in examples]))
+
+
+def by_content(examples: Sequence[Example], kept_in: str, jobs: int | None, quiet: bool) -> Grouping:
+    """By how the pictures look; one that cannot be decoded any more stands for itself."""
+    return Grouping(CONTENT, numbered(names_of_groups(examples, kept_in, jobs or available_cores(), quiet)))
 
 
 def _folder_of(example: Example, own: set[str]) -> str | None:

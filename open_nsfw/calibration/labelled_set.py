@@ -22,6 +22,8 @@ class Example:
     member: str | None = None
     group: str | None = None
     """As the labels name it."""
+    sha256: str | None = None
+    """Of the encoded picture."""
 
 
 @dataclass

@@ -274,8 +274,8 @@ METHODS = (
     "Errors that a choice makes least are counted on the sample; their interval reaches as high as it does for "
     "thresholds chosen without the pictures they are measured on.",
     "Pictures of one group are not independent of each other. A rate's counts are divided by the design effect "
-    "1 + (m - 1) ICC (Kish 1965; Korn and Graubard 1998), the area has Obuchowski's variance for clustered data (1997), "
-    "and the bootstrap is one of groups. Rates over both classes count the pictures of a group as one.",
+    "1 + (m - 1) ICC (Kish 1965; for few groups Korn and Graubard 1998), the area has Obuchowski's variance for clustered "
+    "data (1997), and the bootstrap is one of groups. Rates over both classes count the pictures of a group as one.",
 )
 
 

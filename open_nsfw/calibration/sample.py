@@ -4,7 +4,9 @@ Frames of a film, or versions of one picture, score alike: 800 of them tell less
 with each other. Where pictures come in groups, the variance of a rate is larger by the design effect
 1 + (m - 1) ICC (Kish, Survey Sampling, 1965), m being the mean size of the group that a picture is in and ICC the
 intraclass correlation, estimated by one-way analysis of variance (Donner and Koval, Biometrics 1980) of the scores'
-ranks within a class. A rate over pictures of both classes takes the ICC to be 1: the pictures of a group count as one.
+ranks within a class. As few groups tell little about the ICC, the effect is multiplied by the squared ratio of Student's
+quantiles for groups and for pictures (Korn and Graubard, Survey Methodology 1998), but it never exceeds that of an ICC of
+1, where the pictures of a group count as one. A rate over pictures of both classes takes the ICC to be 1.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+QUANTILE = 0.975  # of Student's distribution: the upper end of a 95 % interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +79,15 @@ def _mean_group_size(groups: Ints) -> float:
 
 
 def _design_effect(scores: Floats, groups: Ints) -> float:
+    from scipy.special import stdtrit
     from scipy.stats import rankdata
 
-    return 1 + (_mean_group_size(groups) - 1) * intraclass_correlation(rankdata(scores), groups)
+    size, count = _mean_group_size(groups), len(np.unique(groups))
+    if count in (1, len(groups)):
+        return size
+    effect = 1 + (size - 1) * intraclass_correlation(rankdata(scores), groups)
+    few = (stdtrit(count - 1, QUANTILE) / stdtrit(len(groups) - 1, QUANTILE)) ** 2
+    return float(min(effect * few, size))
 
 
 def intraclass_correlation(values: Floats, groups: Ints) -> float:

@@ -51,6 +51,8 @@ class Scored:
     """The signal that cut the scoring short."""
     engine: str | None = None
     """What computed the scores; None if nobody knows, or if several did."""
+    has_pictures: bool = False
+    """The pictures were at hand just now."""
     folders: tuple[str, ...] = ()
     """The folders of the classes, where LABELS has such."""
 
@@ -67,7 +69,7 @@ def from_entries(labels: Labels) -> Scored:
         if entry.score is None:
             found.add_failure(name, entry.error or "")
         else:
-            example = Example(entry.score, entry.nsfw, entry.path, entry.member, entry.group)
+            example = Example(entry.score, entry.nsfw, entry.path, entry.member, entry.group, entry.sha256)
             found.add(example, name, identity_of(entry.sha256, entry.path, entry.member))
     engines = {entry.engine for entry in labels.entries if entry.score is not None}
     return Scored(found, next(iter(models), None), engine=_single(engines))
@@ -100,7 +102,7 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
     rows = _rows_of(options.scores_file, recorder.seen)
     found = _by_folder(labels.folders, rows) if labels.folders else _by_entry(labels, rows)
     engines = {row.engine for each in rows.values() for row in each if row.score is not None}
-    return Scored(found, files.short_hash, sources.passed_over, ended_by, _single(engines), tuple(labels.folders))
+    return Scored(found, files.short_hash, sources.passed_over, ended_by, _single(engines), True, tuple(labels.folders))
 
 
 def _single(engines: set[str] | set[str | None]) -> str | None:
@@ -203,4 +205,4 @@ def _add(found: LabelledSet, rows: Iterable[Row], nsfw: bool, group: str | None 
             found.add_failure(label(row), row.error or "")
         else:
             identity = identity_of(row.sha256, row.path, row.member)
-            found.add(Example(row.score, nsfw, row.path, row.member, group), label(row), identity)
+            found.add(Example(row.score, nsfw, row.path, row.member, group, row.sha256), label(row), identity)

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 
 from scipy.stats import f_oneway, norm, rankdata
+from scipy.stats import t as student
 
 from open_nsfw.calibration.rates import class_rate, mixed_rate, rate
 from open_nsfw.calibration.sample import Sample, intraclass_correlation
@@ -62,17 +63,19 @@ def test_copies_are_worth_one_picture_each() -> None:
     assert (precision.low, precision.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
-def test_the_effect_is_kishs() -> None:
-    """1 + (m - 1) ICC of the ranks, m the mean size of the group that a picture is in."""
+def test_the_effect_is_kishs_and_korns() -> None:
+    """1 + (m - 1) ICC of the ranks, m the mean size of the group that a picture is in; more for few groups."""
     sample = in_groups(20, 6, 0.5)
     assert sample.groups is not None
     groups = sample.groups[sample.nsfw]
     size = np.mean([(groups == each).sum() for each in groups])
     correlation = intraclass_correlation(rankdata(sample.scores[sample.nsfw]), groups)
-    assert sample.class_effect(True) == pytest.approx(1 + (size - 1) * correlation, rel=1e-12)
+    few = (student.ppf(0.975, len(set(groups)) - 1) / student.ppf(0.975, len(groups) - 1)) ** 2
+    assert sample.class_effect(True) == pytest.approx((1 + (size - 1) * correlation) * few, rel=1e-9)
+    assert sample.class_effect(True) < size
 
 
-@pytest.mark.parametrize(("groups", "size", "likeness"), [(20, 30, 0.95), (40, 8, 0.5), (60, 4, 0.2)])
+@pytest.mark.parametrize(("groups", "size", "likeness"), [(12, 40, 0.1), (20, 30, 0.95), (40, 8, 0.5), (60, 4, 0.2)])
 def test_intervals_of_groups_cover_the_truth(groups: int, size: int, likeness: float) -> None:
     """In 95 of 100 samples or more, here 400 of them less three standard errors; without groups they are far too short."""
     covered = ignored = 0

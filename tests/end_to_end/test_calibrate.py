@@ -342,6 +342,7 @@ GOLDEN = {each["name"]: each["score"] for each in json.loads((DATA / "golden_sco
 
 
 PUSHED = sorted((DATA / "pushed").glob("*.jpg"))
+GROUPS = len({path.stem.partition("-")[2] for path in PUSHED})  # originals, each pushed to several scores
 
 
 @pytest.fixture
@@ -376,6 +377,30 @@ def test_pictures_get_the_scores_of_the_command(labelled: Path) -> None:
     assert policy.model == numbers["sample"]["model"] == rows[0]["model"]
 
 
+def test_pictures_that_look_alike_are_one_group(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """18 pictures that a few originals were pushed to; nothing is decoded again for a second run."""
+    sample = calibrate_folder(labelled)["sample"]
+    assert (sample["grouped_by"], sample["groups"]) == ("content", GROUPS)
+    assert sample["sfw_worth"] < 8
+    assert "groups (by content)" in capsys.readouterr().out
+    kept = labelled.parent / "labelled.scores.looks.json"
+    before = kept.stat().st_mtime_ns
+    assert calibrate_folder(labelled, "--max-fpr", "0.5")["sample"]["groups"] == GROUPS
+    assert kept.stat().st_mtime_ns == before
+    sample = calibrate_folder(labelled, "--group-by", "none")["sample"]
+    assert (sample["grouped_by"], sample["groups"], sample["sfw_worth"]) == ("none", 18, 8)
+
+
+def test_folders_below_a_class_are_groups_if_wanted(labelled: Path) -> None:
+    """The frames of a film; what lies in the class's own folder stands for itself."""
+    for film, names in (("a", PUSHED[:2]), ("b", PUSHED[2:5])):
+        (labelled / "sfw" / film).mkdir()
+        for path in names:
+            (labelled / "sfw" / path.name).rename(labelled / "sfw" / film / path.name)
+    sample = calibrate_folder(labelled, "--group-by", "folder")["sample"]
+    assert (sample["grouped_by"], sample["groups"], sample["sfw"]) == ("folder", 15, 8)
+
+
 def test_a_second_run_scores_only_what_is_new(labelled: Path) -> None:
     """And forgets what has gone."""
     calibrate_folder(labelled)
@@ -408,8 +433,8 @@ def test_what_does_not_count_is_named(labelled: Path, capsys: pytest.CaptureFixt
     assert sample["duplicates"] == [[f"{sfw}/again.jpg", f"{sfw}/0.050-chelsea.jpg"]]
     assert sample["conflicts"] == [[f"{nsfw}/both.jpg (nsfw)", f"{sfw}/0.100-coffee.jpg (sfw)"]]
     assert capsys.readouterr().out.splitlines()[0] == (
-        f"{labelled}: 17 pictures count: 7 sfw, 10 nsfw; 1 missing; 1 unreadable; 1 counted already (same content); "
-        "2 left out for having both labels; 1 other files passed over"
+        f"{labelled}: 17 pictures count: 7 sfw, 10 nsfw; from {GROUPS} groups (by content); 1 missing; 1 unreadable; "
+        "1 counted already (same content); 2 left out for having both labels; 1 other files passed over"
     )
     shutil.copy(PUSHED[0], sfw / "broken.jpg")  # mended, it is tried again
     assert calibrate_folder(labelled)["sample"]["unreadable"] == []
