@@ -5,6 +5,8 @@ What may be large is never in this process's memory as a whole, and nothing is a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -71,26 +73,33 @@ class _Buffer:
             self._to_file()
 
     def _to_file(self) -> None:
-        import tempfile
-
-        try:
+        with _storage_errors():
             if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0)
+                import tempfile
+
+                self._file = tempfile.TemporaryFile()
             self._file.write(b"".join(self._pieces))
-        except OSError as error:
-            raise InputError(
-                "unreadable",
-                f"has {self.size:,} bytes or more, which cannot be kept in {tempfile.gettempdir()} "
-                f"while it is scored: {system_reason(error)} (TMPDIR names another folder)",
-            ) from error
         self._pieces.clear()
 
     def payload(self) -> Payload:
         if self._file is None:
             return Payload(self.size, self._crc, data=b"".join(self._pieces))
-        self._file.seek(0)
+        with _storage_errors():
+            self._file.seek(0)  # writes what is in the buffer
         return Payload(self.size, self._crc, file=self._file)
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Makes an OSError the InputError of the picture that could not be kept."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"the folder for temporary files cannot hold it: {system_reason(error)}"
+        raise InputError(
+            "unreadable", f"has over {MOST_IN_MEMORY:,} bytes, and {problem}; name another one in TMPDIR"
+        ) from error

@@ -29,7 +29,9 @@ from open_nsfw.sources.unpack import (
 )
 
 BLOCK = 512
-LONGEST_HEADER = 1024 * 1024  # bytes of a long name or of pax records; a path of Linux has 4096
+LONGEST_HEADER = 1024 * 1024  # bytes of pax records, which may hold a file's extended attributes
+LONGEST_NAME = 64 * 1024  # bytes; a path of Linux has 4096, a zip's name at most as many as this
+MOST_RECORDS = 1000  # in one pax header; a file has a dozen, and a hundred with many extended attributes
 SEEK_FROM = 1024 * 1024  # bytes that it pays to seek over rather than to read
 
 COMPRESSIONS = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\x00", "zst": b"\x28\xb5\x2f\xfd"}
@@ -37,6 +39,8 @@ COMPRESSIONS = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\x00", "zst": 
 _REGULAR = b"0\x007"  # type flags; \0 is from before POSIX, 7 was meant for contiguous files
 _NO_DATA = b"123456"  # links, devices, folders, pipes: whatever size their header gives
 _FOLDERS = b"5D"
+_SPARSE_NAME, _IS_SPARSE = "GNU.sparse.name", "GNU.sparse"
+_NAME_KEYS = ("path", _SPARSE_NAME)
 _LONG_NAME, _LONG_LINK, _SPARSE, _PAX, _PAX_ALL, _PAX_SUN = b"L", b"K", b"S", b"x", b"g", b"X"
 
 
@@ -151,13 +155,22 @@ def tar_members(stream: Stream, size: int | None = None) -> Iterator[Member]:
 
 
 class _Names:
-    """What the headers before a member's own say about it."""
+    """What the headers before a member's own say about it: the few records that matter, however many there are."""
 
     def __init__(self) -> None:
-        self.records: dict[str, bytes] = {}
+        self._records: dict[str, bytes] = {}
+
+    def add(self, key: str, value: bytes) -> None:
+        """Take a record. Raises ArchiveError for a name that is absurdly long."""
+        if key in _NAME_KEYS and len(value) > LONGEST_NAME:
+            raise ArchiveError("damaged-archive", f"a name of {len(value):,} bytes; the rest of it is not read")
+        if key in _NAME_KEYS or key == "size":
+            self._records[key] = value
+        elif key.startswith("GNU.sparse."):
+            self._records[_IS_SPARSE] = b""
 
     def take(self) -> dict[str, bytes]:
-        records, self.records = self.records, {}
+        records, self._records = self._records, {}
         return records
 
 
@@ -223,9 +236,10 @@ def _entry(block: bytes, source: _Source, names: _Names) -> Iterator[Member]:
     if flag in (_LONG_NAME, _LONG_LINK):
         name = source.header(size).split(b"\0", 1)[0]
         if flag == _LONG_NAME:
-            names.records["path"] = name
+            names.add("path", name)
     elif flag in (_PAX, _PAX_SUN):
-        names.records.update(_pax_records(source.header(size)))
+        for key, value in _pax_records(source.header(size)):
+            names.add(key, value)
     elif flag == _PAX_ALL:
         source.skip(_padded(size))  # comments, in practice
     else:
@@ -235,7 +249,7 @@ def _entry(block: bytes, source: _Source, names: _Names) -> Iterator[Member]:
 def _member(block: bytes, flag: bytes, size: int, source: _Source, records: dict[str, bytes]) -> Iterator[Member]:
     size = _pax_size(records["size"]) if "size" in records else size
     name = _name(block, records)
-    sparse = flag == _SPARSE or any(key.startswith("GNU.sparse.") for key in records)
+    sparse = flag == _SPARSE or _SPARSE_NAME in records or _IS_SPARSE in records
     if flag == _SPARSE:
         _skip_sparse_map(block, source)
     if flag in _NO_DATA:
@@ -243,9 +257,7 @@ def _member(block: bytes, flag: bytes, size: int, source: _Source, records: dict
     data = _Data(source, size)
     is_folder = flag in _FOLDERS or (flag == b"\0" and name.endswith("/"))
     if sparse:
-        yield Member(
-            records.get("GNU.sparse.name", os.fsencode(name)).decode("utf-8", "surrogateescape"), _refuse_sparse
-        )
+        yield Member(records.get(_SPARSE_NAME, os.fsencode(name)).decode("utf-8", "surrogateescape"), _refuse_sparse)
     elif not is_folder:
         yield Member(name, lambda: data, size, special=flag not in _REGULAR)
     source.skip(data.left + _padded(size) - size)
@@ -273,17 +285,22 @@ def _skip_sparse_map(block: bytes, source: _Source) -> None:
         more = source.header(BLOCK)[504]
 
 
-def _pax_records(data: bytes) -> dict[str, bytes]:
+def _pax_records(data: bytes) -> Iterator[tuple[str, bytes]]:
     """`LENGTH KEY=VALUE\\n`, one after the other, the length being that of all of it."""
-    records = {}
-    while data.strip(b"\0"):
-        length, _, rest = data.partition(b" ")
-        if not length.isdigit() or len(length) > 20 or not 5 <= int(length) <= len(data):
+    at = 0
+    for _ in range(MOST_RECORDS):
+        if at == len(data) or (not data[at] and not data[at:].strip(b"\0")):
+            return
+        blank = data.find(b" ", at, at + 21)
+        digits = data[at:blank] if blank >= 0 else b""
+        if not digits.isdigit() or not 5 <= int(digits) <= len(data) - at:
             raise ArchiveError("damaged-archive", "a pax header is damaged; the rest of it is not read")
-        key, _, value = rest[: int(length) - len(length) - 2].partition(b"=")
-        records[key.decode("utf-8", "replace")] = value
-        data = data[int(length) :]
-    return records
+        end = at + int(digits)
+        key, _, value = data[blank + 1 : end - 1].partition(b"=")
+        yield key.decode("utf-8", "replace"), value
+        at = end
+    if at < len(data):
+        raise ArchiveError("damaged-archive", f"a pax header of over {MOST_RECORDS:,} records; the rest is not read")
 
 
 def _pax_size(value: bytes) -> int:

@@ -147,14 +147,16 @@ class _Entry:
 
 
 def _zip64_numbers(extra: bytes) -> Iterator[int]:
-    while len(extra) >= 4:
-        kind, size = struct.unpack("<2H", extra[:4])
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, at)
+        at += 4
         if kind == 1:
-            body = extra[4 : 4 + size]
+            body = extra[at : at + size]
             for start in range(0, len(body) - 7, 8):
                 yield int.from_bytes(body[start : start + 8], "little")
             return
-        extra = extra[4 + size :]
+        at += size
 
 
 def _new_inflater() -> Decompressor:

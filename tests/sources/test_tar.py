@@ -10,7 +10,9 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -25,7 +27,8 @@ from tests.tools.archive_samples import (
     tar_entry,
     tar_header,
 )
-from tests.tools.sources import errors, scan, write
+from tests.tools.helpers import peak_of
+from tests.tools.sources import COUNT, errors, scan, write
 
 
 def test_links_and_devices_in_tars_are_passed_over() -> None:
@@ -172,3 +175,46 @@ def test_checksum_of_early_tars() -> None:
     assert tar_members.is_header(bytes(block))
     block[0] ^= 1
     assert not tar_members.is_header(bytes(block))
+
+
+def quickly(function: Callable[[], object]) -> None:
+    """Far more than it takes on a busy machine, and far less than anything quadratic."""
+    started = time.monotonic()
+    function()
+    assert time.monotonic() - started < 5
+
+
+def test_pax_headers_of_many_records_take_no_time() -> None:
+    """A megabyte of the shortest ones; of ones that end in zeros; many headers of them."""
+    many = b"5 a=\n" * 200_000
+    for records in (many, b"13 path=b.jpg\n" + many, b"0005 a=\n" * 100_000, b"6 a=b\n" * 900 + bytes(1_000_000)):
+        write("x.tar", tar_entry(b"p", records, b"x") * 20 + tar_entry(b"a.jpg", JPEG) + bytes(1024))
+        quickly(lambda: rows(scan("x.tar")))
+    write("x.tar", tar_entry(b"a.jpg", JPEG) + tar_entry(b"p", many, b"x") + tar_entry(b"b.jpg", JPEG) + bytes(1024))
+    expected = "a pax header of over 1,000 records; the rest is not read"
+    assert errors(scan("x.tar")) == [("x.tar", None, "damaged-archive", expected)]
+
+
+def test_pax_headers_without_a_member_are_not_gathered() -> None:
+    """Each with keys of its own, one behind the other."""
+    with gzip.open("x.tar.gz", "wb", 1) as file:
+        for number in range(100):
+            value = b"x" * 900_000
+            record = b" %06d=" % number + value + b"\n"
+            file.write(tar_entry(b"p", b"%d" % (len(record) + 6) + record, b"x"))
+        file.write(tar_entry(b"a.jpg", JPEG) + bytes(1024))
+    code = COUNT.replace("sys.argv[1:]", "sys.argv[1:], SourceOptions(max_archive_ratio=20000)")
+    peak, output = peak_of(code, os.path.abspath("x.tar.gz"))
+    assert output == b"1"
+    assert peak < 64 * 1024
+
+
+@pytest.mark.parametrize("flag", [b"L", b"x"])
+def test_a_name_that_no_system_has(flag: bytes) -> None:
+    record = b" path=" + b"x" * 70_000 + b"\n"
+    data = b"x" * 70_000 if flag == b"L" else b"%d" % (len(record) + 5) + record
+    write("x.tar", tar_entry(b"a.jpg", JPEG) + tar_entry(b"n", data, flag) + tar_entry(b"b.jpg", JPEG) + bytes(1024))
+    items = scan("x.tar")
+    assert rows(items)[0] == ("a.jpg", JPEG)
+    expected = "a name of 70,000 bytes; the rest of it is not read"
+    assert errors(items) == [("x.tar", None, "damaged-archive", expected)]

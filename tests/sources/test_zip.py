@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import time
 import zipfile
 
 import pytest
@@ -132,3 +133,18 @@ def test_overlapping_members() -> None:
         ("x.zip", None, "archive-bomb", "its members overlap, as in a zip bomb; the rest of it is not read")
     ]
     assert len(items) < 5
+
+
+def test_extra_fields_of_many_records_take_no_time() -> None:
+    """Every member has 64 KiB of the shortest ones."""
+    data = make_zip([("a.jpg", JPEG)])
+    at = data.index(CENTRAL)
+    extra = struct.pack("<2H", 2, 0) * 16_000
+    entry = data[at : data.index(b"PK\x05\x06")]
+    entry = patched(patched(entry, CENTRAL, 30, struct.pack("<H", len(extra))), CENTRAL, 20, b"\xff" * 4) + extra
+    directory = entry * 200
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 200, 200, len(directory), at, 0)
+    write("x.zip", data[:at] + directory + end)
+    started = time.monotonic()
+    assert len(scan("x.zip")) >= 1
+    assert time.monotonic() - started < 5
