@@ -17,7 +17,7 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.containers import HEAD
 from open_nsfw.pictures.formats import too_many_bytes
 from open_nsfw.sources.failures import unreadable
-from open_nsfw.sources.item import Item, is_picture, named_like_picture
+from open_nsfw.sources.item import Item, is_picture, may_be_only_sound, named_like_picture
 from open_nsfw.sources.payload import Payload, read_payload
 from open_nsfw.sources.selection import Selection
 from open_nsfw.sources.tar import BLOCK, COMPRESSIONS, decompressed, is_header, tar_members
@@ -96,26 +96,21 @@ class _Archive:
 
     def _item(self, member: Member) -> Item | None:
         """A member as an Item; None if it is no picture, or need not come again."""
-        read: Callable[[], Payload] | None = None
-        if not member.special:
-            read = self._reader(member)
+        read = None if member.special else self._reader(member)
         if read is None:
             self._selection.pass_over()
             return None
         # Asked only now: two members may have one name, and only those that have a row are counted.
         if not self._selection.wants(self._archive.path, member.name):
             return None
-        item = replace(self._archive, member=member.name)
         try:
-            payload = read()
+            return read()
         except ArchiveError:
             raise
         except InputError as error:
-            return replace(item, error=error)
-        by_content = not named_like_picture(member.name)
-        return replace(item, data=payload.data, file=payload.file, by_content=by_content)
+            return replace(self._archive, member=member.name, error=error)
 
-    def _reader(self, member: Member) -> Callable[[], Payload] | None:
+    def _reader(self, member: Member) -> Callable[[], Item] | None:
         """What reads a member, or raises the InputError of its row; None if it is no picture."""
         try:
             stream = member.open()
@@ -125,13 +120,13 @@ class _Archive:
         except InputError as error:
             return partial(_fail, error) if _may_be_picture(member.name) else None
         if is_picture(member.name, head):
-            return partial(self._payload, member, head, stream)
+            return partial(self._read, member, head, stream)
         if archive_kind(member.name, head):
             nested = InputError("nested-archive", "is an archive inside an archive; unpack the outer one first")
             return partial(_fail, nested)
         return None
 
-    def _payload(self, member: Member, head: bytes, stream: Stream) -> Payload:
+    def _read(self, member: Member, head: bytes, stream: Stream) -> Item:
         limits = self._selection.options.limits
         if member.size is not None and member.size > limits.max_bytes:
             raise too_many_bytes(limits)
@@ -141,10 +136,11 @@ class _Archive:
             if payload.file is not None:
                 payload.file.close()
             raise InputError("damaged-archive", damage)
-        return payload
+        by_content = may_be_only_sound(member.name, head)
+        return replace(self._archive, member=member.name, data=payload.data, file=payload.file, by_content=by_content)
 
 
-def _fail(error: InputError) -> Payload:
+def _fail(error: InputError) -> Item:
     raise error
 
 

@@ -71,7 +71,7 @@ class Item:
     modified: float | None = None
     """When that file was last changed, in seconds since 1970."""
     by_content: bool = False
-    """Nobody named it and its name is not a picture's: if it turns out to have only sound, it is passed over."""
+    """Nobody named it, and only its content says that it plays: if that turns out to be only sound, it is passed over."""
     unless_seen: int = 0
     """So many items before this one are `by_content` and of the same folder or archive: this one, which says that there is
     no picture in it, counts only if all of them were passed over."""
@@ -111,6 +111,11 @@ def is_picture(name: str, head: bytes) -> bool:
     # Some magic is two letters ("BM", a "G" every 188 bytes): no text is a picture for that.
     is_sure = form not in (None, "BMP") or container not in (None, "mpegts")
     return is_sure or any(byte < 9 or 13 < byte < 32 for byte in head[:512])
+
+
+def may_be_only_sound(name: str, head: bytes) -> bool:
+    """Whether a file that `is_picture` took may turn out to have nothing to see."""
+    return not named_like_picture(name) and sniff(head) is None
 
 
 def _is_raw(name: str, form: str | None, head: bytes) -> bool:

@@ -16,7 +16,7 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.containers import HEAD
 from open_nsfw.pictures.formats import read_head
 from open_nsfw.sources.failures import unreadable
-from open_nsfw.sources.item import STDIN, Item, SourceOptions, is_picture, named_like_picture
+from open_nsfw.sources.item import STDIN, Item, SourceOptions, is_picture, may_be_only_sound, named_like_picture
 from open_nsfw.sources.selection import Selection, Skip
 from open_nsfw.sources.stdin import is_own_descriptor, opened, pipe_item, stdin_items
 
@@ -159,7 +159,7 @@ class Sources:
         head = read_head(item.path, HEAD)
         looks_like_picture = named_like_picture(item.path)  # "._x.jpg" does, and is judged by its content
         if is_picture("" if looks_like_picture else item.path, head):
-            yield replace(item, by_content=not named and not looks_like_picture)
+            yield replace(item, by_content=not named and may_be_only_sound(item.path, head))
             return
         from open_nsfw.sources.archives import archive_kind, read_archive
 
