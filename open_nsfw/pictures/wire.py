@@ -132,9 +132,9 @@ def _parts(message: Message) -> tuple[dict[str, Any], bytes]:
     if isinstance(message, Ready):
         return {"kind": "ready"}, b""
     if isinstance(message, Request):
-        return {"kind": "request", **_named("request", message)}, message.data
+        return {"kind": "request", **_fields_of(message, "request")}, message.data
     if isinstance(message, FileInfo):
-        return {"kind": "file", **_named("file", message)}, b""
+        return {"kind": "file", **_fields_of(message, "file")}, b""
     header: dict[str, Any] = {"request": message.request}
     if isinstance(message, End):
         return {"kind": "end", **header}, b""
@@ -142,13 +142,14 @@ def _parts(message: Message) -> tuple[dict[str, Any], bytes]:
         return {"kind": "file-failure", **header, **_error(message.error), "worn": message.worn}, b""
     found = message.found
     if isinstance(found, Picture):
-        return {"kind": "picture", **_named("picture", found), **header}, found.pixels
+        return {"kind": "picture", **header, **_fields_of(found, "picture", but="request")}, found.pixels
     failed = {"frame": found.frame, "seconds": found.seconds, "track": found.track}
     return {"kind": "failure", **header, **_error(found.error), **failed}, b""
 
 
-def _named(kind: str, message: object) -> dict[str, Any]:
-    return {name: getattr(message, name, None) for name in _FIELDS[kind]}
+def _fields_of(message: object, kind: str, but: str = "") -> dict[str, Any]:
+    """What a header of this kind says of `message`, without the field `but`."""
+    return {name: getattr(message, name) for name in _FIELDS[kind] if name != but}
 
 
 def _error(error: InputError) -> dict[str, str]:

@@ -172,9 +172,9 @@ class Job:
     def _score(self, waiting: list[tuple[PictureResult, Picture]], quick: bool) -> None:
         """Ask for the scores of what waits."""
         if waiting:
-            answers = self._scorer.result().scores([picture for _, picture in waiting], quick)
-            for (result, _), answer in zip(waiting, answers):
-                result.answer = answer
+            outcomes = self._scorer.result().scores([picture for _, picture in waiting], quick)
+            for (result, _), outcome in zip(waiting, outcomes):
+                result.outcome = outcome
             waiting.clear()
 
 

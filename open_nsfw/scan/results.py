@@ -10,7 +10,7 @@ from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.options import PipelineOptions
-from open_nsfw.scoring.scorer import Answer, Needs, Scored, Scorer
+from open_nsfw.scoring.scorer import Needs, Outcome, Scored, Scorer
 from open_nsfw.sources.item import Item
 
 
@@ -19,15 +19,15 @@ class PictureResult:
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        self.answer: Answer | None = None
+        self.outcome: Outcome | None = None
         """None as long as it has not been asked for, and for a picture that failed."""
 
     def scored_row(self) -> Row:
         """The row with its score, for which it waits, or with the reason why there is none."""
         if self.row.error is not None:
             return self.row
-        assert self.answer is not None and not isinstance(self.answer, Needs)
-        scored = self.answer if isinstance(self.answer, Scored) else self.answer.result()
+        assert self.outcome is not None and not isinstance(self.outcome, Needs)
+        scored = self.outcome if isinstance(self.outcome, Scored) else self.outcome.result()
         if scored.score.error is not None:
             return replace(self.row, error=error_text(scored.score.error))
         return replace(self.row, score=scored.score, exact=scored.exact)
@@ -47,7 +47,7 @@ class ItemResult:
     @property
     def needs_exact_pixels(self) -> bool:
         """Whether the pixels did not suffice for the score that a picture of it must have."""
-        return any(each.answer is Needs.EXACT_PIXELS for each in self._pictures)
+        return any(each.outcome is Needs.EXACT_PIXELS for each in self._pictures)
 
     def begin_again(self) -> None:
         """Forget the pictures, which are to be decoded again."""

@@ -48,7 +48,7 @@ class Needs(Enum):
 
 
 # What comes of a picture; the score may still be under way.
-Answer = Union[Scored, "Future[Scored]", Needs]
+Outcome = Union[Scored, "Future[Scored]", Needs]
 
 
 class Scorer:
@@ -70,7 +70,7 @@ class Scorer:
         quick = self._models.quick
         return self._models.exact.engine if exact is not False or quick is None else quick.engine
 
-    def scores(self, pictures: Sequence[Picture], quick: bool) -> list[Answer]:
+    def scores(self, pictures: Sequence[Picture], quick: bool) -> list[Outcome]:
         """The scores of some pictures, if `quick` by the quick model where that is enough."""
         from open_nsfw.pictures.pixels import as_array
 
@@ -79,7 +79,7 @@ class Scorer:
         scores = self._models.quick.score_pixels([as_array(each) for each in pictures])
         return [self._decided(score, each) for score, each in zip(scores, pictures)]
 
-    def _decided(self, score: Score, picture: Picture) -> Answer:
+    def _decided(self, score: Score, picture: Picture) -> Outcome:
         """The quick score, if that is enough for this picture."""
         models = self._models
         margin = 0.0 if models.margins is None else models.margins.of(picture.reduced)

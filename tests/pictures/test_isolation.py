@@ -117,6 +117,24 @@ def test_workers_end_with_the_command(planted: Path, kind: str) -> None:
     wait_until(lambda: not marked(planted), "all have gone")
 
 
+@pytest.mark.parametrize("whom", ["the command", "all of its processes"])
+def test_a_pause_costs_no_picture_its_score(planted: Path, whom: str) -> None:
+    """As of a container: the time of a pause is not the decoder's."""
+    command = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", "--max-seconds", "2"]
+    inputs = [str(planted / "takes-a-while.heic"), str(PICTURE)]
+    environment = {**os.environ, "PYTHONPATH": str(planted / "plugin"), "OPEN_NSFW_MARK": str(planted)}
+    process = subprocess.Popen([*command, "--jobs", "1", *inputs], env=environment, stderr=subprocess.PIPE, text=True)
+    begun = planted / "plugin" / "pillow_heif.py.begun"
+    wait_until(begun.exists, "the decoder is at work")
+    paused = [process.pid] if whom == "the command" else [process.pid, *marked(planted)]
+    for number, seconds in ((signal.SIGSTOP, 5), (signal.SIGCONT, 0)):
+        for pid in paused:
+            os.kill(pid, number)
+        time.sleep(seconds)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+
+
 @pytest.fixture(name="watchdog")
 def _watchdog() -> Iterator[Watchdog]:
     watchdog = Watchdog()

@@ -219,6 +219,7 @@ KINDS = {
     ),
     "takes-some-descriptors": Kind("globals()['more'] = [os.dup(1) for _ in range(100)]", None),
     "takes-some-memory": Kind("import mmap; globals()['much'] = mmap.mmap(-1, 400 << 20)", None),
+    "takes-a-while": Kind("open(__file__ + '.begun', 'w').close(); time.sleep(1)", None),
     "slow-frames": Kind(
         "for n in range(9999): time.sleep(0.25); picture(frame=n)", _answered("more pictures than it may")
     ),
