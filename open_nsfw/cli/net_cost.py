@@ -17,8 +17,8 @@ from open_nsfw.nets.caffemodel import read_caffemodel
 from open_nsfw.nets.cost import LayerCost, NetCost, cost_of, for_one_picture
 from open_nsfw.nets.draw import check_installed, svg
 from open_nsfw.nets.initialize import initial_weights, take_over
-from open_nsfw.nets.net import Net, read_model_file
-from open_nsfw.nets.prototxt import parse_prototxt
+from open_nsfw.nets.net import Net
+from open_nsfw.nets.prototxt import read_prototxt
 from open_nsfw.text import printable
 
 PROGRAM = "open-nsfw net-cost"
@@ -65,15 +65,13 @@ def parse(argv: Sequence[str]) -> Request:
 def _run(request: Request) -> int:
     if request.draw is not None:
         check_installed()
+    net = read_prototxt(request.prototxt, data_layers=True)
     try:
-        net = parse_prototxt(read_model_file(request.prototxt).decode("utf-8", errors="replace"), data_layers=True)
         cost = cost_of(net)
         times = _times(net, request) if request.measure else None
         if request.draw is not None:
             write_whole(request.draw, svg(net))
     except ModelError as error:
-        if str(error).startswith(request.prototxt):
-            raise
         raise type(error)(f"{request.prototxt}: {error}") from error
     print_text({"text": _text, "markdown": _markdown, "json": _json}[request.format](cost, times))
     return Status.DONE

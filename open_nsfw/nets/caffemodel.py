@@ -14,13 +14,15 @@ from open_nsfw.errors import ModelError
 from open_nsfw.nets import schema
 from open_nsfw.nets.net import Blob, Layer, Net, Shape, check_axes, count_values, read_model_file
 
+MOST_BYTES = 2**31 - 1  # protobuf reads no longer message
+
 
 def read_caffemodel(path: str | Path) -> dict[str, tuple[Blob, ...]]:
     """Read a caffemodel (Caffe's wire format): layer name -> its blobs, float32, read-only.
 
     Raises ModelError for a file that is missing, truncated or something else.
     """
-    data = read_model_file(path)
+    data = read_model_file(path, MOST_BYTES)
     if data.startswith(b"\x89HDF\r\n"):
         raise ModelError(f"{path}: this is an HDF5 caffemodel; save it again in Caffe's binary format (net.save)")
     if data.startswith(b"version https://git-lfs"):

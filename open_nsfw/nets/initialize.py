@@ -96,15 +96,23 @@ def _draw(layer: Layer, filler: Any, shape: Shape, random: np.random.Generator) 
     if filler.type == "constant":
         return np.full(shape, filler.value, np.float32)
     if filler.type == "uniform":
-        return random.uniform(filler.min, filler.max, shape).astype(np.float32)
+        return _uniform(random, filler.min, filler.max, shape)
     if filler.type == "gaussian" and filler.sparse < 0:
-        return random.normal(filler.mean, filler.std, shape).astype(np.float32)
+        return _normal(random, filler.std, shape) + np.float32(filler.mean)
     if filler.type == "msra":
-        return random.normal(0.0, math.sqrt(2 / _fan(filler, shape)), shape).astype(np.float32)
+        return _normal(random, math.sqrt(2 / _fan(filler, shape)), shape)
     if filler.type == "xavier":
         reach = math.sqrt(3 / _fan(filler, shape))
-        return random.uniform(-reach, reach, shape).astype(np.float32)
+        return _uniform(random, -reach, reach, shape)
     raise UsageError(f"layer {layer.name}: weights of the filler {filler.type!r} are drawn by Caffe alone")
+
+
+def _normal(random: np.random.Generator, spread: float, shape: Shape) -> Blob:
+    return random.standard_normal(shape, np.float32) * np.float32(spread)
+
+
+def _uniform(random: np.random.Generator, low: float, high: float, shape: Shape) -> Blob:
+    return random.random(shape, np.float32) * np.float32(high - low) + np.float32(low)
 
 
 def _fan(filler: Any, shape: Shape) -> float:

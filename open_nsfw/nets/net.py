@@ -16,6 +16,18 @@ Shape = tuple[int, ...]
 
 MOST_VALUES = 2**31 - 1  # in one blob: Caffe counts them in a C int
 MOST_AXES = 32  # of one blob: kMaxBlobAxes in Caffe's blob.hpp
+CHUNK = 64 * 2**20  # bytes of a file that are read at once
+LONGEST_NAME = 60  # characters of a name in a message; a stranger's may have a megabyte
+
+
+def cut(name: str) -> str:
+    """A name for a message, of at most `LONGEST_NAME` characters."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
+
+
+def quoted(name: str) -> str:
+    """A name for a message, cut and in quotes."""
+    return f'"{cut(name)}"'
 
 
 def count_values(shape: Shape) -> int:
@@ -52,13 +64,18 @@ class Layer:
     param: Any = field(repr=False)
     blobs: tuple[Blob, ...] = field(default=(), repr=False)
 
+    @property
+    def label(self) -> str:
+        """What messages call this layer: its name and type."""
+        return f"layer {quoted(self.name)} ({cut(self.type)})"
+
     def error(self, message: str) -> ModelError:
         """A ModelError whose text begins with this layer's name and type."""
-        return ModelError(f'layer "{self.name}" ({self.type}): {message}')
+        return ModelError(f"{self.label}: {message}")
 
     def unsupported(self, message: str) -> UnsupportedLayerError:
         """The same for what real Caffe computes and this package does not."""
-        return UnsupportedLayerError(f'layer "{self.name}" ({self.type}): {message}')
+        return UnsupportedLayerError(f"{self.label}: {message}")
 
 
 @dataclass(frozen=True)
@@ -83,13 +100,23 @@ class Net:
         return [name for name in self.blob_names if last_made[name] >= last_read.get(name, -1)]
 
 
-def read_model_file(path: str | Path) -> bytes:
-    """The bytes of a prototxt or caffemodel. Raises ModelError if it cannot be read."""
+def read_model_file(path: str | Path, most: int) -> bytes:
+    """The bytes of a prototxt or caffemodel. Raises ModelError if it cannot be read or has more than `most` bytes."""
+    chunks, total = [], 0
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            while total <= most and (
+                chunk := file.read(CHUNK)
+            ):  # asked for at once, all that is allowed would be allocated
+                chunks.append(chunk)
+                total += len(chunk)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if total > most:
+        raise ModelError(f"{path}: more than {most:,} bytes, which no such file of a published net has")
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def shape_text(shape: Shape) -> str:
+    """A shape for people: `1 x 3 x 224 x 224`."""
     return " x ".join(map(str, shape)) or "a single value"

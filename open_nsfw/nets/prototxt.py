@@ -12,7 +12,7 @@ from google.protobuf import text_format
 from open_nsfw.errors import ModelError, UnsupportedLayerError
 from open_nsfw.nets import schema
 from open_nsfw.nets.data_layers import DATA_TYPES, data_shape
-from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape, check_axes, count_values, read_model_file
+from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape, check_axes, count_values, cut, quoted, read_model_file
 from open_nsfw.nets.shape_rules import RULES
 from open_nsfw.nets.upgrade import upgraded
 
@@ -25,27 +25,26 @@ SUPPORTED_TYPES = frozenset(RULES) | {"Input"}
 TEST_PHASE = 1
 
 
+MOST_BYTES = 2 * 2**20  # of a prototxt: the longest published have 0.5 MB, and Python reads 1 to 2 MB a second
 LONGEST_PROBLEM = 300  # characters of what the parser says
 
 
-def read_prototxt(path: str | Path) -> Net:
+def read_prototxt(path: str | Path, data_layers: bool = False) -> Net:
     """Read a deploy prototxt (Caffe's text format) into a `Net` without weights, with the layers of the test phase.
 
     Raises ModelError for text that Caffe would not take, for a layer type that is not supported, and for a net that has
-    not exactly one input or reads a blob that no layer has made.
+    not exactly one input or reads a blob that no layer has made. With `data_layers`, a net in the form for training has the
+    pictures of its data layer for its input.
     """
-    text = read_model_file(path).decode("utf-8", errors="replace")
+    text = read_model_file(path, MOST_BYTES).decode("utf-8", errors="replace")
     try:
-        return parse_prototxt(text)
+        return parse_prototxt(text, data_layers)
     except ModelError as error:
         raise type(error)(f"{path}: {error}") from error
 
 
 def parse_prototxt(text: str, data_layers: bool = False) -> Net:
-    """The net of a prototxt's text, read as `read_prototxt` reads a file.
-
-    With `data_layers`, a net in the form for training has the pictures of its data layer for its input.
-    """
+    """The net of a prototxt's text, read as `read_prototxt` reads a file."""
     return _net_from_message(_parse_message(text), data_layers)
 
 
@@ -152,7 +151,7 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
         read = {bottom for layer in layers for bottom in layer.bottoms}
         inputs = {name: shape for name, shape in inputs.items() if name in read}
     if len(inputs) != 1:
-        named = ", ".join(inputs) or "none"
+        named = cut(", ".join(inputs)) or "none"
         raise ModelError(f"a net with one input is needed, this one has {len(inputs)} ({named})")
     if not layers:
         raise ModelError("the net has no layers")
@@ -181,18 +180,18 @@ def _input_layer_shapes(layer: Layer) -> dict[str, Shape]:
 
 
 def _checked_input_shape(name: str, shape: Shape) -> Shape:
-    check_axes(shape, f'input "{name}"')
+    check_axes(shape, f"input {quoted(name)}")
     if not shape or min(shape) < 1:
-        raise ModelError(f'the shape of input "{name}" is {list(shape)}; every dimension must be at least 1')
+        raise ModelError(f"the shape of input {quoted(name)} is {list(shape)}; every dimension must be at least 1")
     if count_values(shape) > MOST_VALUES:
-        raise ModelError(f'input "{name}" of shape {list(shape)} has more values than a blob of Caffe can have')
+        raise ModelError(f"input {quoted(name)} of shape {list(shape)} has more values than a blob of Caffe can have")
     return shape
 
 
 def _check_type(parameter: Any) -> None:
     if parameter.type not in SUPPORTED_TYPES:
         raise UnsupportedLayerError(
-            f'layer "{parameter.name}" has the type {parameter.type or "(none)"}, which is not supported; '
+            f"layer {quoted(parameter.name)} has the type {cut(parameter.type) or '(none)'}, which is not supported; "
             f"supported are {', '.join(sorted(SUPPORTED_TYPES))}"
         )
 
@@ -204,14 +203,14 @@ def _check_blob_order(layers: list[Layer], input_name: str) -> None:
     for layer in layers:
         for bottom in layer.bottoms:
             if bottom not in readers:
-                raise layer.error(f'reads the blob "{bottom}", which no layer before it makes')
+                raise layer.error(f"reads the blob {quoted(bottom)}, which no layer before it makes")
             readers[bottom] += 1
         for index, top in enumerate(layer.tops):
             in_place = index < len(layer.bottoms) and layer.bottoms[index] == top
             if top in readers and not in_place:
-                raise layer.error(f'makes the blob "{top}", which a layer before it makes already')
+                raise layer.error(f"makes the blob {quoted(top)}, which a layer before it makes already")
             if in_place and readers[top] > 1:
-                raise layer.error(f'overwrites the blob "{top}", which another layer has read')
+                raise layer.error(f"overwrites the blob {quoted(top)}, which another layer has read")
             readers[top] = 0
 
 

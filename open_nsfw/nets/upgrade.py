@@ -13,6 +13,7 @@ from typing import Any
 
 from open_nsfw.errors import ModelError
 from open_nsfw.nets import schema
+from open_nsfw.nets.net import cut, quoted
 
 # Layer types of V1 by their name today.
 V1_TYPES = {
@@ -152,7 +153,7 @@ def _without_padding_layers(old_layers: Sequence[Any]) -> list[Any]:
     for old in old_layers:
         if old.layer.type == "padding":
             if len(old.bottom) != 1 or len(old.top) != 1:
-                raise ModelError(f'layer "{old.layer.name}" (padding): it must have one bottom and one top')
+                raise ModelError(f"layer {quoted(old.layer.name)} (padding): it must have one bottom and one top")
             padded[old.top[0]] = (old.bottom[0], old.layer.pad)
             continue
         copy = type(old)()
@@ -160,7 +161,7 @@ def _without_padding_layers(old_layers: Sequence[Any]) -> list[Any]:
         for index, bottom in enumerate(copy.bottom):
             if bottom in padded:
                 if copy.layer.type not in ("conv", "pool"):
-                    raise ModelError(f'layer "{copy.layer.name}" ({copy.layer.type}): it cannot be padded')
+                    raise ModelError(f"layer {quoted(copy.layer.name)} ({cut(copy.layer.type)}): it cannot be padded")
                 copy.bottom[index], copy.layer.pad = padded[bottom]
         kept.append(copy)
     return kept
@@ -175,7 +176,9 @@ def _of_v0(old: Any) -> Any:
             continue
         place = _V0_FIELDS.get(descriptor.name, {}).get(settings.type)
         if place is None:
-            raise ModelError(f'layer "{settings.name}" ({settings.type}): it has no use for {descriptor.name}')
+            raise ModelError(
+                f"layer {quoted(settings.name)} ({cut(settings.type)}): it has no use for {descriptor.name}"
+            )
         _put(getattr(new, place[0]), place[1], value)
     return new
 

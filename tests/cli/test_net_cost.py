@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from open_nsfw.nets.build import prototxt
 from open_nsfw.nets.residual import ResidualNet
 from open_nsfw.nets.training import TrainingOptions, train_val
-from tests.tools.helpers import MODEL_DEF, ROOT, WEIGHTS
+from tests.tools.helpers import MODEL_DEF, ROOT, WEIGHTS, examples
 
 SMALL = """\
 name: "small"
@@ -115,7 +116,8 @@ def test_without_graphvizs_package(small: Path, tmp_path: Path) -> None:
     line = [sys.executable, "-c", code, str(tmp_path), "net-cost", str(small), "--draw", "x.svg"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("open-nsfw net-cost: error: --draw needs the package graphviz: pip install ")
+    assert done.stderr.startswith("open-nsfw net-cost: error: --draw needs the package graphviz: ")
+    assert done.stderr.endswith("pip install 'graphviz>=0.20'\n")
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,64 @@ def test_bad_nets_are_one_line_and_status_2(text: str, message: str, tmp_path: P
     path.write_text(text)
     done = net_cost(path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"open-nsfw net-cost: error: {path}: {message}\n")
+
+
+LAYER = 'layer {{ name: "{name}" type: "{type}" bottom: "data" top: "data" }}\n'
+INPUT = 'input: "data" input_shape { dim: 1 dim: 3 dim: 10 dim: 8 }\n'
+HUGE = {
+    "100,000 layers": (
+        INPUT + LAYER.format(name="x", type="ReLU") * 100_000,
+        "more than 2,097,152 bytes, which no such file of a published net has",
+    ),
+    "a type of a megabyte": (
+        INPUT + LAYER.format(name="x", type="n" * 1_000_000),
+        f'layer "x" has the type {"n" * 57}..., which is not supported; ',
+    ),
+    "a name of a megabyte": (
+        INPUT + LAYER.format(name="n" * 1_000_000, type="ReLU").replace('bottom: "data"', 'bottom: "b"'),
+        f'layer "{"n" * 57}..." (ReLU): reads the blob "b", which no layer before it makes',
+    ),
+    "a layer of many outputs": (
+        INPUT
+        + 'layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 4294967295 '
+        "kernel_size: 1 } }",
+        'layer "c" (Convolution): a blob around it has more values than a blob of Caffe can have',
+    ),
+    "a channel that doubles": (
+        INPUT
+        + "".join(
+            f'layer {{ name: "c{n}" type: "Concat" bottom: "{"data" if n == 0 else f"c{n - 1}"}" '
+            f'bottom: "{"data" if n == 0 else f"c{n - 1}"}" top: "c{n}" }}\n'
+            for n in range(40)
+        ),
+        'layer "c23" (Concat): a blob around it has more values than a blob of Caffe can have',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_what_is_huge_is_refused_in_one_short_line(name: str, tmp_path: Path) -> None:
+    text, message = HUGE[name]
+    path = tmp_path / "net"
+    path.write_text(text)
+    done = net_cost(path, "--draw", tmp_path / "net.svg")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"open-nsfw net-cost: error: {path}: {message}")
+    assert len(done.stderr) < 600 and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_damaged_nets_under_limits_of_time_and_memory() -> None:
+    """Ten seconds and a gibibyte for each; FUZZ=20 tries twenty times as many."""
+    line = [
+        sys.executable,
+        "-m",
+        "tests.tools.fuzz_nets",
+        "--count",
+        str(examples(400)),
+        "--seed",
+        os.environ.get("FUZZ", "1"),
+    ]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " refused\n" in done.stdout
