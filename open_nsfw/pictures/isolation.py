@@ -195,8 +195,16 @@ def _request(encoded: Encoded, quick_side: int | None) -> Request:
     descriptor = _descriptor(encoded)
     if descriptor is not None:
         return Request(number, descriptor=descriptor, quick_side=quick_side)
-    path = encoded if isinstance(encoded, str) else _name(encoded)
+    path = _absolute(encoded) if isinstance(encoded, str) else _name(encoded)
     return Request(number, path=path, quick_side=quick_side)
+
+
+def _absolute(path: str) -> str:
+    """A path for a process that may be in another folder: a decoder can have gone there."""
+    try:
+        return os.path.join(os.getcwd(), path)
+    except OSError:  # the folder is gone, and nothing can be found from it
+        return path
 
 
 def _size(encoded: Encoded) -> int:

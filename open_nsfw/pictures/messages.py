@@ -95,6 +95,8 @@ def in_order(answers: Iterable[Answer], request: Request, options: Extraction) -
             begun = True
             if (answer.sha256 is not None) != options.hash:
                 raise ProtocolError("a hash that was not asked for, or none")
+        elif isinstance(answer, End) and count == 0:
+            raise ProtocolError("neither a picture nor a reason")
         elif isinstance(answer, FoundPicture):
             _note_shown(answer.found, shown)
             count += 1

@@ -55,8 +55,9 @@ class ItemResult:
         self.error = None
 
     def set_file(self, info: FileInfo) -> None:
-        """Take what the decoding process says of the file."""
-        self._basis = replace(self._basis, bytes=info.bytes, sha256=info.sha256)
+        """Take what the decoding process says of the file, where nothing better is known."""
+        known = self._basis.bytes
+        self._basis = replace(self._basis, bytes=info.bytes if known is None else known, sha256=info.sha256)
 
     def add(self, picture: Picture) -> PictureResult:
         """Give a picture its row; its score is still to come."""

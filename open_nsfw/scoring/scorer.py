@@ -147,7 +147,7 @@ class _Batches:
 
         try:
             scores = self._classifier.score_pixels([as_array(picture) for picture, _ in batch])
-        except Exception as error:  # noqa: BLE001  it comes out where the score is waited for
+        except BaseException as error:  # noqa: BLE001  it comes out where the score is waited for
             for _, future in batch:
                 future.set_exception(error)
             return

@@ -19,7 +19,8 @@ import pytest
 from tests.tools.helpers import DATA, FUZZ, ROOT
 from tests.tools.planted_decoders import KINDS, plant
 
-GOOD = sorted((DATA / "pushed").glob("*.jpg"))  # their names begin with their scores
+# Their names begin with their scores. The paths are relative, which a decoder must not change the meaning of.
+GOOD = [path.relative_to(ROOT) for path in sorted((DATA / "pushed").glob("*.jpg"))]
 SECONDS = 600
 MOST_FRAMES = 5
 
@@ -35,7 +36,7 @@ def scan(folder: Path, *arguments: str) -> list[list[dict[str, object]]]:
     line = [sys.executable, str(ROOT / "classify_nsfw.py"), "--engine", "onnxruntime", "--format", "jsonl", *arguments]
     line += ["--max-seconds", "2", "--max-memory", "900000000", "--max-frames", str(MOST_FRAMES)]
     environment = {**os.environ, "PYTHONPATH": str(folder / "plugin")}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert "Traceback" not in done.stderr
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]

@@ -96,7 +96,7 @@ def test_the_memory_limit_is_an_option(tmp_path: Path) -> None:
     assert rows[0]["error"] == message
     _, done = scan(tmp_path, "--max-memory", "1000", str(picture))
     assert done.returncode == 2
-    assert "--max-memory: a decoder needs at least 268435456 bytes, not '1000'" in done.stderr
+    assert "--max-memory: a decoder needs at least 256MiB, not '1000'" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["hang", "hang-with-children", "hang-deaf", "hang-stopped"])

@@ -41,7 +41,6 @@ def frame(index: int, track: int | None = None) -> FoundPicture:
     "answers",
     [
         (INFO, SHOWN, END),
-        (INFO, END),
         (FileFailure(7, ERROR),),
         (INFO, FileFailure(7, ERROR)),
         (INFO, frame(0), FoundPicture(7, Failure(ERROR, 1)), frame(2), END),
@@ -57,6 +56,7 @@ def test_answers_in_order(answers: tuple[Answer, ...]) -> None:
     [
         ((SHOWN,), "an answer out of order"),
         ((END,), "an answer out of order"),
+        ((INFO, END), "neither a picture nor a reason"),
         ((INFO, INFO), "an answer out of order"),
         ((FileInfo(8, 9, None),), "an answer to another request"),
         ((INFO, End(6)), "an answer to another request"),
@@ -79,7 +79,7 @@ def test_answers_out_of_order(answers: tuple[Answer, ...], reason: str) -> None:
 
 def test_a_hash_that_was_asked_for() -> None:
     with_hash = Extraction(hash=True)
-    assert len(order(FileInfo(7, 9, DIGEST), END, options=with_hash)) == 2
+    assert len(order(FileInfo(7, 9, DIGEST), SHOWN, END, options=with_hash)) == 3
     with pytest.raises(ProtocolError):
         order(INFO, END, options=with_hash)
 

@@ -183,6 +183,7 @@ KINDS = {
         'raw(\'{"kind": "request", "number": 1, "path": null, "descriptor": null, "quick_side": null}\')',
         _answered("no answer"),
     ),
+    "end-without-a-picture": Kind("say(kind='end')", _answered("neither a picture nor a reason")),
     "file-twice": Kind("say(kind='file', bytes=1, sha256=None)", _answered("an answer out of order")),
     "picture-twice": Kind("picture(); picture()", _answered("a picture that was there already")),
     "picture-among-frames": Kind("picture(frame=0); picture()", _answered("a picture that was there already")),
@@ -207,6 +208,7 @@ KINDS = {
         "threading.Thread(target=late, daemon=True).start()",
         None,
     ),
+    "changes-folder": Kind("os.chdir('/')", None),
     "dies-later": Kind("threading.Thread(target=lambda: (time.sleep(0.05), os._exit(9)), daemon=True).start()", None),
     "closes-the-requests": Kind("caller('main')['stream'].close()", None),
     "takes-all-descriptors": Kind(
