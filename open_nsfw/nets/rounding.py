@@ -34,7 +34,8 @@ def rounded_each(weights: Float32, scales: Float32) -> NDArray[np.int8]:
 
 
 def rounded_together(weights: Float32, scales: Float32, covariance: Float64) -> NDArray[np.int8]:
-    """The same for float32 (K, ...) of n weights a channel, whose inputs have this covariance (n, n), up to a factor.
+    """float32 (K, ...) in steps of `scales`, the n weights of a channel rounded with regard to each other: their inputs
+    have this covariance (n, n), up to a factor.
 
     One weight after the other is rounded, and its error is spread over the open ones so that the expected squared error
     of the output grows least: Frantar et al., "GPTQ" (2022), section 3, after Hassibi and Stork's Optimal Brain Surgeon

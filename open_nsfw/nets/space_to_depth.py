@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 BLOCK = 2
 MOST_CHANNELS = 4  # with more, gathering costs little, and the added zeros cost more
@@ -31,7 +31,7 @@ class Axis:
     """Where the first weight lies in the first block: 0 or 1."""
 
 
-def fold_stride(model: Any) -> None:
+def fold_stride(model: ModelProto) -> None:
     """Rewrite the convolution that reads the input of an int8 ModelProto (as `quantize.quantize` makes it) in place,
     where it is alone in reading it and of the kind described above. The outputs stay the same, bit by bit."""
     graph = model.graph
@@ -40,7 +40,7 @@ def fold_stride(model: Any) -> None:
     rounding = _only_reader(graph, picture.name, "QuantizeLinear")
     restoring = rounding and _only_reader(graph, rounding.output[0], "DequantizeLinear")
     convolution = restoring and _only_reader(graph, restoring.output[0], "Conv")
-    if convolution is None or len(shape) != 3:
+    if rounding is None or convolution is None or len(shape) != 3:
         return
     attributes = {each.name: helper.get_attribute_value(each) for each in convolution.attribute}
     axes = folded_axes(attributes, shape)
@@ -58,7 +58,7 @@ def fold_stride(model: Any) -> None:
     graph.node.insert(0, helper.make_node("SpaceToDepth", [picture.name], [folded], blocksize=BLOCK))
 
 
-def _only_reader(graph: Any, tensor: str, kind: str) -> Any:
+def _only_reader(graph: GraphProto, tensor: str, kind: str) -> NodeProto | None:
     """The node of this operator that alone reads `tensor`, or None."""
     readers = [node for node in graph.node if tensor in node.input]
     return readers[0] if len(readers) == 1 and readers[0].op_type == kind else None
@@ -89,7 +89,7 @@ def folded_axes(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> 
     return (vertical, horizontal) if vertical and horizontal else None
 
 
-def folded_weights(weights: NDArray[Any], axes: tuple[Axis, Axis]) -> NDArray[Any]:
+def folded_weights(weights: NDArray[np.int8], axes: tuple[Axis, Axis]) -> NDArray[np.int8]:
     """Weights (K, C, h, w) of the convolution as those (K, 4 C, h', w') of the folded one, in the order of channels of
     ONNX's SpaceToDepth: https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html."""
     count, channels, height, width = weights.shape

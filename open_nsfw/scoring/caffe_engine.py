@@ -16,16 +16,13 @@ import threading
 from typing import Any, Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from open_nsfw.errors import EngineError, ModelError, UnsupportedLayerError
 from open_nsfw.installing import install_command, libraries
 from open_nsfw.pictures.pixels import MEAN_BGR, Pixels
-from open_nsfw.scoring.engine import Engine, output_name
+from open_nsfw.scoring.engine import Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.text import brief
-
-Float32 = NDArray[np.float32]
 
 RAW_SCALE = 255  # caffe.io.load_image gives 0..1, the network reads 0..255
 

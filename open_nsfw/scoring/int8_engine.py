@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from open_nsfw.errors import ModelError
 from open_nsfw.nets.ranges import Ranges
@@ -44,13 +45,17 @@ class Int8Engine(Engine):
         self.output_name = model_output.name[len("output_") :]
 
     def _compute(self, blob: Float32) -> Float32:
-        output: Float32 = run_session(self._session, {self._input: blob})[0]
-        return output
+        return run_session(self._session, {self._input: blob})[0]
 
 
 def int8_session(model: Path | bytes, threads: int | None) -> Any:
     """An ONNX Runtime session on the CPU that computes int8 rightly on every processor. Raises EngineError."""
-    return open_session(model, threads, settings={"session.x64quantprecision": "0" if has_vnni() else "1"})
+    precise = "0" if has_vnni() else "1"
+    return open_session(
+        model,
+        threads,
+        configure=lambda options: options.add_session_config_entry("session.x64quantprecision", precise),
+    )
 
 
 def has_vnni(cpuinfo: Path = CPUINFO) -> bool:
@@ -121,13 +126,13 @@ def probes(input_shape: Sequence[int]) -> Float32:
     return np.ascontiguousarray(spots[..., :height, :width])
 
 
-def logits(output: Float32) -> np.ndarray[Any, np.dtype[np.float64]]:
+def logits(output: Float32) -> NDArray[np.float64]:
     """`prob`, float32 (N, K), K of 2 or more, as log(p / (1 - p)) of the class that is scored: float64 (N,)."""
     probabilities = output.reshape(len(output), -1).astype(np.float64)
     if probabilities.shape[1] <= NSFW:
         raise ModelError(f"the net gives {probabilities.shape[1]} value(s); a score is the second of two or more")
     others = np.delete(probabilities, NSFW, axis=1).sum(axis=1)
-    ratio: np.ndarray[Any, np.dtype[np.float64]] = np.log(
+    ratio: NDArray[np.float64] = np.log(
         np.maximum(probabilities[:, NSFW], SMALLEST_PROBABILITY) / np.maximum(others, SMALLEST_PROBABILITY)
     )
     return ratio

@@ -15,8 +15,8 @@ import numpy as np
 from open_nsfw.nets.caffemodel import with_weights
 from open_nsfw.nets.net import Blob, Net
 from open_nsfw.nets.onnx_graph import convert, convert_by_layer
-from open_nsfw.scoring.engine import output_name
-from open_nsfw.scoring.onnx_runtime import import_onnxruntime
+from open_nsfw.scoring.engine import Float32, output_name
+from open_nsfw.scoring.onnx_runtime import import_onnxruntime, open_session, run_session
 
 WARM_UP, RUNS = 3, 15  # forward passes before the clock runs, and those whose median counts
 SEED = 2016
@@ -42,17 +42,17 @@ def measure(net: Net, weights: Mapping[str, tuple[Blob, ...]]) -> LayerTimes:
     return LayerTimes(_by_layer(model, layer_of_node, net.input_name, blob), _whole(net, output, blob))
 
 
-def _by_layer(
-    model: bytes, layer_of_node: Mapping[str, str], name: str, blob: np.ndarray[Any, np.dtype[np.float32]]
-) -> dict[str, float]:
-    onnxruntime = import_onnxruntime()
+def _by_layer(model: bytes, layer_of_node: Mapping[str, str], name: str, blob: Float32) -> dict[str, float]:
+    level = import_onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
     with tempfile.TemporaryDirectory() as folder:
-        options = _one_thread(onnxruntime)
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.enable_profiling, options.profile_file_prefix = True, str(Path(folder, "profile"))
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+        def profile(options: Any) -> None:
+            options.graph_optimization_level = level
+            options.enable_profiling, options.profile_file_prefix = True, str(Path(folder, "profile"))
+
+        session = open_session(model, threads=1, configure=profile)
         for _ in range(WARM_UP + RUNS):
-            session.run(None, {name: blob})
+            run_session(session, {name: blob})
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     times: dict[str, list[float]] = {}
     for event in events:
@@ -66,21 +66,11 @@ def _by_layer(
     return layers
 
 
-def _whole(net: Net, output: str, blob: np.ndarray[Any, np.dtype[np.float32]]) -> float:
-    onnxruntime = import_onnxruntime()
-    session = onnxruntime.InferenceSession(
-        convert(net, output), _one_thread(onnxruntime), providers=["CPUExecutionProvider"]
-    )
+def _whole(net: Net, output: str, blob: Float32) -> float:
+    session = open_session(convert(net, output), threads=1)
     durations = []
     for _ in range(WARM_UP + RUNS):
         started = time.perf_counter()
-        session.run(None, {net.input_name: blob})
+        run_session(session, {net.input_name: blob})
         durations.append(1000 * (time.perf_counter() - started))
     return float(np.median(durations[WARM_UP:]))
-
-
-def _one_thread(onnxruntime: Any) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    return options

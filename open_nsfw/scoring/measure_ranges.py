@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_nsfw.errors import InputError, ModelError
-from open_nsfw.nets.quantize import ChannelGroup, FloatGraph, scale_and_zero
+from open_nsfw.nets.float_graph import ChannelGroup, FloatGraph
+from open_nsfw.nets.quantize import scale_and_zero
 from open_nsfw.nets.ranges import Margin, Ranges, TensorRange, rounded
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels, as_array, crop, to_blob
@@ -106,7 +107,7 @@ def _factors(graph: FloatGraph, activations: Iterable[dict[str, Float32]]) -> di
 
 def _group_factors(graph: FloatGraph, group: ChannelGroup, reach: dict[str, Float64]) -> tuple[float, ...]:
     values = _floored(np.max([reach[point] for point in group.points], axis=0))
-    weights = _floored(np.max([_column_reach(graph.values[node.input[1]]) for node in group.consumers], axis=0))
+    weights = _floored(np.max([_column_reach(graph.weights(node.input[1])) for node in group.consumers], axis=0))
     factors = values**RANGE_POWER * weights**WEIGHT_POWER
     factors /= np.exp(np.log(factors).mean())
     return tuple(map(rounded, np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)))

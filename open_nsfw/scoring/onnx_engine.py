@@ -18,11 +18,9 @@ from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.scoring.onnx_runtime import (
     CPU,
     CUDA,
-    NO_LOG,
     Provider,
     import_onnxruntime,
     open_session,
-    reason,
     run_session,
 )
 
@@ -55,8 +53,7 @@ class OnnxRuntimeEngine(Engine):
         self.output_name = model_output.name[len("output_") :]
 
     def _compute(self, blob: Float32) -> Float32:
-        output: Float32 = run_session(self._session, {self._input: blob})[0]
-        return output
+        return run_session(self._session, {self._input: blob})[0]
 
 
 def _providers(gpu: int | None) -> tuple[Provider, ...]:
@@ -94,18 +91,18 @@ def _optimized(model: bytes) -> bytes:
 
     The model itself where there is no room for the temporary file that this takes: it only starts more slowly.
     """
-    onnxruntime = import_onnxruntime()
+    level = import_onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "optimized.onnx"
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = NO_LOG
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-            options.optimized_model_filepath = str(path)
-            onnxruntime.InferenceSession(model, options, providers=[CPU], enable_fallback=0)
+
+            def write_optimized(options: Any) -> None:
+                options.graph_optimization_level, options.optimized_model_filepath = level, str(path)
+
+            open_session(model, configure=write_optimized)
             return path.read_bytes()
-    except Exception as error:  # noqa: BLE001  ONNX Runtime's have no base of their own, and a full disk is one
-        logger.info("the converted model is used as it is: %s", reason(error))
+    except (EngineError, OSError) as error:
+        logger.info("the converted model is used as it is: %s", error)
         return model
 
 

@@ -6,8 +6,12 @@ import importlib
 import logging
 import mmap
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
 
 from open_nsfw import telemetry
 from open_nsfw.address_space import hint
@@ -90,20 +94,19 @@ def open_session(
     model: Path | bytes,
     threads: int | None = None,
     providers: tuple[Provider, ...] = (CPU,),
-    settings: dict[str, str] | None = None,
+    configure: Callable[[Any], None] = lambda options: None,
 ) -> Any:
     """A session on a model, by path or as bytes.
 
-    `threads`: of one forward pass, None for one a core. `settings`: session configuration entries by name. Raises
-    EngineError in one line, and ONNX Runtime itself prints nothing.
+    `threads`: of one forward pass, None for one a core. `configure` may change the SessionOptions. Raises EngineError in
+    one line, and ONNX Runtime itself prints nothing.
     """
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = NO_LOG
     options.intra_op_num_threads = threads or available_cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores have pictures to decode
-    for name, value in (settings or {}).items():
-        options.add_session_config_entry(name, value)
+    configure(options)
     source = str(model) if isinstance(model, Path) else model
     try:
         # Its own fall back to the CPU prints on stdout, among the rows, and is not what was asked for.
@@ -114,10 +117,10 @@ def open_session(
         ) from error
 
 
-def run_session(session: Any, inputs: dict[str, Any]) -> list[Any]:
+def run_session(session: Any, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """All outputs of a session. Raises EngineError in one line."""
     try:
-        outputs: list[Any] = session.run(None, inputs)
+        outputs: list[NDArray[np.float32]] = session.run(None, inputs)
     except Exception as error:
         version = import_onnxruntime().__version__
         raise EngineError(f"ONNX Runtime {version} cannot compute the net: {reason(error)}{hint()}") from error

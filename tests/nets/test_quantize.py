@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from open_nsfw.errors import ModelError
-from open_nsfw.nets.quantize import FloatGraph, quantize, scale_and_zero
+from open_nsfw.nets.float_graph import FloatGraph
+from open_nsfw.nets.quantize import quantize, scale_and_zero
 from open_nsfw.nets.rounding import rounded_each, weight_scales
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.scoring import int8_engine

@@ -12,7 +12,7 @@ import pytest
 
 from open_nsfw.errors import ModelError
 from open_nsfw.nets import ranges as ranges_file
-from open_nsfw.nets.quantize import FloatGraph
+from open_nsfw.nets.float_graph import FloatGraph
 from open_nsfw.nets.ranges import Margins
 from open_nsfw.scoring.int8_engine import Int8Engine, float_model
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files, read_ranges

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from open_nsfw.nets.quantize import FloatGraph
+from open_nsfw.nets.float_graph import FloatGraph
 from open_nsfw.nets.ranges import Margin, Ranges, TensorRange
 from open_nsfw.scoring import measure_ranges
 from open_nsfw.scoring.cache import CONVERTER_VERSION
