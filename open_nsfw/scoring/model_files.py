@@ -25,6 +25,7 @@ PACKAGED_SIDE = 224
 MODEL_DIR_VARIABLE = "OPEN_NSFW_MODEL_DIR"
 HASH_DIGITS = 12  # of the model's hash that rows and policies carry
 CHUNK = 1 << 20
+MOST_BYTES = 2**31 - 1  # of a model file: protobuf reads no longer message, and /dev/zero has no end
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,17 @@ def packaged_file(name: str) -> Path:
 
 
 def file_sha256(path: Path) -> hashlib._Hash:
-    """The SHA-256 of a file's content. Raises ModelError if it cannot be read."""
-    digest = hashlib.sha256()
+    """The SHA-256 of a file's content. Raises ModelError if it cannot be read or is too large."""
+    digest, total = hashlib.sha256(), 0
     try:
         with open(path, "rb") as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
+                total += len(chunk)
+                if total > MOST_BYTES:
+                    raise ModelError(
+                        f"{path}: more than {MOST_BYTES:,} bytes, which no such file of a published net has"
+                    )
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     return digest

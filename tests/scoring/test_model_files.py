@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import classify_nsfw
+from open_nsfw.errors import ModelError
 from open_nsfw.scoring import model_files
 from tests.tools.helpers import MODEL_DEF, PICTURE, WEIGHTS, run_command
 
@@ -27,6 +28,14 @@ def test_a_path_without_a_file_is_an_error(path: str, tmp_path: Path) -> None:
     assert (result.status, result.out) == (2, "")
     named = path[2:] if path.startswith("./") else path  # as pathlib spells it
     assert result.err == f"classify_nsfw: error: {named}: cannot be read: No such file or directory\n"
+
+
+def test_a_file_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line instead of reading for ever."""
+    monkeypatch.setattr(model_files, "MOST_BYTES", 3 << 20)
+    with pytest.raises(ModelError) as error:
+        model_files.find_model_files(MODEL_DEF, "/dev/zero")
+    assert str(error.value) == "/dev/zero: more than 3,145,728 bytes, which no such file of a published net has"
 
 
 def test_yahoos_own_path_is_the_packaged_weights(
