@@ -3,6 +3,7 @@
     write_whole      content -> a file
     written_beside   the same for what is written piece by piece
     check_writable   tries whether that could be done now
+    check_free       refuses a name whose file would be lost
 
 The temporary file beside `photos.json` is `.photos.json.part`. It is locked while it is written: of two processes that
 write the same file, the second waits. What a kill leaves of it is taken over by the next process that writes the file.
@@ -18,7 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from open_nsfw.errors import OutputError
+from open_nsfw.errors import OutputError, UsageError
+from open_nsfw.text import printable
 
 PART = ".part"  # ends the name of a temporary file
 LONGEST_NAME = 255  # bytes of a file's name on the usual file systems
@@ -49,6 +51,13 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         if not _is_written_in_place(target):
             os.close(_claim(_temporary_name(target)))
             remove_leftover(target)
+
+
+def check_free(path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Raises UsageError where writing would replace a file that has something in it, unless it is to be overwritten. Empty
+    files, pipes and devices have nothing to lose."""
+    if not overwrite and os.path.isfile(path) and os.path.getsize(path):
+        raise UsageError(f"{printable(os.fspath(path))}: exists already; --overwrite replaces it")
 
 
 @contextmanager

@@ -12,31 +12,39 @@ from open_nsfw.calibration.policy_file import check_replaceable, write_policy
 from open_nsfw.calibration.request import OutputRequest
 from open_nsfw.calibration.result import Calibration
 from open_nsfw.errors import OutputError
-from open_nsfw.files import write_whole
+from open_nsfw.files import check_free, write_whole
 
-POLICY = "policy.json"
+POLICY, REPORT, NUMBERS = "policy.json", "report.html", "numbers.json"
 MOST_POINTS = 1000  # of a curve in numbers.json
 
 
 def check_output(request: OutputRequest) -> None:
-    """Raises UsageError where writing would replace a policy that somebody changed: before the work, not after it."""
-    if not request.overwrite:
-        check_replaceable(os.path.join(request.folder, POLICY))
+    """Raises UsageError where writing would replace a policy that somebody changed, or files that are not of an earlier
+    calibration: before the work, not after it."""
+    if request.overwrite:
+        return
+    policy = os.path.join(request.folder, POLICY)
+    check_replaceable(policy)
+    if not os.path.lexists(policy):
+        for name in (REPORT, NUMBERS):
+            check_free(os.path.join(request.folder, name), overwrite=False)
 
 
 def write(result: Calibration, request: OutputRequest) -> None:
-    """Write everything into the folder. Raises OutputError, and UsageError as `check_output` does."""
+    """Write everything into the folder. Raises OutputError, and UsageError for a policy that somebody changed."""
     folder = request.folder
     make_folder(os.path.join(folder, "plots"))
     drawing = findings.drawing(result)
     for name in plots.names():
         content = plots.for_file(name, drawing, request.plots)
         write_whole(os.path.join(folder, "plots", f"{name}.{request.plots}"), content)
-    write_whole(os.path.join(folder, "numbers.json"), json.dumps(numbers(result), indent=1, allow_nan=False) + "\n")
+    write_whole(os.path.join(folder, NUMBERS), json.dumps(numbers(result), indent=1, allow_nan=False) + "\n")
     worst = findings.worst(result, request.worst)
-    write_whole(os.path.join(folder, "report.html"), report.page(result, drawing, worst, request.thumbnails))
-    check_output(request)  # it may have been changed meanwhile
-    write_policy(result.policy, os.path.join(folder, POLICY))
+    write_whole(os.path.join(folder, REPORT), report.page(result, drawing, worst, request.thumbnails))
+    policy = os.path.join(folder, POLICY)
+    if not request.overwrite:
+        check_replaceable(policy)  # it may have been changed meanwhile
+    write_policy(result.policy, policy)
 
 
 def make_folder(folder: str) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from open_nsfw.cli.options import add_debug_option
+from open_nsfw.cli.options import add_debug_option, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import OutputError, UsageError
-from open_nsfw.files import write_whole
+from open_nsfw.files import check_free, write_whole
 from open_nsfw.nets.build import PROGRAM, PUBLISHED, ANetToBuild, count, prototxt, published
 from open_nsfw.nets.caffemodel import caffemodel_bytes, read_caffemodel
 from open_nsfw.nets.classic import ClassicNet
@@ -119,10 +119,8 @@ def _training(values: dict[str, Any]) -> TrainingOptions:
 def _run(request: Request) -> int:
     cost = count(request.net)
     files = _files(request)
-    if not request.overwrite:
-        for path in files:
-            if os.path.isfile(path) and os.path.getsize(path):
-                raise UsageError(f"{printable(path)}: exists already; --overwrite replaces it")
+    for path in files:
+        check_free(path, request.overwrite)
     if request.train is not None:
         try:
             os.makedirs(request.train, exist_ok=True)
@@ -178,7 +176,7 @@ def parser() -> OneLineParser:
     result.add_argument("published", nargs="?", metavar="NAME", help="a published net; without it a residual net")
     add_debug_option(result)
     _add_parts(result.add_argument_group("parts of the net").add_argument)
-    _add_outputs(result.add_argument_group("what is written").add_argument)
+    _add_outputs(result.add_argument_group("what is written"))
     _add_training(result.add_argument_group("for training, with --train DIR").add_argument)
     return result
 
@@ -207,7 +205,8 @@ def _add_parts(add: Any) -> None:
     add("--name", metavar="NAME", help="name of the net (default: made from depth and width)")
 
 
-def _add_outputs(add: Any) -> None:
+def _add_outputs(group: Any) -> None:
+    add = group.add_argument
     add(
         "--output",
         metavar="FILE",
@@ -217,7 +216,7 @@ def _add_outputs(add: Any) -> None:
     add("--initialize", metavar="FILE", help="write a caffemodel to start from: random weights, neutral batch norm")
     add("--from", dest="source", metavar="CAFFEMODEL", help="with --initialize: take over every layer that fits")
     add("--seed", type=int, default=SEED, metavar="N", help=f"of the random weights (default {SEED})")
-    add("--overwrite", action="store_true", help="replace files that exist")
+    add_overwrite_option(group)
 
 
 def _add_training(add: Any) -> None:

@@ -191,7 +191,7 @@ class _Record:
 
     def close(self, passed_over: int) -> None:
         """Sum up. `passed_over`: files that the sources left out."""
-        self._reporter.close(passed_over)
+        self._reporter.close(passed_over, "" if self._sorter is None else self._sorter.summary())
 
     def status(self) -> Status:
         """The exit status of a scan that came to its end."""

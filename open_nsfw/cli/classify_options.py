@@ -164,27 +164,22 @@ def _add_verdict_options(group: Any) -> None:
 
 
 def _add_limit_options(group: Any) -> None:
-    limits, extraction = Limits(), Extraction()
+    limits, sources, extraction = Limits(), SourceOptions(), Extraction()
+    size, count, positive = parsing.byte_count, parsing.count, parsing.positive
     table = (
-        (
-            "--max-bytes",
-            parsing.byte_count,
-            limits.max_bytes,
-            "N",
-            "of one encoded picture (default 512 MiB)",
-        ),
-        ("--max-pixels", parsing.count, limits.max_pixels, "N", "width times height (default 178956970)"),
+        ("--max-bytes", size, limits.max_bytes, "SIZE", "of one encoded picture, as 100MB (default 512MiB)"),
+        ("--max-pixels", count, limits.max_pixels, "N", "width times height (default 178956970)"),
         (
             "--max-archive-bytes",
-            parsing.byte_count,
-            64 * 1024**3,
-            "N",
-            "that unpacking one archive may add (default 64 GiB)",
+            size,
+            sources.max_archive_bytes,
+            "SIZE",
+            "that unpacking an archive adds (default 64GiB)",
         ),
-        ("--max-archive-ratio", parsing.positive, 200.0, "R", "unpacked to packed size in an archive (default 200)"),
-        ("--max-frames", parsing.count, FrameChoice().max_frames, "N", "scored of one file (default 100000)"),
-        ("--max-seconds", parsing.positive, 60.0, "S", "to decode one picture (default 60)"),
-        ("--max-memory", parsing.memory, extraction.max_memory, "N", "bytes a decoder may use (default 3 GiB)"),
+        ("--max-archive-ratio", positive, sources.max_archive_ratio, "R", "unpacked to packed size (default 200)"),
+        ("--max-frames", count, extraction.frames.max_frames, "N", "scored of one file (default 100000)"),
+        ("--max-seconds", positive, 60.0, "S", "to decode one picture (default 60)"),
+        ("--max-memory", parsing.memory, extraction.max_memory, "SIZE", "that a decoder may use (default 3GiB)"),
     )
     for name, kind, default, metavar, text in table:
         group.add_argument(name, type=kind, default=default, metavar=metavar, help=text)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from open_nsfw.cli.options import add_debug_option
+from open_nsfw.cli.options import add_debug_option, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import ModelError
-from open_nsfw.files import write_whole
+from open_nsfw.files import check_free, write_whole
 from open_nsfw.nets.caffemodel import read_caffemodel
 from open_nsfw.nets.cost import LayerCost, NetCost, cost_of, for_one_picture
 from open_nsfw.nets.draw import check_installed, svg
@@ -48,6 +48,7 @@ class Request:
     """Caffemodel to measure with; None for random weights."""
     draw: str | None = None
     """SVG file to draw the net into."""
+    overwrite: bool = False
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,6 +66,7 @@ def parse(argv: Sequence[str]) -> Request:
 def _run(request: Request) -> int:
     if request.draw is not None:
         check_installed()
+        check_free(request.draw, request.overwrite)
     net = read_prototxt(request.prototxt, data_layers=True)
     try:
         cost = cost_of(net)
@@ -208,5 +210,6 @@ def parser() -> OneLineParser:
     add("--measure", action="store_true", help="also the milliseconds of each layer here, in ONNX Runtime")
     add("--weights", metavar="CAFFEMODEL", help="with --measure: weights to compute with (default: random ones)")
     add("--draw", metavar="FILE.svg", help="draw the net: blocks as boxes, shapes on the arrows (needs Graphviz)")
+    add_overwrite_option(result)
     add_debug_option(result)
     return result

@@ -75,6 +75,6 @@ def add_any_model_option(parser: Any) -> None:
     )
 
 
-def add_overwrite_option(parser: Any, what: str = "FILE") -> None:
-    """--overwrite. `what` is replaced."""
-    parser.add_argument("--overwrite", action="store_true", help=f"replace {what} if it exists")
+def add_overwrite_option(parser: Any) -> None:
+    """--overwrite"""
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from open_nsfw.cli.options import add_debug_option, add_model_options
+from open_nsfw.cli.options import add_debug_option, add_model_options, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
-from open_nsfw.files import check_writable, write_whole
+from open_nsfw.files import check_free, check_writable, write_whole
 from open_nsfw.nets.ranges import NEAR_SCORE, PROGRAM, Ranges
 from open_nsfw.progress import Progress
 from open_nsfw.scoring.int8_engine import quantized
@@ -43,6 +43,7 @@ class Request:
     """A folder of other pictures; None for every second one of `folder`."""
     model_def: str | None = None
     pretrained_model: str | None = None
+    overwrite: bool = False
 
 
 def main(argv: Sequence[str]) -> int:
@@ -53,7 +54,9 @@ def main(argv: Sequence[str]) -> int:
 def parse(argv: Sequence[str]) -> Request:
     """The request that a command line makes. Raises UsageError."""
     values = parser().parse_args(argv)
-    return Request(values.folder, values.output, values.held_back, values.model_def, values.pretrained_model)
+    return Request(
+        values.folder, values.output, values.held_back, values.model_def, values.pretrained_model, values.overwrite
+    )
 
 
 def parser() -> OneLineParser:
@@ -70,12 +73,14 @@ def parser() -> OneLineParser:
         metavar="FOLDER",
         help="other pictures, that the margin is measured on (default: every second one of the first folder)",
     )
+    add_overwrite_option(result)
     add_model_options(result)
     add_debug_option(result)
     return result
 
 
 def _run(request: Request) -> int:
+    check_free(request.output, request.overwrite)
     check_writable(request.output)
     files = find_model_files(request.model_def, request.pretrained_model)
     load_models(LoadOptions(engine="onnxruntime"), files)  # raises ModelError for a net that cannot score pictures

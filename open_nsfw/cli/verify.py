@@ -31,13 +31,19 @@ from typing import Any
 import numpy as np
 
 from open_nsfw.cli import parsing
-from open_nsfw.cli.options import add_debug_option, add_engine_option, add_model_options, add_ranges_option
+from open_nsfw.cli.options import (
+    add_debug_option,
+    add_engine_option,
+    add_model_options,
+    add_overwrite_option,
+    add_ranges_option,
+)
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError, UsageError
-from open_nsfw.files import check_writable, write_whole
+from open_nsfw.files import check_free, check_writable, write_whole
 from open_nsfw.installing import install_command
 from open_nsfw.progress import Progress
 from open_nsfw.scan.compare import EXACT, Comparison, Pair, RepeatableSources, compare
@@ -154,6 +160,7 @@ class Request:
     """The largest score difference that passes."""
     plot: str | None = None
     """The file that the differences are drawn into."""
+    overwrite: bool = False
 
 
 def main(argv: Sequence[str]) -> int:
@@ -182,6 +189,7 @@ def parser() -> OneLineParser:
         "over a threshold)",
     )
     add("--plot", type=parsing.file, metavar="FILE", help="draw the differences (needs matplotlib)")
+    add_overwrite_option(result)
     add_model_options(result)
     add_debug_option(result)
     return result
@@ -210,13 +218,14 @@ def parse(argv: Sequence[str]) -> Request:
         thresholds=parse_thresholds(values.thresholds),
     )
     tolerance = (EXACT if is_exact else 1.0) if values.tolerance is None else values.tolerance
-    return Request(tuple(values.inputs), reference, compared, tolerance, values.plot)
+    return Request(tuple(values.inputs), reference, compared, tolerance, values.plot, values.overwrite)
 
 
 def _run(request: Request) -> int:
     thresholds = request.compared.thresholds
     if request.plot is not None:
         check_plot(request.plot)
+        check_free(request.plot, request.overwrite)
     files = find_model_files(request.compared.model_def, request.compared.pretrained_model)
     reference, compared = load_models(request.reference, files), load_models(request.compared, files)
     comparison = _compare(request.inputs, reference, compared)

@@ -79,9 +79,22 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
         with open(path, "rb") as file:
             return read_stream(file, limits, os.fstat(file.fileno()).st_size)
     except FileNotFoundError:
-        raise InputError("not-found", "there is no such file") from None
+        raise missing(path) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise InputError("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def missing(path: str | os.PathLike[str]) -> InputError:
+    """The error of a file that is not there."""
+    if is_url(path):
+        return InputError("not-found", "this is a URL, and nothing is downloaded: save it as a file and name that")
+    return InputError("not-found", "there is no such file")
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether a name that no file has is an address such as `https://example.org/picture.jpg`."""
+    scheme, separator, _ = os.fsdecode(path).partition("://")
+    return bool(separator) and scheme.isascii() and scheme.isalnum()
 
 
 def read_stream(file: BinaryIO, limits: Limits = Limits(), expected: int | None = None) -> bytes:

@@ -64,7 +64,10 @@ class Row:
     max: float | None = field(default=None, metadata=_means("of a summary: the highest score", least=0, most=1))
     mean: float | None = field(default=None, metadata=_means("of a summary: the mean of the scores", least=0, most=1))
     above: int | None = field(
-        default=None, metadata=_means("of a summary: how many frames reach the threshold", least=0)
+        default=None,
+        metadata=_means(
+            "of a summary: how many frames reach the lowest threshold that something is done about", least=0
+        ),
     )
     frame_choice: str | None = field(
         default=None,

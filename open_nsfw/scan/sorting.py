@@ -41,10 +41,17 @@ class Sorter:
         if os.path.lexists(sorting.folder) and not os.path.isdir(sorting.folder):
             raise UsageError(f"{printable(sorting.folder)}: is no folder, so no files can be brought there")
         self._sorting, self._say = sorting, say
-        self._verb = "move" if sorting.move else "copy"
+        self._verb, self._participle = ("move", "moved") if sorting.move else ("copy", "copied")
         self._moved: dict[str, Moved] = {}  # by where files were: links to them may come later
+        self._places: set[str] = set()  # where files were brought, or would be
         self.failed = 0
         """Files that should have been moved or copied and were not."""
+
+    def summary(self) -> str:
+        """How many files were moved or copied, an earlier run's included where rows of it were caught up with."""
+        files = "1 file" if len(self._places) == 1 else f"{len(self._places):,} files"
+        done = f"would be {self._participle}" if self._sorting.dry_run else self._participle
+        return f"{files} {done} by --{self._verb}-above {self._sorting.threshold:g}"
 
     def catch_up(self, rows: Iterable[Row]) -> None:
         """Do what the rows of earlier runs ask for: a kill may have come between a row and what is done about it."""
@@ -86,6 +93,7 @@ class Sorter:
             source = self._present_place(row.path)
             if self._sorting.dry_run:
                 place = find_place(source, self._sorting.folder, parts)
+                self._places.add(place.path)
                 self._say(f"would {self._verb} {label(row)} to {printable(place.path)} (score {row.score:.6g})")
                 return
             place = bring(source, self._sorting.folder, parts, may_link=self._sorting.move)
@@ -94,9 +102,11 @@ class Sorter:
             self._fail(row, f"cannot {self._verb} it to {wanted}: {error.strerror or error}")
             return
         if not self._sorting.move:
+            self._places.add(place.path)
             if not place.holds_it:  # else an earlier run copied it
                 self._tell_place("copied", row, place)
         elif os.path.lexists(row.path) and self._remove(row, place):  # else it was named a second time
+            self._places.add(place.path)
             self._tell_place("moved", row, place)
 
     def _remove(self, row: Row, place: Place) -> bool:
@@ -121,6 +131,7 @@ class Sorter:
         """Remember where an earlier run brought the file that `row` is about."""
         target = os.path.join(self._sorting.folder, *_parts(row.path))
         if self._sorting.move and os.path.isfile(target):
+            self._places.add(target)
             self._moved[_location(row.path)] = Moved(target, row)
 
     def _tell_place(self, done: str, row: Row, place: Place) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from open_nsfw.errors import InputError
+from open_nsfw.pictures.formats import missing
 
 
 def unreadable(error: Exception, what: str = "cannot be read") -> InputError:
     """The error of a file that is not there or that the system does not let be read."""
     if isinstance(error, FileNotFoundError):
-        return InputError("not-found", "there is no such file")
+        return missing(error.filename or "")
     return InputError("unreadable", f"{what}: {system_reason(error)}")
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.containers import HEAD
-from open_nsfw.pictures.formats import read_head
+from open_nsfw.pictures.formats import is_url, read_head
 from open_nsfw.sources.failures import unreadable
 from open_nsfw.sources.item import STDIN, Item, SourceOptions, is_picture, may_be_only_sound, named_like_picture
 from open_nsfw.sources.selection import Selection, Skip
@@ -62,9 +62,8 @@ class Sources:
         try:
             status = os.stat(argument)
         except (OSError, ValueError) as error:
-            if any(letter in argument for letter in "*?[") and isinstance(
-                error, (FileNotFoundError, NotADirectoryError)
-            ):
+            absent = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            if absent and not is_url(argument) and any(letter in argument for letter in "*?["):
                 yield from self._glob(argument)
             else:
                 yield Item(argument, error=unreadable(error))

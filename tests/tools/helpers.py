@@ -36,8 +36,9 @@ OTHER_PICTURE = DATA / "pictures" / "rgb.png"
 SECONDS = 120  # no single run of the command may take longer, however busy the machine
 
 SUMMARY = re.compile(
-    r"classify_nsfw: ([\d,]+) scored \([\d,]+ below 0\.2, [\d,]+ in the middle, [\d,]+ at 0\.8 or above\), "
-    r"([\d,]+) failed(?:; [\d,]+ of them by earlier runs)?; [\d.]+ pictures/s(; [\d,]+ other files passed over)?"
+    r"classify_nsfw: ([\d,]+) scored \([\d,]+ below 0\.2, [\d,]+ in the middle, [\d,]+ at 0\.8 or above\)"
+    r"(?:, [\w, ]+ --(?:fail|move|copy)-above [\d.]+)*"
+    r", ([\d,]+) failed(?:; [\d,]+ of them by earlier runs)?; [\d.]+ pictures/s(; [\d,]+ other files passed over)?"
 )
 
 FUZZ = os.environ.get("FUZZ")  # how many times as many examples; conftest.py makes them fresh ones then
