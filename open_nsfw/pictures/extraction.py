@@ -14,6 +14,7 @@ from open_nsfw.pictures.formats import FORMATS, Limits
 Encoded = Union[str, bytes, BinaryIO]
 
 SINGLE_FORMATS = ("JPEG", "BMP")  # hold one picture, whatever is asked for
+PICTURE_FORMATS = (*FORMATS, "MPO")  # as rows name them, a JPEG of several pictures among them; all others are videos'
 NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
 
 
@@ -43,7 +44,7 @@ class FrameChoice:
         """How rows name this choice, about a file of this format; None where it holds one picture only."""
         if file_format in SINGLE_FORMATS:
             return None
-        if file_format not in FORMATS:
+        if file_format not in PICTURE_FORMATS:
             return f"every {float(self.every_seconds):g} s"
         return self.mode if self.mode in ("first", "all") else f"{self.mode}={self.count}"
 

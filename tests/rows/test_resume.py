@@ -682,7 +682,7 @@ def run_and_kill(form: str, file: Path, after: float) -> int:
 def test_killed_at_any_moment_no_row_is_torn_twice_or_missing(form: str, tmp_path: Path) -> None:
     file = tmp_path / "rows"
     chance = random.Random(form)
-    statuses = [run_and_kill(form, file, chance.uniform(0, 0.03)) for _ in range(12)]
+    statuses = [run_and_kill(form, file, chance.uniform(0, 0.03)) for _ in range(examples(12))]
     assert statuses.count(-signal.SIGKILL) >= 3, statuses
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, form, str(file), str(ITEMS)], cwd=ROOT, stdout=subprocess.PIPE
