@@ -85,6 +85,17 @@ def test_signatures_in_the_library_page_are_those_of_the_code() -> None:
         )
 
 
+def test_no_text_stands_in_two_pages() -> None:
+    """Each subject has one page; the others link to it."""
+    pages: dict[str, set[str]] = {}
+    for page in PAGES:
+        without_code = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for line in without_code.splitlines():
+            if len(line) > 60 and not line.startswith(("| `", "<!--")):
+                pages.setdefault(line.strip(), set()).add(page.name)
+    assert {line: names for line, names in pages.items() if len(names) > 1} == {}
+
+
 def test_libraries_to_install_are_those_of_the_code() -> None:
     """With their bounds."""
     known = {*REQUIREMENTS, *(library.partition(";")[0] for extra in EXTRAS.values() for library in extra)}

@@ -1,11 +1,11 @@
 """Make a folder of harmless pictures, labelled sfw and nsfw, to try `open-nsfw calibrate` on.
 
-    python tests/tools/make_labelled_folder.py FOLDER [--count 600]
+    python tests/tools/make_labelled_folder.py FOLDER [--versions 1]
 
-Nothing explicit is in it. The pictures are those of tests/data/pushed, whose pixels were moved until the network gave
-them a certain score, each in many versions: a little lighter or darker, compressed again, which moves the score up and
-down. A version is put into nsfw/ or sfw/ by chance, the more likely into nsfw/ the higher the score of the picture it
-comes from.
+Nothing explicit is in it. The pictures are those of tests/data/pushed and held_back, the pixels of many of which were moved
+until the network gave them a certain score; here each is a little lighter or darker, and compressed again. A picture is put
+into nsfw/ or sfw/ by chance, the more likely into nsfw/ the higher its score. More versions of the same pictures tell
+`calibrate` little more: it sees that they look alike.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-PUSHED = Path(__file__).resolve().parents[1] / "data" / "pushed"
+import open_nsfw
+
+DATA = Path(__file__).resolve().parents[1] / "data"
 SEED = 20161001
-SHARE_NSFW = 0.3
 STEEPNESS = 12.0  # of the chance to be labelled nsfw, over the score of the original
 
 
@@ -29,7 +30,7 @@ def version(picture: Image.Image, random: np.random.Generator) -> Image.Image:
 
 
 def is_labelled_nsfw(score: float, random: np.random.Generator) -> bool:
-    """Chance, by the score that the original was pushed to."""
+    """Chance, by the score of the original."""
     return bool(random.random() < 1 / (1 + np.exp(-STEEPNESS * (score - 0.5))))
 
 
@@ -37,18 +38,17 @@ def main() -> None:
     """Write the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--versions", type=int, default=1, help="of each picture")
     options = parser.parse_args()
     random = np.random.default_rng(SEED)
-    originals = sorted(PUSHED.glob("*.jpg"))
-    scores = [float(path.name.partition("-")[0]) for path in originals]
-    low, high = ([index for index, score in enumerate(scores) if (score >= 0.5) == side] for side in (False, True))
+    originals = sorted(path for name in ("pushed", "held_back") for path in (DATA / name).glob("*.jpg"))
+    scores = list(open_nsfw.load_model().scores(originals))
     for name in ("sfw", "nsfw"):
         (options.folder / name).mkdir(parents=True, exist_ok=True)
-    for number in range(options.count):
-        index = int(random.choice(high if random.random() < SHARE_NSFW else low))
-        label = "nsfw" if is_labelled_nsfw(scores[index], random) else "sfw"
-        with Image.open(originals[index]) as picture:
+    for number in range(len(originals) * options.versions):
+        original, score = originals[number % len(originals)], scores[number % len(originals)]
+        label = "nsfw" if is_labelled_nsfw(score, random) else "sfw"
+        with Image.open(original) as picture:
             changed = version(picture.convert("RGB"), random)
         changed.save(options.folder / label / f"{number:04}.jpg", quality=int(random.integers(90, 98)))
 

@@ -7,6 +7,7 @@ it ends, if not with 0. What stands in a comment before a block says more:
     <!-- exit status N -->       of the last command in a `console` block
     <!-- not run: REASON -->     the block is left out
     <!-- varies: REASON -->      of what the block shows, each line is compared up to its first digit only
+    <!-- varies, exit status N: REASON -->
 
 A line `...` in what a block shows stands for any lines.
 """
@@ -19,7 +20,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-NOTE = r"(?:^<!-- (not run|varies|exit status \d+)(?:: ([^>]+))? -->\n)?"
+NOTE = r"(?:^<!-- (not run|varies(?:, exit status \d+)?|exit status \d+)(?:: ([^>]+))? -->\n)?"
 BLOCK = re.compile(NOTE + r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?")
 VARYING = re.compile(r"[\d.,]+ pictures/s|\d{4}-\d\d-\d\d|\d+\.\d+ s\b")
@@ -76,7 +77,7 @@ def _shown(body: str, note: str) -> list[Command]:
     pairs = [part.partition("\n")[::2] for part in parts]
     last = len(pairs) - 1
     statuses = [0] * last + [_status(note)]
-    return [Command(line, shown, status, note == "varies") for (line, shown), status in zip(pairs, statuses)]
+    return [Command(line, shown, status, note.startswith("varies")) for (line, shown), status in zip(pairs, statuses)]
 
 
 def run(wanted: list[Command], folder: Path, environment: dict[str, str], scratch: Path) -> list[Outcome]:
