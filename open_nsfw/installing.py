@@ -41,12 +41,40 @@ def broken_library(error: ImportError) -> str:
     """What is wrong with a library that is always needed and cannot be imported, and the command that mends it."""
     package = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and package == error.name:
-        missing = [each for each in REQUIREMENTS if not _is_installed(each.partition(">=")[0])]
-        return f"{package} is not installed: {pip_command()} install {' '.join(map(_quoted, missing or REQUIREMENTS))}"
+        return missing_library(package)
     lines = [" ".join(line.split()) for line in str(error).splitlines()]
     reason = next(filter(None, lines), "no reason given")
     command = f"{pip_command()} install --force-reinstall {' '.join(map(_quoted, REQUIREMENTS))}"
     return f"{package or 'a library'} cannot be imported ({reason}): {command}"
+
+
+def missing_library(package: str) -> str:
+    """How to come by a package of a library that is always needed and is not there: in a checkout whose environment is not
+    active, by activating that."""
+    activate = _idle_environment(package)
+    if activate is not None:
+        return (
+            f"{package} is not installed for this Python; activate the environment that has it: . {_quoted(activate)}"
+        )
+    missing = missing_requirements() or REQUIREMENTS
+    return f"{package} is not installed: {pip_command()} install {' '.join(map(_quoted, missing))}"
+
+
+def missing_requirements() -> list[str]:
+    """Those of the libraries that are always needed which are not installed, with their bounds."""
+    return [each for each in REQUIREMENTS if not _is_installed(each.partition(">=")[0])]
+
+
+def _idle_environment(package: str) -> str | None:
+    """The script that activates the checkout's `.venv`, if that has the package and this is the Python of another."""
+    from glob import escape, glob
+
+    folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".venv")
+    if os.path.realpath(sys.prefix) == os.path.realpath(folder):
+        return None
+    activate = os.path.join(folder, "bin", "activate")
+    found = glob(os.path.join(escape(folder), "lib", "python*", "site-packages", package))
+    return activate if found and os.path.isfile(activate) else None
 
 
 def _is_installed(distribution: str) -> bool:

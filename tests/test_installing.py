@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import sys
 import sysconfig
 from importlib.machinery import PathFinder
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from open_nsfw import installing
-from open_nsfw.installing import EXTRAS, install_command, libraries, pip_command
+from open_nsfw.installing import EXTRAS, REQUIREMENTS, broken_library, install_command, libraries, pip_command
+from tests.tools.helpers import MODEL_DEF, PICTURE, SCRIPT
 
 PACKAGE = Path(installing.__file__).parent
 
@@ -74,3 +77,77 @@ def test_no_text_names_a_package_that_no_index_has() -> None:
         (path.name, line) for path in modules for line in path.read_text("utf-8").splitlines() if wrong.search(line)
     ]
     assert found == []
+
+
+# --- a Python without the libraries, in a checkout ---
+
+
+@pytest.fixture(name="checkout")
+def _checkout(tmp_path: Path) -> Path:
+    """A copy of the program whose name needs quotes in a shell."""
+    folder = tmp_path / "my checkout"
+    shutil.copytree(PACKAGE, folder / "open_nsfw", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(MODEL_DEF.parent, folder / "nsfw_model")
+    shutil.copy(SCRIPT, folder)
+    return folder
+
+
+def without_libraries(checkout: Path, *options: str) -> tuple[int, str]:
+    """Exit status and stderr of the command on a Python that looks for no packages."""
+    line = [sys.executable, "-S", str(checkout / "classify_nsfw.py"), str(PICTURE), *options]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+def make_environment(checkout: Path, *packages: str) -> Path:
+    """A `.venv` as far as its names go."""
+    activate = checkout / ".venv" / "bin" / "activate"
+    activate.parent.mkdir(parents=True)
+    activate.touch()
+    for package in packages:
+        (checkout / ".venv" / "lib" / "python3.11" / "site-packages" / package).mkdir(parents=True)
+    return activate
+
+
+def test_an_environment_that_is_not_active_is_named(checkout: Path) -> None:
+    """The first minutes' most likely slip: a new terminal."""
+    activate = make_environment(checkout, "numpy")
+    assert without_libraries(checkout) == (
+        2,
+        "classify_nsfw: error: numpy is not installed for this Python; activate the environment that has it: "
+        f". '{activate}'\n",
+    )
+
+
+@pytest.mark.parametrize("environment", [False, True])
+def test_without_such_an_environment_pip_is_named(checkout: Path, environment: bool) -> None:
+    """One that does not have the library, either, is of no use."""
+    if environment:
+        make_environment(checkout, "pip")
+    status, error = without_libraries(checkout)
+    assert status == 2
+    assert error.startswith("classify_nsfw: error: numpy is not installed: ") and error.count("\n") == 1
+    assert error.endswith(" install " + " ".join(f"'{each}'" for each in REQUIREMENTS) + "\n")
+
+
+def test_pillow_is_missed_by_another_process(tmp_path: Path) -> None:
+    """That which decodes; the command says the same about it as about the others."""
+    code = (
+        "import sys, importlib.util as util; find = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'PIL' else find(name, *rest)\n"
+        "sys.path[:0] = [sys.argv.pop(1)]; import classify_nsfw; sys.exit(classify_nsfw.command())"
+    )
+    (tmp_path / "PIL").mkdir()
+    (tmp_path / "PIL" / "__init__.py").write_text('raise ModuleNotFoundError("No module named \'PIL\'", name="PIL")\n')
+    line = [sys.executable, "-c", code, str(tmp_path), "--engine", "onnxruntime", str(PICTURE)]
+    done = subprocess.run(line, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"classify_nsfw: error: PIL is not installed: {pip_command()} install 'pillow>=10.3'\n"
+
+
+def test_a_library_that_is_there_and_broken() -> None:
+    """The reason, cut to its first line, and the command that puts another in its place."""
+    error = ImportError("libblas.so: cannot open\nsecond line", name="numpy.linalg")
+    reinstall = f"{pip_command()} install --force-reinstall " + " ".join(f"'{each}'" for each in REQUIREMENTS)
+    assert broken_library(error) == f"numpy cannot be imported (libblas.so: cannot open): {reinstall}"

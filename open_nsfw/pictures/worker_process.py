@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from open_nsfw.errors import SetupError
+from open_nsfw.installing import missing_library
 from open_nsfw.pictures.extraction import Extraction
 
 # Blocks of memory that Pillow keeps for the next picture instead of getting them afresh from the system, page by page:
@@ -135,6 +137,8 @@ def _command() -> list[str]:
 
 def start_error(ended: str) -> SetupError:
     """Why no process comes up, by what another one says that is started for it."""
+    if not find_spec("PIL"):
+        return SetupError(missing_library("PIL"))
     try:
         done = subprocess.run(
             _command(), stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_SECONDS, check=False
