@@ -28,6 +28,7 @@ EXTRAS = {
     "zstd": ("zstandard>=0.21",),
     "parquet": ("pyarrow>=14",),
     "draw": ("graphviz>=0.20",),
+    "completion": ("shtab>=1.6",),
     "policy": ("scikit-learn>=1.3", "matplotlib>=3.7"),
 }
 
