@@ -6,13 +6,16 @@ import io
 import re
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Literal
 
 import numpy as np
 
 from open_nsfw.calibration.curves import GRID, Band, Curves
 from open_nsfw.calibration.rates import Histogram, ReliabilityBin
 from open_nsfw.calibration.sample import Floats
+
+if TYPE_CHECKING:  # it is optional, and slow to import
+    from matplotlib.axes import Axes
 
 SIZE = (5.2, 4.2)  # inches, of one plot
 PNG_DPI = 160
@@ -108,17 +111,17 @@ def _draw(name: str, drawing: Drawing, palette: Palette, form: str) -> bytes:
     return file.getvalue()
 
 
-def _legend(axes: Any, where: str) -> None:
+def _legend(axes: Axes, where: Literal["best", "lower left", "lower right"]) -> None:
     axes.legend(loc=where, frameon=False, fontsize=9)
 
 
-def _curve(axes: Any, band: Band, palette: Palette) -> None:
+def _curve(axes: Axes, band: Band, palette: Palette) -> None:
     axes.fill_between(GRID, band.low, band.high, color=palette.curve, alpha=BAND_OPACITY, linewidth=0, label="band")
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
 
 
-def _roc(axes: Any, drawing: Drawing, palette: Palette) -> None:
+def _roc(axes: Axes, drawing: Drawing, palette: Palette) -> None:
     _curve(axes, drawing.curves.roc_band, palette)
     roc = drawing.curves.roc
     axes.plot([0, 1], [0, 1], color=palette.muted, linestyle="--", linewidth=1, label="no better than chance")
@@ -131,7 +134,7 @@ def _roc(axes: Any, drawing: Drawing, palette: Palette) -> None:
     _legend(axes, "lower right")
 
 
-def _precision_recall(axes: Any, drawing: Drawing, palette: Palette) -> None:
+def _precision_recall(axes: Axes, drawing: Drawing, palette: Palette) -> None:
     _curve(axes, drawing.curves.pr_band, palette)
     pr, average = drawing.curves.pr, drawing.curves.average_precision
     label = f"average precision {average.value:.3f} ({average.low:.3f} to {average.high:.3f})"
@@ -143,7 +146,7 @@ def _precision_recall(axes: Any, drawing: Drawing, palette: Palette) -> None:
     _legend(axes, "lower left")
 
 
-def _marks(axes: Any, drawing: Drawing, palette: Palette, x: int, y: int) -> None:
+def _marks(axes: Axes, drawing: Drawing, palette: Palette, x: int, y: int) -> None:
     points: dict[tuple[float, float], list[str]] = {}
     for threshold, values in drawing.marks.items():
         points.setdefault((values[x], values[y]), []).append(f"{threshold:.6g}")
@@ -157,7 +160,7 @@ def _marks(axes: Any, drawing: Drawing, palette: Palette, x: int, y: int) -> Non
         )
 
 
-def _histogram(axes: Any, drawing: Drawing, palette: Palette) -> None:
+def _histogram(axes: Axes, drawing: Drawing, palette: Palette) -> None:
     edges = drawing.histogram.edges
     for name in ("sfw", "nsfw"):
         counts, colour = getattr(drawing.histogram, name), getattr(palette, name)
@@ -173,7 +176,7 @@ def _histogram(axes: Any, drawing: Drawing, palette: Palette) -> None:
     _legend(axes, "best")
 
 
-def _reliability(axes: Any, drawing: Drawing, palette: Palette) -> None:
+def _reliability(axes: Axes, drawing: Drawing, palette: Palette) -> None:
     means = np.array([each.mean_score for each in drawing.reliability])
     rates = [each.nsfw for each in drawing.reliability]
     shares = np.array([rate.value for rate in rates])
@@ -204,7 +207,7 @@ def _thinned(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
     return x[keep], y[keep]
 
 
-_PLOTS: dict[str, Callable[[Any, Drawing, Palette], None]] = {
+_PLOTS: dict[str, Callable[[Axes, Drawing, Palette], None]] = {
     "roc": _roc,
     "precision-recall": _precision_recall,
     "histogram": _histogram,

@@ -6,19 +6,28 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from open_nsfw.calibration.labelled_set import Example, LabelledSet, identity_of
 from open_nsfw.calibration.labels import Labels
+from open_nsfw.cores import available_cores
 from open_nsfw.errors import UsageError
+from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.progress import Progress
+from open_nsfw.rows.finished import key_of
 from open_nsfw.rows.options import OutputOptions, Wanted
+from open_nsfw.rows.reader import read_rows
 from open_nsfw.rows.row import Row, label
 from open_nsfw.rows.writer import Writer, open_writer
+from open_nsfw.scan import run as scan
+from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scan.run import count_ahead
+from open_nsfw.scoring.load import load_models
+from open_nsfw.scoring.model_files import ModelFiles, find_model_files
+from open_nsfw.scoring.options import LoadOptions
+from open_nsfw.scoring.scorer import Models
+from open_nsfw.sources.item import SourceOptions
+from open_nsfw.sources.walk import Sources
 from open_nsfw.text import printable
-
-if TYPE_CHECKING:
-    from open_nsfw.scoring.model_files import ModelFiles
 
 MOST_MODELS = 5  # named in a message
 
@@ -80,10 +89,6 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
 
     Raises UsageError, OutputError and SetupError as the command that scores does.
     """
-    from open_nsfw.scan.run import count_ahead
-    from open_nsfw.scoring.model_files import find_model_files
-    from open_nsfw.sources.item import SourceOptions
-    from open_nsfw.sources.walk import Sources
 
     files = find_model_files(options.model_def, options.pretrained_model)
     arguments = list(labels.folders) or list(dict.fromkeys(entry.path for entry in labels.entries if entry.path))
@@ -109,16 +114,9 @@ def _single(engines: set[str] | set[str | None]) -> str | None:
     return next(iter(engines)) or None if len(engines) == 1 else None
 
 
-def _run(sources: Any, options: ScoringOptions, files: ModelFiles, recorder: _Recorder) -> int | None:
-    from open_nsfw.cores import available_cores
-    from open_nsfw.pictures.extraction import Extraction
-    from open_nsfw.scan import run as scan
-    from open_nsfw.scan.options import PipelineOptions
-    from open_nsfw.scoring.scorer import Models
+def _run(sources: Sources, options: ScoringOptions, files: ModelFiles, recorder: _Recorder) -> int | None:
 
     def load() -> Models:
-        from open_nsfw.scoring.load import load_models
-        from open_nsfw.scoring.options import LoadOptions
 
         return load_models(LoadOptions(engine=options.engine, gpu=options.gpu, threads=1), files)
 
@@ -153,7 +151,6 @@ class _Recorder:
                 self._remember(row.path, row.member)
 
     def _remember(self, path: str, member: str | None) -> None:
-        from open_nsfw.rows.finished import key_of
 
         self.seen.add(key_of(path, member))
         self._progress.advance()
@@ -165,8 +162,6 @@ class _Recorder:
 
 def _rows_of(scores_file: str, seen: set[bytes]) -> dict[str, list[Row]]:
     """The rows of this run's pictures, by path; frames are left to their summary."""
-    from open_nsfw.rows.finished import key_of
-    from open_nsfw.rows.reader import read_rows
 
     rows: dict[str, list[Row]] = {}
     for row in read_rows(scores_file, "jsonl"):
