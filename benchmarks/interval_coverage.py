@@ -4,8 +4,8 @@
 
 Scores are drawn from a known population (normal logits of two classes), so that the true rates are known. For each row
 the share of repetitions whose interval covers the truth, and the shares that miss it on either side; for limits that the
-calibration says are kept, the share of repetitions in which the population keeps them. All at 95 %. About a quarter of an hour on two
-cores.
+calibration says are kept, the share of repetitions in which the population keeps them. All at 95 %. About a
+quarter of an hour on two cores.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ FAMILIES = ("promises", "cost", "review-budget", "bands")
 DESCRIPTION = """\
 Choose thresholds on your own labelled pictures. LABELS is a folder with the folders sfw/ and nsfw/, or CSV or JSON
 lines with the columns path and label (relative paths start at the file's folder) or score and label (no picture is
-needed). Writes report.html, numbers.json, policy.json and the plots into a folder; the scores of pictures are kept for
+needed), and group where pictures belong together. Writes report.html, numbers.json, policy.json and the plots into a folder; the scores of pictures are kept for
 the next run."""
 
 EXAMPLES = f"""\
@@ -44,7 +44,7 @@ def parser() -> OneLineParser:
     result.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
     add_debug_option(result)
     _add_threshold_options(
-        result.add_argument_group("thresholds by what you can say (default: --bands 0.2,0.8)").add_argument
+        result.add_argument_group("how thresholds are chosen (default: --bands 0.2,0.8)").add_argument
     )
     _add_label_options(result.add_argument_group("labels and scores"))
     _add_report_options(result.add_argument_group("what comes out").add_argument)
@@ -53,7 +53,7 @@ def parser() -> OneLineParser:
 
 def _add_threshold_options(add: Any) -> None:
     add("--max-fpr", type=parsing.share, metavar="SHARE", help="block at most this share of sfw pictures")
-    add("--min-recall", type=parsing.share, metavar="SHARE", help="let through at most the rest of nsfw pictures")
+    add("--min-recall", type=parsing.share, metavar="SHARE", help="find at least this share of nsfw pictures")
     add(
         "--cost",
         type=_costs,
@@ -89,9 +89,9 @@ def _add_threshold_options(add: Any) -> None:
         type=parsing.share,
         default=0.95,
         metavar="SHARE",
-        help="of promises and intervals (default 0.95)",
+        help="of limits and intervals (default 0.95)",
     )
-    add("--as-measured", action="store_true", help="keep promises on the sample only, not with that confidence")
+    add("--as-measured", action="store_true", help="keep these limits on the sample only, not with that confidence")
 
 
 def _add_label_options(group: Any) -> None:
@@ -106,15 +106,15 @@ def _add_label_options(group: Any) -> None:
     add(
         "--scores",
         metavar="FILE",
-        help="where the pictures' scores are kept and gone on with (default: LABELS.scores.jsonl)",
+        help="where the pictures' scores are kept for the next run (default: LABELS.scores.jsonl)",
     )
     add(
         "--group-by",
         choices=WAYS,
         default="auto",
-        help="how pictures that are not independent are known: the column group of LABELS, the folders below sfw/ and nsfw/ "
-        "(such as the frames of a film), their content (they look alike), or none; auto is column where there is one, else "
-        "content where pictures are scored",
+        help="which pictures are not independent, so that intervals allow for it: those with one value in the column group of "
+        "LABELS; in one folder below sfw/ or nsfw/, such as the frames of a film; that look alike (content); or none. auto, "
+        "the default, is column where LABELS has it, else content where pictures are scored",
     )
     add("--overwrite", action="store_true", help="score all pictures anew, and replace a policy.json changed by hand")
 
