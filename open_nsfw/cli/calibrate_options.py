@@ -24,8 +24,8 @@ FAMILIES = ("promises", "cost", "review-budget", "bands")
 DESCRIPTION = """\
 Choose thresholds on your own labelled pictures. LABELS is a folder with the folders sfw/ and nsfw/, or CSV or JSON
 lines with the columns path and label (relative paths start at the file's folder) or score and label (no picture is
-needed), and group where pictures belong together. Writes report.html, numbers.json, policy.json and the plots into a folder; the scores of pictures are kept for
-the next run."""
+needed), and group where pictures are not independent. Writes report.html, numbers.json, policy.json and the plots into a
+folder; the scores of pictures are kept for the next run."""
 
 EXAMPLES = f"""\
 examples:
