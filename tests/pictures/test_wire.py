@@ -94,6 +94,8 @@ def test_a_message_with_anything_in_a_field_is_one_or_is_refused(message: Messag
         read = parse(json.dumps(changed).encode(), payload)
     except ProtocolError:
         return
+    if name == "message":
+        changed[name] = str(InputError("empty", changed[name]))  # which escapes what is not printable
     assert wire._parts(read)[0] == changed
     assert type(wire._parts(read)[0][name]) is type(changed[name])
 

@@ -15,7 +15,7 @@ HEIF = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1"
 # What the acts below may use. `raw` writes a message of these bytes among the answers, `say` one of these fields.
 PLUGIN = '''
 import ctypes, errno, gc, json, os, signal, struct, sys, threading, time
-from PIL import Image, ImageFile
+from PIL import Image, ImageColor, ImageFile
 
 ACTS = json.loads(open(__file__ + ".acts").read())
 
@@ -191,7 +191,7 @@ KINDS = {
     "no-pixels": Kind("picture(b'')", _PIXELS),
     "pixels-too-few": Kind("picture(PIXELS[:-3])", _PIXELS),
     "pixels-too-many": Kind("picture(PIXELS + b'xyz')", _answered("a message that is too long")),
-    "quick-pixels": Kind("picture(bytes(3 * 224 * 224), exact=False)", _PIXELS),
+    "quick-pixels": Kind("picture(bytes(3 * 225 * 225), exact=False)", _PIXELS),
     "exact-and-reduced": Kind("picture(reduced=True)", _PIXELS),
     "answer-to-another": Kind("picture(number=caller()['request'].number + 1)", _OTHER),
     "end-of-another": Kind("say(kind='end', number=0)", _OTHER),
