@@ -11,8 +11,9 @@ from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import OutputError
-from open_nsfw.scoring.cache import CACHE_VARIABLE, MOST_BYTES, Entry, cache_dir, distrust, entries
-from open_nsfw.scoring.cache import clear as remove_all
+from open_nsfw.scoring.cache import CACHE_VARIABLE, cache_dir, distrust
+from open_nsfw.scoring.cache_entries import MOST_BYTES, Entry, entries
+from open_nsfw.scoring.cache_entries import clear as remove_all
 from open_nsfw.text import printable
 
 PROGRAM = "open-nsfw cache"

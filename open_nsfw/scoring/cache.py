@@ -5,8 +5,7 @@ files, the versions of what makes it), the second half that the bytes are whole.
 that is cut short or altered is never used.
 
 Nobody else can plant a model: a folder or a file is taken only if it belongs to this user or to root and nobody else can
-write to it. Whenever a model is added, what older releases left is removed, and beyond a size limit what was not used
-for longest.
+write to it. Whenever a model is added, cache_entries.py tidies up.
 """
 
 from __future__ import annotations
@@ -15,52 +14,21 @@ import errno
 import hashlib
 import logging
 import os
-import re
 import stat
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from open_nsfw.errors import ModelError
-from open_nsfw.files import PART, written_beside
-from open_nsfw.scoring.model_files import HASH_DIGITS, ModelFiles, file_sha256
+from open_nsfw.files import written_beside
+from open_nsfw.scoring.model_files import ModelFiles, file_sha256
+from open_nsfw.scoring.versions import CONVERTER_VERSION, QUANTIZER_VERSION
 
 logger = logging.getLogger("open_nsfw")
 
 CACHE_VARIABLE = "OPEN_NSFW_CACHE"
-# Parts of the keys. Raise the first whenever nets/onnx_graph.py makes another graph from the same two files, the second
-# whenever nets/quantize.py does from the same model and ranges.
-CONVERTER_VERSION = 1
-QUANTIZER_VERSION = 2
-
-MOST_BYTES = 256 * 1024**2  # kept at most; Yahoo's model takes 53 MB: as converted, optimized, and in int8
-IN_USE_SECONDS = 3600.0  # what was used since is not removed for its size: another process may be about to load it
-STALE_SECONDS = 86400.0  # a temporary file of that age was left by a process that was killed
-
-_ENTRY = (  # a regular expression for the names of cached models
-    r"(?P<model>[0-9a-f]{32})-v(?P<converter>\d+)"
-    r"(?:-ort(?P<runtime>[^-]+)|-int8-v(?P<quantizer>\d+)-[0-9a-f]+)?-[0-9a-f]{64}\.onnx"
-)
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model in the cache."""
-
-    path: Path
-    size: int
-    """In bytes."""
-    used: float
-    """When it was last used, in seconds since 1970."""
-    model: str
-    """The short hash of the model that it was made from."""
-    kind: str
-    """What it is, for people."""
-    outdated: bool
-    """Made by an older release, and no longer used by this one."""
 
 
 def cache_dir() -> Path:
@@ -104,6 +72,8 @@ def cached(key: str, suffix: str, make: Callable[[], bytes]) -> Path | bytes:
     try:
         if str(folder).startswith("~"):  # a user without a home folder, as in containers
             raise FileNotFoundError(errno.ENOENT, "there is no home folder")
+        from open_nsfw.scoring.cache_entries import prune  # most runs find their model
+
         kept = _keep(folder, f"{key}-{hashlib.sha256(data).hexdigest()}{suffix}", data)
     except OSError as error:
         logger.warning(
@@ -180,70 +150,3 @@ def _keep(folder: Path, name: str, data: bytes) -> Path:
     with written_beside(str(folder / name), mode=0o644) as file:
         file.write(data)
     return folder / name
-
-
-# ------------------------------------------------------------------------------------------------- looking after it
-
-
-def entries(folder: Path) -> list[Entry]:
-    """The models in a cache folder, those used last first."""
-    found = []
-    for path in folder.glob("*.onnx"):
-        match = re.fullmatch(_ENTRY, path.name)
-        if match is None:
-            continue  # not of this software
-        try:
-            status = path.lstat()
-        except OSError:
-            continue  # gone since
-        if stat.S_ISREG(status.st_mode):
-            used = max(status.st_atime, status.st_mtime)
-            found.append(
-                Entry(path, status.st_size, used, match["model"][:HASH_DIGITS], _kind(match), _outdated(match))
-            )
-    return sorted(found, key=lambda entry: (-entry.used, entry.path.name))
-
-
-def _kind(match: re.Match[str]) -> str:
-    if match["quantizer"] is not None:
-        return "int8"
-    return "float32" if match["runtime"] is None else f"float32, optimized by ONNX Runtime {match['runtime']}"
-
-
-def _outdated(match: re.Match[str]) -> bool:
-    older_quantizer = match["quantizer"] is not None and int(match["quantizer"]) < QUANTIZER_VERSION
-    return older_quantizer or int(match["converter"]) < CONVERTER_VERSION
-
-
-def prune(folder: Path, newest: Path) -> None:
-    """Remove what older releases and killed processes left, and beyond `MOST_BYTES` the models not used for longest.
-
-    `newest` stays, and so does what was used in the last hour. What cannot be removed stays, too.
-    """
-    now, total = time.time(), 0
-    for entry in entries(folder):
-        total += entry.size
-        too_much = total > MOST_BYTES and now - entry.used > IN_USE_SECONDS
-        if entry.path.name != newest.name and (entry.outdated or too_much):
-            total -= entry.size if _remove(entry.path) else 0
-    for path in folder.glob(f".*{PART}"):
-        try:
-            if now - path.lstat().st_mtime > STALE_SECONDS:
-                path.unlink()
-        except OSError:
-            continue
-
-
-def clear(folder: Path) -> list[Entry]:
-    """Remove all models from a cache folder; those that could not be removed."""
-    return [entry for entry in entries(folder) if not _remove(entry.path)]
-
-
-def _remove(path: Path) -> bool:
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        pass
-    except OSError:
-        return False
-    return True

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from open_nsfw.errors import ModelError
 from open_nsfw.nets.ranges import Ranges
-from open_nsfw.scoring.cache import CONVERTER_VERSION, cached, int8_key
+from open_nsfw.scoring.cache import cached, int8_key
 from open_nsfw.scoring.classifier import NSFW
 from open_nsfw.scoring.engine import Engine, Float32
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.onnx_engine import converted_model
 from open_nsfw.scoring.onnx_runtime import open_session, run_session
+from open_nsfw.scoring.versions import CONVERTER_VERSION
 
 PROBES, PROBE_SEED, PROBE_CELLS = 4, 2016, 14  # pictures of 14 x 14 soft spots, on which a new int8 model is tried
 LARGEST_PROBE_DIFFERENCE = 3.0  # logits; these are no photos (0.95 is usual), and a wrong graph is off by tens

@@ -20,12 +20,12 @@ from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels, as_array, crop, to_blob
 from open_nsfw.pictures.reduced import quick_round_trip
 from open_nsfw.progress import Progress
-from open_nsfw.scoring.cache import CONVERTER_VERSION
 from open_nsfw.scoring.engine import Float32
 from open_nsfw.scoring.int8_engine import float_model, int8_session
 from open_nsfw.scoring.margins import leave_out, new_bytes
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.scoring.onnx_runtime import run_session
+from open_nsfw.scoring.versions import CONVERTER_VERSION
 
 PASSES = 2  # over the calibration pictures
 SAMPLES = 1_200_000  # values of a tensor that its range is chosen by, over all pictures

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import mmap
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -83,11 +82,8 @@ def _warn_of_telemetry(module: Any) -> None:
 
 def _has_telemetry(module: Any) -> bool:
     """Whether this build of ONNX Runtime knows the variable, and so has something to switch off."""
-    for path in Path(module.__file__).parent.glob("capi/onnxruntime_pybind11_state*"):
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            if content.find(telemetry.VARIABLE.encode("ascii")) >= 0:
-                return True
-    return False
+    libraries = Path(module.__file__).parent.glob("capi/onnxruntime_pybind11_state*")
+    return any(telemetry.VARIABLE.encode("ascii") in path.read_bytes() for path in libraries)
 
 
 def open_session(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.__main__ import main
-from open_nsfw.scoring.cache import CONVERTER_VERSION
+from open_nsfw.scoring.versions import CONVERTER_VERSION
 
 MODEL = "0123456789abcdef" * 2
 

@@ -18,10 +18,13 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.scoring import cache as cache_module
-from open_nsfw.scoring.cache import CONVERTER_VERSION, QUANTIZER_VERSION, cache_dir, cached, clear, distrust, entries
+from open_nsfw.scoring import cache_entries
+from open_nsfw.scoring.cache import cache_dir, cached, distrust
+from open_nsfw.scoring.cache_entries import clear, entries
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.scoring.onnx_engine import converted_model
 from open_nsfw.scoring.onnx_runtime import import_onnxruntime
+from open_nsfw.scoring.versions import CONVERTER_VERSION, QUANTIZER_VERSION
 from tests.tools.helpers import PICTURE, ROOT, SCRIPT, SECONDS, caffemodel, ones, run_command, small_net, write_model
 
 ENGINE = ["--engine", "onnxruntime"]  # the one that converts
@@ -467,7 +470,7 @@ def test_a_new_model_removes_what_older_releases_left(cache: Path) -> None:
 
 def test_beyond_the_limit_what_was_not_used_for_longest_goes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new one stays, and so does what was used just now, however large."""
-    monkeypatch.setattr(cache_module, "MOST_BYTES", 100)
+    monkeypatch.setattr(cache_entries, "MOST_BYTES", 100)
     current = f"{MODEL}-v{CONVERTER_VERSION}"
     just_now = put(cache, f"{current}-ort1", 80, 0)
     yesterday, last_week, last_month = (put(cache, f"{current}-ort{days}", 15, days) for days in (2, 7, 30))
@@ -484,7 +487,7 @@ def test_use_counts(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = cached(current, ".onnx", lambda: b"model")
     assert isinstance(path, Path)
     os.utime(path, (0, 0))
-    monkeypatch.setattr(cache_module, "MOST_BYTES", 1)
+    monkeypatch.setattr(cache_entries, "MOST_BYTES", 1)
     assert cached(current, ".onnx", never) == path
     cached(f"{current}-ort1", ".onnx", lambda: b"other")
     assert path.exists() and path.stat().st_mtime == 0

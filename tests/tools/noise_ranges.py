@@ -7,8 +7,8 @@ import numpy as np
 from open_nsfw.nets.float_graph import FloatGraph
 from open_nsfw.nets.ranges import Margin, Ranges, TensorRange
 from open_nsfw.scoring import measure_ranges
-from open_nsfw.scoring.cache import CONVERTER_VERSION
 from open_nsfw.scoring.int8_engine import int8_session
+from open_nsfw.scoring.versions import CONVERTER_VERSION
 
 MARGIN = Margin(1.0, 1, 0.1, 0.2, 0.3, 0.4, "worst.jpg", 1, 0.3)
 
