@@ -1,4 +1,4 @@
-"""`open-nsfw VERB ...`: the workbench around the score. Scoring itself is `classify_nsfw`."""
+"""`open-nsfw VERB ...`: the tools around the score. Scoring itself is `classify_nsfw`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def help_text() -> str:
     width = max(map(len, VERBS))
     verbs = "".join(f"  {name:{width}}  {verb.help}\n" for name, verb in VERBS.items())
     return (
-        f"usage: {PROGRAM} VERB ...\n\nThe workbench around the score; `classify_nsfw` is the command that scores.\n\n"
-        f"verbs:\n{verbs}\n`{PROGRAM} VERB --help` tells about one; `{PROGRAM} --version` prints the version.\n"
+        f"usage: {PROGRAM} VERB ...\n\nTools around the score; `classify_nsfw` is the command that scores.\n\n"
+        f"verbs:\n{verbs}\n`{PROGRAM} VERB --help` explains a verb, with examples; `{PROGRAM} --version` prints the version.\n"
     )
 
 

@@ -34,9 +34,12 @@ from open_nsfw.text import printable
 
 STDOUT = "-"
 SEED = 2016
+NAMES = tuple(PUBLISHED)
 DESCRIPTION = f"""\
-Write a net as Caffe prototxt and print what it costs. NAME is a published net ({", ".join(PUBLISHED)}); without it,
-and where options say otherwise, a residual net is made of its parts. SSD nets are left out: Caffe 1.0 lacks their layers."""
+Write a network as Caffe prototxt and print what it costs: a published one, by its NAME, or a residual network of the
+parts that the options name. SSD nets are left out: Caffe 1.0 lacks their layers. Published networks:
+{", ".join(NAMES[:6])},
+{", ".join(NAMES[6:])}."""
 EXAMPLE = f"""\
 examples:
   {PROGRAM} resnet_50 --output resnet_50.prototxt
@@ -46,7 +49,7 @@ examples:
 The first writes ResNet-50 and prints 25.556032 million parameters, 3858.026368 million multiply-adds. Without NAME and
 options the net is that of nsfw_model/deploy.prototxt.
 
-exit status: 0 done, 2 the command or a file is at fault"""
+exit status: 0 done, 2 the command line or a file is at fault"""
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,9 @@ def parser() -> OneLineParser:
         description=DESCRIPTION,
         epilog=EXAMPLE,
     )
-    result.add_argument("published", nargs="?", metavar="NAME", help="a published net; without it a residual net")
+    result.add_argument(
+        "published", nargs="?", metavar="NAME", help="a published network (default: a residual network)"
+    )
     add_debug_option(result)
     _add_parts(result.add_argument_group("parts of the net").add_argument)
     _add_outputs(result.add_argument_group("what is written"))
@@ -183,7 +188,7 @@ def parser() -> OneLineParser:
 
 def _add_parts(add: Any) -> None:
     net = ResidualNet()
-    add("-b", "--blocks", type=int, nargs="+", metavar="N", help="residual blocks a stage (default 3 4 6 3)")
+    add("-b", "--blocks", type=int, nargs="+", metavar="N", help="residual blocks per stage (default 3 4 6 3)")
     add(
         *("-n", "--outputs", "--filters"),
         type=int,
@@ -195,11 +200,11 @@ def _add_parts(add: Any) -> None:
         *("-m", "--main-branch", "--kind"),
         metavar="KIND",
         dest="kind",
-        help=f"of every block: {', '.join(BRANCHES)} (default {net.kind})",
+        help=f"kind of every block: {', '.join(BRANCHES)} (default {net.kind})",
     )
     add("--fc-layers", action="store_true", help="1x1 convolutions of 2048 and 4096 filters around the average")
-    add("--stem", choices=STEMS, help="what comes first: for ImageNet (default) or for CIFAR's small pictures")
-    add("--classes", type=int, metavar="N", help="classes to tell apart (default 2, of a published net its own)")
+    add("--stem", choices=STEMS, help="first layers: for ImageNet (default) or for CIFAR's small pictures")
+    add("--classes", type=int, metavar="N", help="classes to tell apart (default 2; a published network has its own)")
     add("--size", type=int, metavar="PIXELS", help="side of the square input (default 224)")
     add("--head", metavar="NAME", help="name of the last layer (default fc_nsfw for 2 classes, else fcN)")
     add("--name", metavar="NAME", help="name of the net (default: made from depth and width)")
@@ -215,16 +220,16 @@ def _add_outputs(group: Any) -> None:
     add("--train", metavar="DIR", help=f"write {TRAIN_VAL}, {SOLVER} and {DEPLOY} into this folder")
     add("--initialize", metavar="FILE", help="write a caffemodel to start from: random weights, neutral batch norm")
     add("--from", dest="source", metavar="CAFFEMODEL", help="with --initialize: take over every layer that fits")
-    add("--seed", type=int, default=SEED, metavar="N", help=f"of the random weights (default {SEED})")
+    add("--seed", type=int, default=SEED, metavar="N", help=f"seed of the random weights (default {SEED})")
     add_overwrite_option(group)
 
 
 def _add_training(add: Any) -> None:
     options = TrainingOptions()
     add("--data", choices=DATA_KINDS, help=f"where Caffe reads pictures from (default {options.data})")
-    add("--train-source", metavar="PATH", help="what is learnt from (default train_lmdb, or train.txt)")
-    add("--test-source", metavar="PATH", help="what is only scored (default test_lmdb, or test.txt)")
-    add("--batch-size", type=int, metavar="N", help=f"pictures a step (default {options.batch_size})")
+    add("--train-source", metavar="PATH", help="pictures to learn from (default train_lmdb, or train.txt)")
+    add("--test-source", metavar="PATH", help="pictures to test on (default test_lmdb, or test.txt)")
+    add("--batch-size", type=int, metavar="N", help=f"pictures per step (default {options.batch_size})")
     add("--freeze", nargs="+", metavar="STAGE", help="keep these stages as they are: stem, stage0, ...")
     add(
         "--freeze-batch-norm",

@@ -24,11 +24,11 @@ examples:
   {PROGRAM}
   {PROGRAM} --clear
 
-The folder is `open_nsfw` in the user's cache folder, or the one that {CACHE_VARIABLE} names. Models that are needed
-again are made again. Whenever one is added, those of older releases are removed, and those that were not used for
-longest where there are more than {MOST_BYTES / MEGABYTE:.0f} MB.
+The folder is `open_nsfw` in the user's cache folder, or the one that {CACHE_VARIABLE} names. A model that is removed is
+converted again when it is needed. Whenever a model is added, those of older releases are removed, and then those that
+have gone unused for longest while all take more than {MOST_BYTES / MEGABYTE:.0f} MB.
 
-exit status: 0 done, 2 some could not be removed"""
+exit status: 0 done, 2 a model could not be removed"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def parser() -> OneLineParser:
     result = OneLineParser(
         prog=PROGRAM, description="List the converted models that are kept for later runs.", epilog=EXAMPLE
     )
-    result.add_argument("--clear", action="store_true", help="remove them all")
+    result.add_argument("--clear", action="store_true", help="remove all of them")
     add_debug_option(result)
     return result
 

@@ -23,8 +23,8 @@ FAMILIES = ("promises", "cost", "review-budget", "bands")
 
 DESCRIPTION = """\
 Choose thresholds on your own labelled pictures. LABELS is a folder with the folders sfw/ and nsfw/, or CSV or JSON
-lines with the columns path and label (relative paths start at the file's folder) or score and label (no picture is
-needed), and group where pictures are not independent. Writes report.html, numbers.json, policy.json and the plots into a
+lines with the columns path and label (relative paths start at the file's folder) or score and label (no pictures are
+needed), and group where pictures are not independent. Writes report.html, numbers.json, policy.json and plots into a
 folder; the scores of pictures are kept for the next run."""
 
 EXAMPLES = f"""\
@@ -34,8 +34,8 @@ examples:
   open-nsfw calibrate scores.csv --review-budget 0.05 --cost fp=1,fn=20 --policy-from review-budget
   classify_nsfw photos/ --policy labelled-calibration/policy.json
 
-exit status: 0 done, 1 everything is written, but the labelled pictures do not support one of the limits that were asked
-for, 2 the command, the labels, the model or the output is at fault, {SIGNALS}"""
+exit status: 0 done, 1 everything is written, but the labelled pictures do not support a limit that was asked for, 2 the
+command line, the labels, the model or the output is at fault, {SIGNALS}"""
 
 
 def parser() -> OneLineParser:
@@ -58,47 +58,47 @@ def _add_threshold_options(add: Any) -> None:
         "--cost",
         type=_costs,
         metavar="fp=X,fn=Y",
-        help="what a blocked sfw and a missed nsfw picture cost; the sum is made least",
+        help="cost of a blocked sfw picture and of a missed nsfw picture; choose the lowest total",
     )
     add(
         *("--review-budget",),
         type=parsing.share,
         metavar="SHARE",
-        help="leave at most this share of all pictures to people, with fewest errors (by --cost, if given) outside",
+        help="leave at most this share of all pictures to people, with the fewest errors (or lowest --cost) in the rest",
     )
-    add("--bands", type=_bands, metavar="T[,T...]", help="these thresholds")
+    add("--bands", type=_bands, metavar="T[,T...]", help="use these thresholds")
     add(
         "--policy-from",
         choices=FAMILIES,
         metavar="CHOICE",
-        help="of several choices the policy's: " + ", ".join(FAMILIES),
+        help="which of several ways gives the policy its thresholds: " + ", ".join(FAMILIES),
     )
     add(
         "--band-names",
         metavar="NAME,...",
-        help="from low scores to high (default allow,review,block, or allow,block)",
+        help="names of the bands from low scores to high (default allow,review,block, or allow,block)",
     )
     add(
         "--prevalence",
         type=parsing.share,
         metavar="SHARE",
-        help="the share of nsfw in your traffic (default: that of LABELS)",
+        help="share of nsfw pictures in your traffic (default: as in LABELS)",
     )
     add(
         "--confidence",
         type=parsing.share,
         default=0.95,
         metavar="SHARE",
-        help="of limits and intervals (default 0.95)",
+        help="confidence of limits and intervals (default 0.95)",
     )
-    add("--as-measured", action="store_true", help="keep these limits on the sample only, not with that confidence")
+    add("--as-measured", action="store_true", help="apply limits to the rates as measured, without allowing for chance")
 
 
 def _add_label_options(group: Any) -> None:
     add = group.add_argument
-    add("--positive", default="nsfw", metavar="NAME", help="the folder or label of nsfw pictures (default nsfw)")
-    add("--negative", default="sfw", metavar="NAME", help="the folder or label of sfw pictures (default sfw)")
-    add("--model-hash", metavar="HASH", help="the model that gave the scores in LABELS, as rows name it")
+    add("--positive", default="nsfw", metavar="NAME", help="folder or label of nsfw pictures (default nsfw)")
+    add("--negative", default="sfw", metavar="NAME", help="folder or label of sfw pictures (default sfw)")
+    add("--model-hash", metavar="HASH", help="model that gave the scores in LABELS, as the column model names it")
     add_model_options(group)
     add_engine_option(group)
     add_gpu_option(group)
@@ -116,29 +116,33 @@ def _add_label_options(group: Any) -> None:
         "LABELS; in one folder below sfw/ or nsfw/, such as the frames of a film; that look alike (content); or none. auto, "
         "the default, is column where LABELS has it, else content where pictures are scored",
     )
-    add("--overwrite", action="store_true", help="score all pictures anew, and replace a policy.json changed by hand")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="score all pictures again, and also replace results that were changed by hand",
+    )
 
 
 def _add_report_options(add: Any) -> None:
-    add("--output", metavar="FOLDER", help="where everything is written (default: LABELS-calibration)")
-    add("--plots", default="svg", choices=["svg", "png"], help="format of the plots' own files (default svg)")
+    add("--output", metavar="FOLDER", help="folder to write into (default: LABELS-calibration)")
+    add("--plots", default="svg", choices=["svg", "png"], help="format of the files in plots/ (default svg)")
     add(
         "--worst",
         type=parsing.whole,
         default=12,
         metavar="N",
-        help="pictures shown of those the model gets most wrong, of each class",
+        help="how many of the worst errors in each class the report shows (default 12)",
     )
-    add("--no-thumbnails", action="store_true", help="name those pictures, but put none into the report")
+    add("--no-thumbnails", action="store_true", help="name those pictures in the report, but do not show them")
     add(
         "--resamples",
         type=parsing.count,
         default=1000,
         metavar="N",
-        help="of the bootstrap behind the bands (default 1000)",
+        help="bootstrap resamples behind the confidence bands of the curves (default 1000)",
     )
-    add("--seed", type=parsing.whole, default=0, metavar="N", help="of the bootstrap's random numbers (default 0)")
-    add("--quiet", action="store_true", help="no bar, no summary")
+    add("--seed", type=parsing.whole, default=0, metavar="N", help="seed of the bootstrap's random numbers (default 0)")
+    add("--quiet", action="store_true", help="print no progress bar and no summary")
 
 
 # --- values of options ---

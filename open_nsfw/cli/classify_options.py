@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 COMMAND = "classify_nsfw"
 
 DESCRIPTION = """\
-Print the probability, 0 to 1, that a picture is pornographic, by Yahoo's open_nsfw network.
-Below 0.2 a picture is likely safe, above 0.8 likely not; the middle is for a policy or a person."""
+Print the probability, from 0 to 1, that a picture is pornographic, by Yahoo's open_nsfw network. Below 0.2 a picture
+is likely safe, above 0.8 it is likely not; in between, let a policy or a person decide."""
 
 EXAMPLES = f"""\
 examples:
@@ -46,9 +46,9 @@ examples:
   {COMMAND} photos/ upload.zip clip.mp4 --format jsonl --output scores.jsonl
   find . -name '*.jpg' -print0 | {COMMAND} --from-list - --format csv
 
-exit status: 0 all scored, 1 some inputs have no score, 2 the command, the model or the output is at fault,
-3 a score is at or above --fail-above, {SIGNALS}; with --resume, 1 and 3 are about all rows
-in FILE"""
+exit status: 0 every input has a score, 1 an input has no score, or a file could not be moved or copied, 2 the command
+line, the model or the output is at fault, 3 a score is at or above --fail-above, {SIGNALS}.
+With --resume, 1 and 3 refer to all rows in FILE."""
 
 
 def parser() -> OneLineParser:
@@ -58,7 +58,7 @@ def parser() -> OneLineParser:
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="a picture, folder, archive, video or glob; `-` reads a picture on stdin",
+        help="a picture, video, folder, archive or glob; `-` is a picture on standard input",
     )
     result.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     add_debug_option(result)
@@ -79,7 +79,7 @@ def _add_model_options(group: Any) -> None:
         "--precision",
         default="float32",
         choices=PRECISIONS,
-        help="with --engine openvino: bfloat16 and int8 are faster and not exact (default float32)",
+        help="with --engine openvino: bfloat16 and int8 are faster, but not exact (default float32)",
     )
     add_jobs_option(group)
 
@@ -88,12 +88,12 @@ def _add_fast_options(group: Any) -> None:
     group.add_argument(
         "--fast",
         action="store_true",
-        help="score quickly, and exactly only what comes near a threshold: same decisions",
+        help="score faster with the same decisions: only what comes near a threshold is scored exactly",
     )
     group.add_argument(
         "--thresholds",
         metavar="T,T",
-        help="with --fast: the scores that decisions hang on (default 0.2,0.8, or the policy's)",
+        help="with --fast: the scores at which decisions change (default: the policy's, or 0.2,0.8)",
     )
     add_ranges_option(group, "--fast")
 
@@ -103,37 +103,41 @@ def _add_source_options(group: Any) -> None:
         "--from-list",
         type=parsing.file,
         metavar="FILE",
-        help="score the paths in FILE too, one a line or NUL-separated; `-` is stdin",
+        help="also score the paths in FILE, one per line or NUL-separated; `-` is standard input",
     )
-    group.add_argument("--hidden", action="store_true", help="in folders, take hidden files as well")
+    group.add_argument("--hidden", action="store_true", help="also score hidden files in folders")
     group.add_argument(
         "--frames",
         default="first",
         metavar="WHICH",
-        help="of animations and multi-page TIFFs: first (default), all, every=N, or max=N spread evenly",
+        help="frames of animations and pages of TIFFs to score: first (default), all, every=N, or max=N, evenly spread",
     )
     group.add_argument(
         "--every",
         type=parsing.positive,
         default=1.0,
         metavar="SECONDS",
-        help="of videos: one frame in so many seconds (default 1)",
+        help="score a video's frames so many seconds apart (default 1)",
     )
 
 
 def _add_output_options(group: Any) -> None:
-    group.add_argument("--format", default="text", choices=FORMATS, help="of the rows (default text)")
-    group.add_argument("--output", type=parsing.file, metavar="FILE", help="write the rows to FILE instead of stdout")
+    group.add_argument("--format", default="text", choices=FORMATS, help="format of the rows (default text)")
+    group.add_argument(
+        "--output", type=parsing.file, metavar="FILE", help="write the rows to FILE instead of standard output"
+    )
     group.add_argument(
         "--resume",
         action="store_true",
-        help="go on where an earlier run stopped in writing FILE; summary and exit status are of the whole FILE",
+        help="continue an interrupted run: keep the rows in FILE and score the rest; the summary covers all of FILE",
     )
-    group.add_argument("--retry-failed", action="store_true", help="with --resume: score again what has an error")
+    group.add_argument("--retry-failed", action="store_true", help="with --resume: score again what failed")
     add_overwrite_option(group)
-    group.add_argument("--hash", action="store_true", help="put the SHA-256 of each file into its row")
+    group.add_argument("--hash", action="store_true", help="add the SHA-256 of each file to its row")
     group.add_argument(
-        "--quiet", action="store_true", help="nothing on stderr but what ends the run: no failures, bar, summary"
+        "--quiet",
+        action="store_true",
+        help="print no failures, progress bar or summary, only an error that ends the run",
     )
 
 
@@ -142,7 +146,7 @@ def _add_verdict_options(group: Any) -> None:
         "--policy",
         type=parsing.file,
         metavar="FILE",
-        help="put the verdict of this policy (open-nsfw calibrate) on every row",
+        help="add the verdict of this policy, from `open-nsfw calibrate`, to every row",
     )
     add_any_model_option(group)
     group.add_argument(
@@ -151,35 +155,55 @@ def _add_verdict_options(group: Any) -> None:
         type=_score_or_policy,
         const=HIGHEST_OF_POLICY,
         metavar="T",
-        help="exit with 3 if any score is T or more; without T, the highest threshold of the policy",
+        help="exit with status 3 if any score is T or more (without T: the highest threshold of the policy)",
     )
     sorting = group.add_mutually_exclusive_group()
     sorting.add_argument(
-        "--move-above", nargs=2, metavar=("T", "DIR"), help="move files that score T or more into DIR, folders kept"
+        "--move-above",
+        nargs=2,
+        metavar=("T", "DIR"),
+        help="move files that score T or more into DIR, keeping their folders",
     )
     sorting.add_argument(
-        "--copy-above", nargs=2, metavar=("T", "DIR"), help="copy files that score T or more into DIR, folders kept"
+        "--copy-above",
+        nargs=2,
+        metavar=("T", "DIR"),
+        help="copy files that score T or more into DIR, keeping their folders",
     )
-    group.add_argument("--dry-run", action="store_true", help="with these: only say what would be moved or copied")
+    group.add_argument(
+        "--dry-run", action="store_true", help="with --move-above or --copy-above: only print what would be done"
+    )
 
 
 def _add_limit_options(group: Any) -> None:
     limits, sources, extraction = Limits(), SourceOptions(), Extraction()
     size, count, positive = parsing.byte_count, parsing.count, parsing.positive
     table = (
-        ("--max-bytes", size, limits.max_bytes, "SIZE", "of one encoded picture, as 100MB (default 512MiB)"),
-        ("--max-pixels", count, limits.max_pixels, "N", "width times height (default 178956970)"),
+        ("--max-bytes", size, limits.max_bytes, "SIZE", "largest encoded picture, as 100MB (default 512MiB)"),
+        ("--max-pixels", count, limits.max_pixels, "N", "most pixels of a picture (default 178956970)"),
         (
             "--max-archive-bytes",
             size,
             sources.max_archive_bytes,
             "SIZE",
-            "that unpacking an archive adds (default 64GiB)",
+            "most that unpacking an archive may add (default 64GiB)",
         ),
-        ("--max-archive-ratio", positive, sources.max_archive_ratio, "R", "unpacked to packed size (default 200)"),
-        ("--max-frames", count, extraction.frames.max_frames, "N", "scored of one file (default 100000)"),
-        ("--max-seconds", positive, 60.0, "S", "to decode one picture (default 60)"),
-        ("--max-memory", parsing.memory, extraction.max_memory, "SIZE", "that a decoder may use (default 3GiB)"),
+        (
+            "--max-archive-ratio",
+            positive,
+            sources.max_archive_ratio,
+            "R",
+            "largest ratio of unpacked to packed size (default 200)",
+        ),
+        ("--max-frames", count, extraction.frames.max_frames, "N", "most frames scored of one file (default 100000)"),
+        ("--max-seconds", positive, 60.0, "S", "longest time to decode one picture (default 60)"),
+        (
+            "--max-memory",
+            parsing.memory,
+            extraction.max_memory,
+            "SIZE",
+            "most memory that a decoder may use (default 3GiB)",
+        ),
     )
     for name, kind, default, metavar, text in table:
         group.add_argument(name, type=kind, default=default, metavar=metavar, help=text)

@@ -13,13 +13,13 @@ from open_nsfw.cli import classify_options
 from open_nsfw.cli.options import add_debug_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verb_table import PROGRAM as WORKBENCH
+from open_nsfw.cli.verb_table import PROGRAM as OPEN_NSFW
 from open_nsfw.cli.verb_table import VERBS
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import SetupError
 from open_nsfw.installing import install_command
 
-PROGRAM = f"{WORKBENCH} completion"
+PROGRAM = f"{OPEN_NSFW} completion"
 SHELLS = ("bash", "zsh")
 # What stands for a file and for a folder in the help of the commands.
 FILES = ("CAFFEMODEL", "FILE", "FILE.svg", "IMAGES", "INPUT", "LABELS", "PATH", "POLICY", "PROTOTXT", "SCORES")
@@ -29,7 +29,7 @@ examples:
   {PROGRAM} bash > completion.bash && . ./completion.bash
   {PROGRAM} zsh > completion.zsh
 
-For every new terminal, put `. FILE` into ~/.bashrc, or `eval "$(cat FILE)"` below `compinit` in ~/.zshrc, FILE being the
+For every new terminal, put `. FILE` into ~/.bashrc, or `eval "$(cat FILE)"` below `compinit` into ~/.zshrc; FILE is the
 script with its whole path. Make it again after an update.
 
 exit status: 0 done, 2 the command is at fault, or shtab is not installed"""
@@ -44,10 +44,10 @@ def parser() -> OneLineParser:
     """The verb's options."""
     result = OneLineParser(
         prog=PROGRAM,
-        description="Print a script that makes a shell complete the options of both commands.",
+        description="Print a script that lets a shell complete the options of both commands.",
         epilog=EXAMPLE,
     )
-    result.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+    result.add_argument("shell", metavar="SHELL", choices=SHELLS, help=" or ".join(SHELLS))
     add_debug_option(result)
     return result
 
@@ -57,7 +57,7 @@ def _run(shell: str) -> int:
         import shtab
     except ImportError:
         raise SetupError(f"shtab is not installed: {install_command('completion')}") from None
-    for command in (classify_options.parser(), _workbench()):
+    for command in (classify_options.parser(), _verbs()):
         for action in _actions(command):
             name = action.metavar[-1] if isinstance(action.metavar, tuple) else action.metavar
             if name in FILES + FOLDERS:
@@ -66,9 +66,9 @@ def _run(shell: str) -> int:
     return Status.DONE
 
 
-def _workbench() -> OneLineParser:
+def _verbs() -> OneLineParser:
     """All verbs under one parser, which the command itself never makes: each is imported when it is used."""
-    result = OneLineParser(prog=WORKBENCH)
+    result = OneLineParser(prog=OPEN_NSFW)
     verbs = result.add_subparsers()
     for name, verb in VERBS.items():
         of_verb = import_module(f"open_nsfw.cli.{verb.module}").parser()

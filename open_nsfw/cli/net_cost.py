@@ -24,7 +24,7 @@ from open_nsfw.text import printable
 PROGRAM = "open-nsfw net-cost"
 FORMATS = ("text", "markdown", "json")
 DESCRIPTION = """\
-Tell what a net costs for one picture: output shape, parameters, multiply-adds and memory of each layer, and the sums.
+Print what a network costs for one picture: output shape, parameters, multiply-adds and memory of each layer, and sums.
 PROTOTXT is any deploy or train_val prototxt of Caffe. Parameters and multiply-adds are counted in full (every learned
 value, every operation) and as pynetbuilder does (the first blob of each layer)."""
 EXAMPLE = f"""\
@@ -33,7 +33,7 @@ examples:
   {PROGRAM} nsfw_model/deploy.prototxt --measure --format markdown
   {PROGRAM} nsfw_model/deploy.prototxt --draw net.svg
 
-exit status: 0 done, 2 the command or a file is at fault"""
+exit status: 0 done, 2 the command line or a file is at fault"""
 LONGEST_NAME = 60  # characters of a layer's name in a table
 
 
@@ -205,11 +205,15 @@ def parser() -> OneLineParser:
         epilog=EXAMPLE,
     )
     add = result.add_argument
-    add("prototxt", metavar="PROTOTXT", help="the net, in the form for inference or for training")
-    add("--format", choices=FORMATS, default="text", help="of the table (default text)")
-    add("--measure", action="store_true", help="also the milliseconds of each layer here, in ONNX Runtime")
+    add("prototxt", metavar="PROTOTXT", help="the network, in the form for inference or for training")
+    add("--format", choices=FORMATS, default="text", help="format of the table (default text)")
+    add(
+        "--measure",
+        action="store_true",
+        help="also measure the milliseconds of each layer on this machine, in ONNX Runtime",
+    )
     add("--weights", metavar="CAFFEMODEL", help="with --measure: weights to compute with (default: random ones)")
-    add("--draw", metavar="FILE.svg", help="draw the net: blocks as boxes, shapes on the arrows (needs Graphviz)")
+    add("--draw", metavar="FILE.svg", help="draw the network: blocks as boxes, shapes on the arrows (needs Graphviz)")
     add_overwrite_option(result)
     add_debug_option(result)
     return result

@@ -10,7 +10,7 @@ from open_nsfw.scoring.names import ENGINES
 
 def add_debug_option(parser: Any) -> None:
     """--debug"""
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error, too")
+    parser.add_argument("--debug", action="store_true", help="also print the traceback of an error")
 
 
 def add_model_options(parser: Any) -> None:
@@ -19,13 +19,13 @@ def add_model_options(parser: Any) -> None:
         *("--model_def", "--model-def"),
         type=parsing.file,
         metavar="FILE",
-        help="deploy prototxt (default: the packaged one)",
+        help="the network, a Caffe deploy prototxt (default: the packaged one)",
     )
     parser.add_argument(
         *("--pretrained_model", "--pretrained-model"),
         type=parsing.file,
         metavar="FILE",
-        help="caffemodel (default: Yahoo's, which is packaged)",
+        help="its weights, a caffemodel (default: Yahoo's, packaged)",
     )
 
 
@@ -35,7 +35,7 @@ def add_engine_option(parser: Any) -> None:
         "--engine",
         default="auto",
         choices=ENGINES,
-        help="what computes: pycaffe, ONNX Runtime, OpenVINO, or (auto, the default) pycaffe where it can be imported",
+        help="what computes the scores; auto, the default, is caffe where pycaffe can be imported, else onnxruntime",
     )
 
 
@@ -47,14 +47,17 @@ def add_gpu_option(parser: Any) -> None:
         type=parsing.gpu_number,
         const=0,
         metavar="ID",
-        help="compute on this GPU (0 if no ID is given)",
+        help="compute on the GPU of this number (0 if no ID is given)",
     )
 
 
 def add_jobs_option(parser: Any) -> None:
     """--jobs"""
     parser.add_argument(
-        *("--jobs",), type=parsing.jobs, metavar="N", help="pictures decoded and scored at a time (default: one a core)"
+        *("--jobs",),
+        type=parsing.jobs,
+        metavar="N",
+        help="how many pictures to process at a time (default: one per core)",
     )
 
 
@@ -64,17 +67,17 @@ def add_ranges_option(parser: Any, goes_with: str) -> None:
         "--ranges",
         type=parsing.file,
         metavar="FILE",
-        help=f"with {goes_with}: the file of `open-nsfw quantize-ranges` for this model (default: the packaged one)",
+        help=f"with {goes_with}: ranges of another model, from `open-nsfw quantize-ranges` (default: the packaged ones)",
     )
 
 
 def add_any_model_option(parser: Any) -> None:
     """--policy-for-any-model"""
     parser.add_argument(
-        "--policy-for-any-model", action="store_true", help="take the policy though it was made for another model"
+        "--policy-for-any-model", action="store_true", help="use the policy even if it was made for another model"
     )
 
 
 def add_overwrite_option(parser: Any) -> None:
     """--overwrite"""
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace output files that exist")

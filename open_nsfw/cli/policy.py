@@ -23,8 +23,8 @@ example:
   classify_nsfw today/ --format jsonl --output today.jsonl
   open-nsfw policy check policy.json today.jsonl
 
-exit status: 0 the policy still holds, 1 it may not, or there are too few scores to tell, 2 the command or a file is at
-fault"""
+exit status: 0 the policy still holds, 1 it may not hold, or there are too few scores to tell, 2 the command line or a
+file is at fault"""
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,21 @@ def _json(drift: Drift) -> str:
 
 def parser() -> OneLineParser:
     """The options of `open-nsfw policy`."""
-    result = OneLineParser(prog=PROGRAM, description="Look after a policy.")
+    result = OneLineParser(prog=PROGRAM, description="Check a policy.", epilog=EXAMPLE)
     actions = result.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=OneLineParser)
     check = actions.add_parser(
         "check",
-        help="compare today's scores with those the policy was chosen on",
-        description="Compare today's scores with those the policy was chosen on: does it still hold?",
+        help="compare today's scores with those that the policy was chosen on",
+        description="Compare today's scores with those that the policy was chosen on: does it still hold?",
         epilog=EXAMPLE,
     )
-    check.add_argument("policy", metavar="POLICY", help="the file that `open-nsfw calibrate` wrote")
+    check.add_argument("policy", metavar="POLICY", help="policy file, from `open-nsfw calibrate`")
     check.add_argument(
-        "scores", metavar="SCORES", help="CSV, JSON lines or Parquet with a column score, as classify_nsfw writes"
+        "scores",
+        metavar="SCORES",
+        help="today's rows, from `classify_nsfw`, or other CSV, JSON lines or Parquet with a column score",
     )
-    check.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    check.add_argument("--json", action="store_true", help="print the result as JSON")
     add_any_model_option(check)
     add_debug_option(check)
     return result

@@ -30,7 +30,9 @@ EXAMPLE = f"""\
 example:
   {PROGRAM} pictures/ --held-back others/ --output ranges.json
 
-A few hundred varied pictures each, like those that will be scored; the folders are searched recursively."""
+Take a few hundred varied pictures for each, like those that will be scored; folders are searched recursively.
+
+exit status: 0 done, 2 the command line, the model, the pictures or the output is at fault"""
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,15 @@ def parser() -> OneLineParser:
     """The verb's request."""
     result = OneLineParser(
         prog=PROGRAM,
-        description="Measure what the fast mode must know about a model, on pictures of yours.",
+        description="Prepare the fast mode for a network of your own: measure its ranges and margins on your pictures.",
         epilog=EXAMPLE,
     )
-    result.add_argument("folder", metavar="FOLDER", help="pictures that the ranges are measured on")
-    result.add_argument("--output", required=True, metavar="FILE", help="the ranges file to write, JSON")
+    result.add_argument("folder", metavar="FOLDER", help="pictures to measure the ranges on")
+    result.add_argument("--output", required=True, metavar="FILE", help="ranges file to write (JSON)")
     result.add_argument(
         "--held-back",
         metavar="FOLDER",
-        help="other pictures, that the margin is measured on (default: every second one of the first folder)",
+        help="other pictures to measure the margins on (default: every second one in the first folder)",
     )
     add_overwrite_option(result)
     add_model_options(result)

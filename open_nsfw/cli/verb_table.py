@@ -13,12 +13,12 @@ class Verb:
 
 
 VERBS = {
-    "build-net": Verb("build_net", "write a net as Caffe prototxt, also for training, and print what it costs"),
+    "build-net": Verb("build_net", "write a network as Caffe prototxt, also for training, and print what it costs"),
     "cache": Verb("cache", "list or remove the converted models that are kept for later runs"),
-    "calibrate": Verb("calibrate", "choose thresholds on labelled pictures: a report and a policy"),
-    "completion": Verb("completion", "print a script that makes a shell complete options"),
-    "net-cost": Verb("net_cost", "tell what a Caffe net costs, layer by layer, and draw it"),
-    "policy": Verb("policy", "check: do today's scores still lie as those the policy was chosen on?"),
-    "quantize-ranges": Verb("quantize_ranges", "measure what the fast mode must know about a network of your own"),
-    "verify": Verb("verify", "compare a way of scoring with the exact one, on your own pictures"),
+    "calibrate": Verb("calibrate", "choose thresholds on labelled pictures, and write a report and a policy"),
+    "completion": Verb("completion", "print a script that lets bash or zsh complete options"),
+    "net-cost": Verb("net_cost", "print what a Caffe network costs, layer by layer, and draw it"),
+    "policy": Verb("policy", "check whether a policy still holds for today's scores"),
+    "quantize-ranges": Verb("quantize_ranges", "prepare the fast mode for a network of your own"),
+    "verify": Verb("verify", "compare a fast way of scoring with the exact one, on your own pictures"),
 }

@@ -64,7 +64,8 @@ examples:
   {PROGRAM} photos/ --fast
   {PROGRAM} photos/ --engine openvino --plot differences.png
 
-exit status: 0 passed, 1 failed, 2 the command, the model or the engine is at fault, {SIGNALS}"""
+exit status: 0 passed, 1 failed, 2 the command line, the model or the engine is at fault,
+{SIGNALS}"""
 
 
 def report(comparison: Comparison, thresholds: Sequence[float], fast: bool) -> list[tuple[str, str]]:
@@ -171,24 +172,33 @@ def main(argv: Sequence[str]) -> int:
 def parser() -> OneLineParser:
     """The verb's options."""
     result = OneLineParser(
-        prog=PROGRAM, description="Score pictures in two ways and say how far they are apart.", epilog=EXAMPLE
+        prog=PROGRAM, description="Score pictures in two ways and print how far the scores are apart.", epilog=EXAMPLE
     )
     add = result.add_argument
-    add("inputs", nargs="+", metavar="IMAGES", help="pictures, folders or archives, as classify_nsfw takes them")
+    add("inputs", nargs="+", metavar="IMAGES", help="pictures, folders or archives, as `classify_nsfw` takes them")
     add_engine_option(result)
-    add("--precision", default="float32", choices=PRECISIONS, help="to compare (default float32)")
+    add("--precision", default="float32", choices=PRECISIONS, help="compare this precision (default float32)")
     add("--fast", action="store_true", help="compare the fast mode: quick scores, and exact ones near a threshold")
-    add("--against", choices=REFERENCES, help="the reference (default: caffe where it can be imported)")
+    add(
+        "--against",
+        choices=REFERENCES,
+        help="the reference (default: caffe where pycaffe can be imported, else onnxruntime)",
+    )
     add_ranges_option(result, "--fast or --precision int8")
-    add("--thresholds", default=",".join(map(str, THRESHOLDS)), metavar="T,...", help="default 0.2,0.8")
+    add(
+        "--thresholds",
+        default=",".join(map(str, THRESHOLDS)),
+        metavar="T,...",
+        help="scores at which decisions change (default 0.2,0.8)",
+    )
     add(
         "--tolerance",
         type=parsing.score,
         metavar="T",
         help="largest score difference that passes (default: 1e-5 for float32, otherwise any that moves no picture "
-        "over a threshold)",
+        "across a threshold)",
     )
-    add("--plot", type=parsing.file, metavar="FILE", help="draw the differences (needs matplotlib)")
+    add("--plot", type=parsing.file, metavar="FILE", help="draw the differences into FILE (needs matplotlib)")
     add_overwrite_option(result)
     add_model_options(result)
     add_debug_option(result)
