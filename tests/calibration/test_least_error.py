@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 
 from open_nsfw.calibration import least_error, thresholds
 from open_nsfw.calibration.choices import Costs, Wishes
-from tests.tools.samples import all_thresholds, fpr_of, recall_of, simulate
+from open_nsfw.calibration.sample import Sample
+from tests.tools.samples import all_thresholds, fpr_of, in_groups, recall_of, simulate
 
 CLOSE = {"rel": 1e-12, "abs": 1e-12}
 
@@ -49,3 +51,26 @@ def test_the_optimism_of_a_choice_is_in_its_interval() -> None:
         assert choice.numbers["cost"].high >= as_it_stands.high
         higher += choice.numbers["cost"].high > as_it_stands.high
     assert higher > 5
+
+
+@pytest.mark.parametrize(("groups", "most"), [(40, 2000), (40, 10)])
+def test_no_group_is_parted(groups: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pictures are alike: thresholds chosen on some of them would know the others."""
+    monkeypatch.setattr(least_error, "MOST_STRATIFIED", most)
+    sample = in_groups(groups, 5, 0.9)
+    assert sample.groups is not None
+    folds = least_error._folds(sample)
+    assert len(folds) == 10
+    assert sorted(np.concatenate([part for _, part in folds])) == list(range(len(sample.nsfw)))
+    for rest, part in folds:
+        assert not set(sample.groups[rest]) & set(sample.groups[part])
+        assert 0 < sample.nsfw[rest].sum() < len(rest)
+
+
+def test_a_class_of_one_group_cannot_be_divided() -> None:
+    """Nor can a sample of one group; the cost is measured all the same."""
+    sample = simulate(40, 30)
+    for numbers in (np.where(sample.nsfw, 0, np.arange(70)), np.zeros(70, dtype=np.int64)):
+        one = Sample(sample.scores, sample.nsfw, numbers)
+        assert least_error._folds(one) == []
+        assert thresholds.choose(one, Wishes(cost=Costs()))[0].numbers["cost"].value is not None
