@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from open_nsfw.address_space import check_address_space
 from open_nsfw.cli.classify_options import COMMAND, parse
 from open_nsfw.cli.decisions import decide
 from open_nsfw.cli.reporter import Reporter, Tally
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     request = parse(arguments)
+    check_address_space()
     _log_to_stderr()
     return Scan(request).run()
 
