@@ -10,13 +10,12 @@ says whether it could start. worker_process.py starts it with two arguments, a d
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import select
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from typing import BinaryIO
 
@@ -76,9 +75,9 @@ def _messages(request: Request, options: Extraction) -> Iterator[Message]:
     if film is None:
         data = _data(request, options.limits)
         found, size = pictures(data, options, request.quick_side), len(data)
-        digest = hashlib.sha256(data).hexdigest() if options.hash else None
+        digest = _sha256([data]) if options.hash else None
     else:  # not read into memory
-        size, digest = os.fstat(film.fileno()).st_size, _file_sha256(film) if options.hash else None
+        size, digest = os.fstat(film.fileno()).st_size, _sha256(_pieces(film)) if options.hash else None
         found = _video_pictures(film, options)
     yield FileInfo(request.number, size, digest)
     for each in found:
@@ -114,12 +113,20 @@ def _video_pictures(film: BinaryIO, options: Extraction) -> Iterator[Found]:
         yield from video_pictures(film, options)
 
 
-def _file_sha256(file: BinaryIO) -> str:
+def _sha256(pieces: Iterable[bytes]) -> str:
+    import hashlib  # 2 ms of a process's start, for what is seldom asked for
+
     digest = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-    file.seek(0)
+    for piece in pieces:
+        digest.update(piece)
     return digest.hexdigest()
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """What is in a file, which then is at its beginning again."""
+    while piece := file.read(1 << 20):
+        yield piece
+    file.seek(0)
 
 
 def _limit_memory(most: int) -> None:

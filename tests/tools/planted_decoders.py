@@ -16,6 +16,7 @@ HEIF = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1"
 PLUGIN = '''
 import ctypes, errno, gc, json, os, signal, struct, sys, threading, time
 from PIL import Image, ImageColor, ImageFile
+from open_nsfw.pictures import decode_worker as worker
 
 ACTS = json.loads(open(__file__ + ".acts").read())
 
@@ -203,16 +204,19 @@ KINDS = {
         None,
     ),
     "answers-late": Kind(
-        "stream, n = caller()['stream'], caller()['request'].number\ndef late():\n time.sleep(0.05)\n"
+        "n, answer = caller()['request'].number, worker.answer\ndef late(request, options, stream):\n"
         " say(PIXELS, number=n, stream=stream, **SHOWN); say(number=n, stream=stream, kind='end')\n"
-        "threading.Thread(target=late, daemon=True).start()",
+        " answer(request, options, stream)\nworker.answer = late",
         None,
     ),
     "changes-folder": Kind("os.chdir('/')", None),
-    "dies-later": Kind("threading.Thread(target=lambda: (time.sleep(0.05), os._exit(9)), daemon=True).start()", None),
+    "dies-later": Kind("worker.answer = lambda *request: os._exit(9)", None),
+    "dies-in-between": Kind(
+        "receive = worker.receive_request\nworker.receive_request = lambda stream: os._exit(9)", None
+    ),
     "closes-the-requests": Kind("caller('main')['stream'].close()", None),
     "takes-all-descriptors": Kind(
-        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))\nleaked = []\n"
+        "import resource; Image.init(); resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))\nleaked = []\n"
         "try:\n while True: leaked.append(os.dup(1))\nexcept OSError: pass",
         None,
     ),
