@@ -1,4 +1,4 @@
-"""Whether a policy still has ground under it: the two comparisons, the verdict."""
+"""Whether a policy still holds: the two comparisons, the verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from scipy.stats import chi2_contingency
 
 from open_nsfw.calibration import drift
 from open_nsfw.calibration.distribution import distribution_of
-from open_nsfw.calibration.mixture import gathered
 from open_nsfw.calibration.sample import Sample
 from tests.tools.helpers import examples
 
@@ -63,28 +62,6 @@ def test_the_plain_test_is_scipys() -> None:
     assert drift.homogeneity(np.array([9.0, 0]), np.array([5.0, 0])) == (0.0, 1.0)
 
 
-def test_neighbours_go_together_until_there_is_enough() -> None:
-    """Also at the end."""
-    assert gathered(np.array([9.0, 1, 2, 3, 9, 1])).tolist() == [0, 1, 1, 1, 2, 2]
-    assert gathered(np.array([1.0, 1])).tolist() == [0, 0]
-
-
-def test_bins_hold_the_sample() -> None:
-    """About as much in each, both classes counting the same."""
-    random = np.random.default_rng(0)
-    kept = policy_of(9000, 1000, random).scores
-    assert (len(kept["edges"]), sum(kept["sfw"]), sum(kept["nsfw"])) == (9, 9000, 1000)
-    shares = (np.array(kept["sfw"]) / 9000 + np.array(kept["nsfw"]) / 1000) / 2
-    assert np.all(np.abs(shares - 0.1) < 0.01)
-
-
-def test_a_sample_of_few_scores_has_few_bins() -> None:
-    """Equal edges are one edge."""
-    kept = distribution_of(Sample(np.array([0.5] * 20 + [0.9] * 5), np.arange(25) >= 20)).as_json()
-    assert (sum(kept["sfw"]), sum(kept["nsfw"])) == (20, 5)
-    assert kept["edges"] == sorted(set(kept["edges"]))
-
-
 def test_the_same_traffic_holds() -> None:
     """Nothing happened."""
     found = compared(500, 500)
@@ -102,7 +79,7 @@ def test_another_share_of_nsfw_is_no_drift_of_the_rates() -> None:
     assert drift.conclusion(found).startswith("The policy still holds: the share of nsfw pictures is another")
 
 
-def test_other_pictures_take_the_ground_away() -> None:
+def test_pictures_that_score_otherwise_end_a_policy() -> None:
     """Safe pictures that score higher than they did are no matter of shares."""
     found = compared(2900, 100, shift=1.5)
     assert (found.fair.verdict, found.holds) == ("another", False)

@@ -20,10 +20,7 @@ from tests.tools.helpers import DATA
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
 
-from open_nsfw.calibration.labelled_set import Example
-from open_nsfw.calibration.rates import Rate
-from open_nsfw.calibration.thumbnails import thumbnails
-from open_nsfw.calibration.words import percent, shown
+from open_nsfw.calibration.words import percent
 from tests.tools.samples import simulate, write_csv
 
 # matplotlib for Python 3.9 calls what pyparsing has renamed since.
@@ -201,23 +198,6 @@ def test_the_worst_pictures_come_first_and_blurred(tmp_path: Path) -> None:
     assert "What the model gets most wrong" not in page.text
 
 
-def test_thumbnails_of_whatever_was_scored(tmp_path: Path) -> None:
-    """In the picture's proportions; members of archives too; nothing for what is gone or broken."""
-    Image.new("RGB", (400, 100), "red").save(tmp_path / "wide.png")
-    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
-    shutil.make_archive(str(tmp_path / "a"), "zip", DATA / "pictures", "rgb.png")
-    wanted: list[tuple[str, str | None]] = [
-        (str(tmp_path / "wide.png"), None),
-        (str(tmp_path / "broken.jpg"), None),
-        (str(tmp_path / "gone.jpg"), None),
-        (str(tmp_path / "a.zip"), "rgb.png"),
-    ]
-    found = thumbnails([*(Example(0.5, True, *each) for each in wanted), Example(0.5, True)])
-    assert set(found) == {wanted[0], wanted[3]}
-    with Image.open(io.BytesIO(found[wanted[0]])) as picture:
-        assert (picture.format, picture.size) == ("JPEG", (256, 64))
-
-
 def test_a_long_list_is_cut_in_the_page_alone(tmp_path: Path) -> None:
     """numbers.json has all names."""
     lines = [f'{{"score": null, "label": 1, "path": "p{number}", "error": "not-found: gone"}}' for number in range(450)]
@@ -229,30 +209,6 @@ def test_a_long_list_is_cut_in_the_page_alone(tmp_path: Path) -> None:
     assert "p200" not in page.words
     assert "and 250 more; numbers.json has all of them" in page.words
     assert len(json.loads((tmp_path / "out" / "numbers.json").read_text())["sample"]["missing"]) == 450
-
-
-@pytest.mark.parametrize(
-    ("share", "expected"),
-    [
-        (0.0, "0 %"),
-        (0.00045, "0.045 %"),
-        (0.01, "1 %"),
-        (0.0549, "5.5 %"),
-        (0.1234, "12.3 %"),
-        (0.9996, "100 %"),
-        (1.0, "100 %"),
-    ],
-)
-def test_shares_in_words(share: float, expected: str) -> None:
-    """Two digits where it is small, one decimal else."""
-    assert percent(share) == expected
-
-
-def test_rates_in_words() -> None:
-    """With their interval; nothing counted is said to be."""
-    assert shown(Rate(0.5, 0.25, 0.75)) == "50 % (25 % to 75 %)"
-    assert shown(Rate(0.5, 0.25, 0.75), money=True) == "0.5 (0.25 to 0.75)"
-    assert shown(Rate(None, 0.0, 1.0)) == "none counted (0 % to 100 %)"
 
 
 def test_more_than_two_thresholds(tmp_path: Path) -> None:
