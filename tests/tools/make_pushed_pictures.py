@@ -1,7 +1,7 @@
 """Harmless photos moved over the whole range of scores.
 
 Free pictures all score low, so the middle and the top of the range would go untested. Here a photo of a cat, a cup or a
-rocket is changed, a few grey levels a pixel, by Adam on the network's logit until real Caffe gives the score asked for.
+rocket, free by the word of its author (tests/data/SOURCES.csv), is changed, a few grey levels a pixel, by Adam on the network's logit until real Caffe gives the score asked for.
 The JPEG steps (the saved file's and the recipe's) are in the loop, with a straight-through gradient. What comes out
 still looks like the photo with some noise on it.
 
@@ -30,19 +30,19 @@ TARGETS: dict[float, str] = {
     0.05: "chelsea.png",
     0.1: "coffee.png",
     0.19: "rocket.jpg",
-    0.199: "motorcycle_left.png",
+    0.199: "hubble_deep_field.jpg",
     0.201: "chelsea.png",
-    0.21: "coins.png",
+    0.21: "gravel.png",
     0.3: "coffee.png",
-    0.4: "moon.png",
+    0.4: "clock_motion.png",
     0.5: "rocket.jpg",
-    0.6: "motorcycle_left.png",
+    0.6: "hubble_deep_field.jpg",
     0.7: "chelsea.png",
     0.79: "coffee.png",
-    0.799: "coins.png",
+    0.799: "gravel.png",
     0.801: "rocket.jpg",
-    0.81: "moon.png",
-    0.9: "motorcycle_left.png",
+    0.81: "clock_motion.png",
+    0.9: "hubble_deep_field.jpg",
     0.95: "chelsea.png",
     0.99: "coffee.png",
 }

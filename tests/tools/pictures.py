@@ -1,7 +1,8 @@
 """The pictures of the fidelity set: every kind of file that people have, nothing but harmless content.
 
 Three groups, named as the golden file names them:
-  skimage/NAME    the pictures inside the installed scikit-image package (which ones depends on its version)
+  skimage/NAME    the pictures inside the installed scikit-image package (which ones depends on its version), without
+                  those of `PEOPLE`
   pictures/NAME   one coffee cup in every mode and container, written by this module into tests/data/pictures/
   pushed/NAME     pictures over the whole range of scores, written by make_pushed_pictures.py
 
@@ -27,7 +28,13 @@ from PIL import Image, ImageCms
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".mpo"}
-PHOTO = "coffee.png"  # in every scikit-image; public domain
+PHOTO = "coffee.png"  # in every scikit-image; CC0 by its photographer
+# Pictures of scikit-image that are left out, because they show people whom others may know.
+PEOPLE = {
+    "astronaut.png": "a portrait",
+    "camera.png": "a man with a camera",
+    "no_time_for_that_tiny.gif": "a person, in a scene whose origin is not named",
+}
 LARGE = (136, 102)
 SMALL = (80, 60)  # for what compresses badly
 TINY = (48, 36)  # for what does not compress at all
@@ -58,7 +65,12 @@ def list_pictures(folder: Path) -> list[Path]:
 def fidelity_pictures(data: Path = DATA) -> dict[str, Path]:
     """Every picture of the three groups: golden name -> path."""
     folders = {"skimage": skimage_folder(), "pictures": data / "pictures", "pushed": data / "pushed"}
-    return {f"{group}/{path.name}": path for group, folder in folders.items() for path in list_pictures(folder)}
+    return {
+        f"{group}/{path.name}": path
+        for group, folder in folders.items()
+        for path in list_pictures(folder)
+        if not (group == "skimage" and path.name in PEOPLE)
+    }
 
 
 def photo(size: tuple[int, int] = LARGE) -> Image.Image:
