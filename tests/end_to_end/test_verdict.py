@@ -15,7 +15,9 @@ from open_nsfw.scoring.model_files import find_model_files
 from tests.tools.helpers import DATA, PICTURE, ROOT
 
 PUSHED = DATA / "pushed"
-LOW, MIDDLE, HIGH = (PUSHED / name for name in ("0.050-chelsea.jpg", "0.400-clock_motion.jpg", "0.900-hubble_deep_field.jpg"))
+LOW, MIDDLE, HIGH = (
+    PUSHED / name for name in ("0.050-chelsea.jpg", "0.400-clock_motion.jpg", "0.900-hubble_deep_field.jpg")
+)
 
 
 def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,8 @@
 """Harmless photos moved over the whole range of scores.
 
 Free pictures all score low, so the middle and the top of the range would go untested. Here a photo of a cat, a cup or a
-rocket, free by the word of its author (tests/data/SOURCES.csv), is changed, a few grey levels a pixel, by Adam on the network's logit until real Caffe gives the score asked for.
+rocket, free by the word of its author (tests/data/SOURCES.csv), is changed, a few grey levels a pixel, by Adam on the
+network's logit until real Caffe gives the score asked for.
 The JPEG steps (the saved file's and the recipe's) are in the loop, with a straight-through gradient. What comes out
 still looks like the photo with some noise on it.
 

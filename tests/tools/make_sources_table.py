@@ -79,7 +79,8 @@ def _origin_and_making(file: str) -> tuple[dict[str, str], str]:
     if folder == "pushed":
         score, _, photo = stem.partition("-")
         (member,) = (each for each in members if Path(each).stem == photo)
-        return _origin(members[member]), f"tests/tools/make_pushed_pictures.py: pixels moved until the score was {score}"
+        making = f"tests/tools/make_pushed_pictures.py: pixels moved until the score was {score}"
+        return _origin(members[member]), making
     if folder == "pictures":
         return _origin(members[PHOTO]), "tests/tools/pictures.py: reduced, and encoded as the name says"
     return dict({"docs/report.png": PLOT}[file]), "a browser's screenshot of the report of open-nsfw calibrate"
