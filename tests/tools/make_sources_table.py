@@ -21,11 +21,15 @@ TABLE = ROOT / "tests" / "data" / "SOURCES.csv"
 SOURCES = ROOT / "tests" / "tools" / "source_pictures.csv"
 FOLDERS = ("docs", "tests/data")  # where pictures are
 PHOTO = "skimage/data/coffee.png"  # what tests/data/pictures is made from
-PLOT = {
+OURS = {
     "origin": "made",
     "author": "the open_nsfw developers",
     "licence": "BSD-2-Clause",
     "evidence": 'LICENSE: "open_nsfw is under the BSD 2-clause licence."',
+}
+DOCS = {  # no photograph is to be seen in these
+    "report.png": "a browser's screenshot of the report of open-nsfw calibrate",
+    "reliability.png": "benchmarks/reliability.py",
 }
 
 
@@ -83,7 +87,7 @@ def _origin_and_making(file: str) -> tuple[dict[str, str], str]:
         return _origin(members[member]), making
     if folder == "pictures":
         return _origin(members[PHOTO]), "tests/tools/pictures.py: reduced, and encoded as the name says"
-    return dict({"docs/report.png": PLOT}[file]), "a browser's screenshot of the report of open-nsfw calibrate"
+    return OURS, DOCS[Path(file).name]
 
 
 def _origin(source: dict[str, str]) -> dict[str, str]:
@@ -96,10 +100,11 @@ def _origin(source: dict[str, str]) -> dict[str, str]:
 
 def main() -> None:
     """Write the table."""
+    rows = [asdict(make_row(file)) for file in picture_files()]
     with TABLE.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.DictWriter(lines, [each.name for each in fields(Row)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(make_row(file)) for file in picture_files())
+        writer.writerows(rows)
     print(f"{len(read_table())} pictures -> {TABLE.relative_to(ROOT)}")
 
 
