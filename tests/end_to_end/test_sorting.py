@@ -19,7 +19,7 @@ def _inbox(tmp_path: Path) -> Path:
     """A folder with a low and two high pictures, one of them deeper down; commands run in the folder above it."""
     (tmp_path / "inbox" / "deep").mkdir(parents=True)
     shutil.copy(PUSHED / "0.050-chelsea.jpg", tmp_path / "inbox" / "low.jpg")
-    shutil.copy(PUSHED / "0.900-motorcycle_left.jpg", tmp_path / "inbox" / "high.jpg")
+    shutil.copy(PUSHED / "0.900-hubble_deep_field.jpg", tmp_path / "inbox" / "high.jpg")
     shutil.copy(PUSHED / "0.990-coffee.jpg", tmp_path / "inbox" / "deep" / "high.jpg")
     return tmp_path
 
@@ -58,7 +58,7 @@ def test_nothing_is_overwritten(inbox: Path) -> None:
     assert (inbox / "out" / "inbox" / "high.jpg").read_text() == "another"
     assert not (inbox / "inbox" / "high.jpg").exists()
     assert (inbox / "out" / "inbox" / "high-2.jpg").exists()
-    expected = "moved inbox/high.jpg to out/inbox/high-2.jpg, its own name being taken (score 0.8999"
+    expected = "moved inbox/high.jpg to out/inbox/high-2.jpg, its own name being taken (score 0.900"
     assert expected in done.err
     assert done.status == 0
 
@@ -68,7 +68,7 @@ def test_dry_run_does_nothing_but_say_it(inbox: Path) -> None:
     before = files(inbox)
     done = run(inbox, "inbox", "--move-above", "0.8", "out", "--dry-run")
     assert files(inbox) == before
-    assert "classify_nsfw: would move inbox/high.jpg to out/inbox/high.jpg (score 0.8999" in done.err
+    assert "classify_nsfw: would move inbox/high.jpg to out/inbox/high.jpg (score 0.900" in done.err
 
 
 def test_paths_that_lead_upwards_or_from_the_root_end_below_the_folder(inbox: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_folder_inside_the_source_is_left_out(option: str, source: str, inbox:
     left = ["inbox/low.jpg"] if option == "--move-above" else ["inbox/deep/high.jpg", "inbox/high.jpg", "inbox/low.jpg"]
     assert files(inbox) == sorted(left + sorted_out)
     again = run(inbox, "inbox/out", option, "0.8", "inbox/out")
-    assert "inbox/out/inbox/high.jpg: score 0.899" in again.err
+    assert "inbox/out/inbox/high.jpg: score 0.900" in again.err
     assert "; is in inbox/out, so it stays where it is\n" in again.err
     assert files(inbox) == sorted(left + sorted_out)
 
@@ -109,7 +109,7 @@ def test_links_to_what_was_moved_get_there_too(inbox: Path) -> None:
     assert files(inbox / "out" / "inbox") == names
     assert os.listdir(inbox / "inbox") == ["low.jpg"] or sorted(os.listdir(inbox / "inbox")) == ["deep", "low.jpg"]
     content = {name: (inbox / "out" / "inbox" / name).read_bytes() for name in names if name != "deep/high.jpg"}
-    assert set(content.values()) == {(PUSHED / "0.900-motorcycle_left.jpg").read_bytes()}
+    assert set(content.values()) == {(PUSHED / "0.900-hubble_deep_field.jpg").read_bytes()}
     assert not any((inbox / "out" / "inbox" / name).is_symlink() for name in names)
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert {round(row["score"], 2) for row in rows if row["path"] != "inbox/low.jpg"} == {0.9, 0.99}
