@@ -50,3 +50,15 @@ def test_a_pipe_has_no_size(tmp_path: Path) -> None:
         read_bytes(path, LIMITS)
     assert error.value.code == "empty"
     writer.join()
+
+
+def test_a_limit_above_all_memory_costs_nothing(tmp_path: Path) -> None:
+    """Nothing is allocated because it would be allowed."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    for expected in (None, 0):
+        writer = threading.Thread(target=path.write_bytes, args=(DATA,))
+        writer.start()
+        with open(path, "rb") as file:
+            assert read_stream(file, Limits(max_bytes=2**62), expected) == DATA
+        writer.join()
