@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
-from open_nsfw.errors import OutputError, UsageError
+from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import FrameChoice
-from open_nsfw.rows import finished, lines, resume
-from open_nsfw.rows import parquet as parquet_rows
+from open_nsfw.rows import lines
 from open_nsfw.rows import reader as row_reader
-from open_nsfw.rows.options import OutputOptions, Wanted
+from open_nsfw.rows.options import Wanted
 from open_nsfw.rows.row import Row
-from open_nsfw.rows.writer import Writer, open_writer
-from tests.tools.helpers import examples
-
-ROOT = Path(__file__).resolve().parents[2]
-needs_pyarrow = pytest.mark.skipif(not parquet_rows.find_spec("pyarrow"), reason="no pyarrow here")
-every_form = pytest.mark.parametrize("form", ["jsonl", "csv", pytest.param("parquet", marks=needs_pyarrow)])
-LEFT = "it was left as it is, choose another --output or --overwrite it"
-
-Name = tuple  # (path, member)
-
-
-def write(file: Path, rows: list[Row], form: str, **options: Any) -> None:
-    with open_writer(OutputOptions(form, str(file), **options)) as writer:
-        writer.write(rows)
-
-
-def read(file: Path, form: str) -> list[Row]:
-    return list(row_reader.read_rows(str(file), form))
-
-
-def resumed(file: Path, form: str, **options: Any) -> Writer:
-    return open_writer(OutputOptions(form, str(file), resume=True, **options))
+from tests.tools.rows import (
+    LEFT,
+    every_form,
+    frames_of,
+    needs_pyarrow,
+    picture,
+    read,
+    resumed,
+    write,
+)
 
 
 def drops(file: Path, form: str, rows: list[Row], **options: Any) -> list[Row]:
@@ -63,32 +41,6 @@ def drops(file: Path, form: str, rows: list[Row], **options: Any) -> list[Row]:
     left = Counter(kept)
     assert not left - Counter(rows)
     return [row for row in rows if row not in left]
-
-
-def picture(path: Path, **values: Any) -> Row:
-    """A row as the run before would have written it about the file as it is."""
-    found = path.stat()
-    return Row(**{"path": str(path), "score": 0.5, "bytes": found.st_size, "modified": found.st_mtime, **values})
-
-
-def frames_of(path: Path, count: int) -> list[Row]:
-    rows = [picture(path, kind="frame", frame=number, seconds=number / 8) for number in range(count)]
-    return [*rows, picture(path, kind="summary", frames=count, max=0.5, mean=0.5, above=0)]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    """Five files to have rows about, with times of change that are no whole seconds."""
-    folder = tmp_path / "files"
-    folder.mkdir()
-    paths = [folder / os.fsdecode(name) for name in (b"a", b"b,\n", b"caf\xe9", b'"d"', b"e")]
-    for number, path in enumerate(paths):
-        path.write_bytes(b"x" * number)
-        os.utime(path, ns=(0, 1_700_000_000_123_456_789 + number))
-    return paths
-
-
-# --- what is dropped ---
 
 
 @every_form
@@ -196,9 +148,6 @@ def test_a_new_file_has_the_rights_of_the_old_one(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o640
 
 
-# --- names that come several times ---
-
-
 @every_form
 def test_names_are_finished_as_often_as_the_file_has_them(form: str, files: list[Path], tmp_path: Path) -> None:
     """Two members of an archive may have one name, and an input may be named twice."""
@@ -243,9 +192,6 @@ def test_a_folder_that_was_empty_is_looked_at_again(form: str, files: list[Path]
     gone = Row(str(tmp_path / "gone"), error="no-pictures: there is no picture in it")
     film = picture(files[0], kind="summary", score=None, frames=0, error="no-pictures: none of its frames")
     assert drops(tmp_path / "rows", form, [empty, gone, film]) == [empty]
-
-
-# --- what this run asks for ---
 
 
 @every_form
@@ -314,9 +260,6 @@ def test_json_lines_stay_as_they_are_where_no_verdict_changes(tmp_path: Path) ->
     wanted = Wanted(verdict=lambda score: "x" if score < 0.5 else None)
     resumed(tmp_path / "rows", "jsonl", wanted=wanted).close()
     assert (tmp_path / "rows").read_bytes() == lines
-
-
-# --- torn rows ---
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
@@ -390,9 +333,6 @@ def test_parquet_taken_up_stays_readable_until_the_new_one_is_whole(tmp_path: Pa
         assert [row.path for row in row_reader.read_rows(f"{file}.journal", "jsonl")] == ["a", "b"]
 
 
-# --- files of other versions, other makers, other programs ---
-
-
 def test_csv_of_an_older_version_gets_the_columns_of_this_one(tmp_path: Path) -> None:
     (tmp_path / "rows").write_bytes(b'path,score,error\r\n"a,b",0.5,\r\nc,,"x: y"\r\nd,0.2')
     with resumed(tmp_path / "rows", "csv") as writer:
@@ -420,158 +360,6 @@ def test_json_lines_of_other_versions_go_on(tmp_path: Path) -> None:
     assert (tmp_path / "rows").read_bytes() == lines
 
 
-ROW = lines.json_line(Row("a", score=0.5))
-FOREIGN_JSON = {
-    b"some notes\n": 1,
-    b"notes without a line's end": 1,
-    b"\x89PNG\r\n\x1a\n": 1,
-    ROW + b"\n": 2,
-    ROW + b'{"score": 0.5}\n': 2,
-    ROW + b'{"path": 5}\n': 2,
-    ROW + b'{"path": null}\n': 2,
-    ROW + b'{"path": "a", "score": NaN}\n': 2,
-    ROW + b'{"path": "a", "score": 1e999}\n': 2,
-    ROW + b'{"path": "a", "score": true}\n': 2,
-    ROW + b'{"path": "a", "frame": 1.5}\n': 2,
-    ROW + b'{"path": "a", "frame": 9223372036854775808}\n': 2,
-    ROW + b'{"path": "a", "engine": null}\n': 2,
-    ROW + b'{"path": "a", "kind": "film"}\n': 2,
-    ROW + b'["path"]\n' + ROW: 2,
-    ROW + b"[" * 100_000 + b"\n": 2,
-    ROW + ROW + b"notes": 3,
-}
-FOREIGN_CSV = {
-    b"name,age\r\nx,5\r\n": 1,
-    b"notes": 1,
-    lines.csv_header().replace(b"path", b"name") + b"x\r\n": 1,
-    b"path,score\r\na,0.5\r\nb,half\r\n": 3,
-    b"path,score\r\na,nan\r\n": 2,
-    b"path,score\r\na\r\n": 2,
-    b"path,score\r\na,0.5,\r\n": 2,
-    b'path,score\r\na"b"c,0.5\r\n': 2,
-    b'path,score\r\n"a"b,0.5\r\n': 2,
-    b"path,kind\r\na,film\r\n": 2,
-    b'path,score\r\n"a\r\nb",0.5\r\nc,d\r\n': 4,
-}
-
-
-@pytest.mark.parametrize(
-    ("form", "data", "line"),
-    [("jsonl", data, line) for data, line in FOREIGN_JSON.items()]
-    + [("csv", data, line) for data, line in FOREIGN_CSV.items()],
-)
-def test_a_file_of_something_else_is_refused_and_left_as_it_is(
-    form: str, data: bytes, line: int, tmp_path: Path
-) -> None:
-    file = tmp_path / "rows"
-    file.write_bytes(data)
-    with pytest.raises(UsageError) as caught:
-        resumed(file, form)
-    kind = {"jsonl": "JSON lines", "csv": "CSV"}[form]
-    assert str(caught.value) == f"{file}: line {line} is no row that this command wrote as {kind}; {LEFT}"
-    assert file.read_bytes() == data
-    resumed_again = open_writer(OutputOptions(form, str(file), overwrite=True))  # the lock is free
-    resumed_again.close()
-
-
-@needs_pyarrow
-@pytest.mark.parametrize("kind", ["notes", "other columns", "truncated", "null path"])
-def test_a_parquet_file_of_something_else_is_refused_and_left_as_it_is(kind: str, tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    file = tmp_path / "rows"
-    tables = {
-        "other columns": {"path": ["a"], "age": [5]},
-        "null path": {"path": pyarrow.array([None], pyarrow.string())},
-    }
-    if kind in tables:
-        pyarrow.parquet.write_table(pyarrow.table(tables[kind]), file)
-    else:
-        write(file, [Row("a", score=0.5)], "parquet")
-        file.write_bytes(b"some notes" if kind == "notes" else file.read_bytes()[:-9])
-    before = file.read_bytes()
-    with pytest.raises(UsageError) as caught:
-        resumed(file, "parquet")
-    assert str(caught.value) == f"{file}: it is no Parquet file that this command wrote; {LEFT}"
-    assert file.read_bytes() == before
-    assert os.listdir(tmp_path) == ["rows"]
-
-
-def test_a_row_longer_than_any_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_reader, "LONGEST_ROW", 1000)
-    for form, head in (("jsonl", b""), ("csv", lines.csv_header())):
-        (tmp_path / "rows").write_bytes(head + b'"' + b"x\n" * 1000)
-        with pytest.raises(UsageError, match=r": line \d+ is no row"):
-            resumed(tmp_path / "rows", form)
-
-
-def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "rows", [Row("a", score=0.5)], "jsonl")
-
-    def broken(*arguments: object) -> object:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(resume, "reader_of", broken)
-    with pytest.raises(OutputError) as caught:
-        resumed(tmp_path / "rows", "jsonl")
-    assert str(caught.value) == f"{tmp_path}/rows: cannot be read: Input/output error"
-
-
-near_rows = st.lists(
-    st.one_of(
-        st.binary(max_size=30),
-        st.sampled_from(
-            [ROW, ROW[:-1], b'{"path": "', b"\n", b"\r\n", b'"', b",", b"path,score\r\n", b"a,0.5\r\n", b"\0"]
-        ),
-        st.sampled_from([lines.csv_header(), lines.csv_line(Row('a"\n', score=0.5)), b"1e400", b"NaN", b"\xff"]),
-    ),
-    max_size=8,
-).map(b"".join)
-
-
-@pytest.mark.parametrize("form", ["jsonl", "csv"])
-@settings(deadline=None, max_examples=examples(400), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(data=b'path,score\r\n"a\n')
-@given(data=near_rows)
-def test_any_bytes_are_taken_up_or_refused_untouched(form: str, data: bytes, tmp_path: Path) -> None:
-    """Fuzzing the readers: nothing but UsageError comes out, and nothing refused is changed."""
-    file = tmp_path / "rows"
-    file.write_bytes(data)
-    try:
-        resumed(file, form).close()
-    except UsageError as error:
-        assert LEFT in str(error)
-        assert file.read_bytes() == data
-        return
-    once = file.read_bytes()
-    rows = read(file, form)
-    resumed(file, form).close()
-    assert file.read_bytes() == once
-    assert read(file, form) == rows
-
-
-@needs_pyarrow
-@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, 3000), value=st.integers(0, 255))
-def test_a_damaged_parquet_file_is_taken_up_or_refused_untouched(place: int, value: int, tmp_path: Path) -> None:
-    file = tmp_path / "rows"
-    write(file, [Row("a", score=0.5), Row("b", error="x: y")], "parquet", overwrite=True)
-    data = bytearray(file.read_bytes())
-    data[place % len(data)] = value
-    file.write_bytes(data)
-    try:
-        resumed(file, "parquet").abandon()
-    except (UsageError, OutputError):
-        assert os.listdir(tmp_path) == ["rows"]
-    assert file.read_bytes() == data
-    for path in tmp_path.iterdir():
-        path.unlink()
-
-
-# --- the scores that are there ---
-
-
 @every_form
 def test_scores_and_rows_of_what_is_kept(form: str, files: list[Path], tmp_path: Path) -> None:
     """Of pictures and frames, not of summaries; NaN where there is an error; nothing of what was dropped."""
@@ -582,35 +370,6 @@ def test_scores_and_rows_of_what_is_kept(form: str, files: list[Path], tmp_path:
         assert writer.finished is not None
         assert [str(score) for score in writer.finished.scores] == ["0.25", "nan", "0.5", "0.5"]
         assert list(writer.finished.rows()) == kept
-
-
-# --- the index ---
-
-
-@settings(max_examples=examples(100))
-@given(st.lists(st.tuples(st.text(max_size=4), st.one_of(st.none(), st.text(max_size=4))), max_size=20))
-def test_keys_of_different_names_differ(names: list[Name]) -> None:
-    names += [("a", None), ("a", ""), ("", "a"), ("a\0b", None), ("a", "b"), ("ab", None), ("1 a", None), ("", "1 a")]
-    names += [(os.fsdecode(b"\xe9"), None), ("é", None)]
-    assert len({finished.key_of(*name) for name in names}) == len(set(names))
-
-
-def test_the_index_takes_16_bytes_a_picture_and_knows_each() -> None:
-    keys = bytearray(b"".join(finished.key_of(f"{number}.jpg", None) for number in range(100_000)))
-    index = finished.Finished(keys, 100_000, 0)
-    assert index._keys.nbytes == 1_600_000
-    assert len(index) == 100_000
-    assert all(index.is_done(f"{number}.jpg") for number in range(0, 100_000, 7))
-    assert not any(index.is_done(f"{number}.jpg") for number in range(100_000, 110_000))
-
-
-@pytest.mark.parametrize("wanted", [b"\0" * 16, b"a" + b"\0" * 15, b"\0" * 15 + b"a", b"\xff" * 16, b"a\0" * 8])
-def test_the_index_is_not_confused_by_zeros_in_keys(wanted: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    others = [hashlib.md5(b"%d" % number).digest() for number in range(50)] + [b"\0" * 14 + b"b\0", b"a\0" * 7 + b"a\1"]
-    monkeypatch.setattr(finished, "key_of", lambda path, member: wanted)
-    assert finished.Finished(bytearray(b"".join([*others, wanted])), 0, 0).is_done("x")
-    assert not finished.Finished(bytearray(b"".join(others)), 0, 0).is_done("x")
-    assert not finished.Finished(bytearray(), 0, 0).is_done("x")
 
 
 def test_an_archive_is_looked_at_once_for_all_its_members(
@@ -626,78 +385,3 @@ def test_an_archive_is_looked_at_once_for_all_its_members(
     monkeypatch.setattr(os, "stat", counted)
     resumed(tmp_path / "rows", "jsonl").close()
     assert asked[str(files[0])] == 1
-
-
-# --- kills ---
-
-# Writes the rows of ITEMS items that are not there yet: every fifth has frames and a summary. Names are long, so that
-# a batch is many pages, and hard: bytes that are not UTF-8, quotes, line ends.
-CHILD = """
-import os, random, sys
-from open_nsfw.rows.writer import OutputOptions, Row, open_writer
-form, file, items = sys.argv[1], sys.argv[2], int(sys.argv[3])
-
-def rows_of(number):
-    path = f"{number}" + os.fsdecode(b'/\\xe9"\\r\\n,') + "x" * 3000
-    if number % 5:
-        return [Row(path, score=number / 1024, member=("m" if number % 2 else None))]
-    frames = [Row(path, kind="frame", frame=frame, score=0.5) for frame in range(4)]
-    return [*frames, Row(path, kind="summary", frames=4, score=0.5)]
-
-with open_writer(OutputOptions(form, file, resume=True)) as writer:
-    print("open", flush=True)
-    batch = []
-    for number in range(items):
-        rows = rows_of(number)
-        if not writer.is_done(rows[0].path, rows[0].member):
-            batch += rows
-        while len(batch) > 8:  # batches end in the middle of an item, too
-            size = random.randint(1, 8)
-            writer.write(batch[:size])
-            del batch[:size]
-    writer.write(batch)
-"""
-ITEMS = 1500
-
-
-def rows_of(number: int) -> list[tuple[str, str | None, str, int | None]]:
-    path = f"{number}" + os.fsdecode(b'/\xe9"\r\n,') + "x" * 3000
-    if number % 5:
-        return [(path, "m" if number % 2 else None, "picture", None)]
-    return [(path, None, "frame", frame) for frame in range(4)] + [(path, None, "summary", None)]
-
-
-def run_and_kill(form: str, file: Path, after: float) -> int:
-    """The exit status; `after` seconds from the moment the file is open, the process is killed."""
-    command = [sys.executable, "-c", CHILD, form, str(file), str(ITEMS)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"open\n"
-        time.sleep(after)
-        process.send_signal(signal.SIGKILL)
-        return process.wait(timeout=60)
-
-
-@every_form
-def test_killed_at_any_moment_no_row_is_torn_twice_or_missing(form: str, tmp_path: Path) -> None:
-    file = tmp_path / "rows"
-    chance = random.Random(form)
-    statuses = [run_and_kill(form, file, chance.uniform(0, 0.03)) for _ in range(examples(12))]
-    assert statuses.count(-signal.SIGKILL) >= 3, statuses
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD, form, str(file), str(ITEMS)], cwd=ROOT, stdout=subprocess.PIPE
-    ) as last:
-        last.communicate(timeout=120)
-    assert last.returncode == 0
-    rows = read(file, form)
-    wanted = [row for number in range(ITEMS) for row in rows_of(number)]
-    assert Counter((row.path, row.member, row.kind, row.frame) for row in rows) == Counter(wanted)
-    assert all(row.score == 0.5 or row.kind == "picture" for row in rows)
-    assert os.listdir(tmp_path) == ["rows"]
-
-
-def test_every_line_that_a_kill_left_is_whole_json_but_the_last(tmp_path: Path) -> None:
-    for after in (0.001, 0.005, 0.01, 0.02):
-        run_and_kill("jsonl", tmp_path / "rows", after)
-        for line in (tmp_path / "rows").read_bytes().split(b"\n")[:-1]:
-            assert json.loads(line)["path"]

@@ -1,0 +1,68 @@
+"""Rows as Parquet: types, groups, and any name survives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from open_nsfw.rows import parquet as parquet_rows
+from open_nsfw.rows import reader as row_reader
+from open_nsfw.rows.row import FIELDS, Row
+from tests.tools.helpers import examples
+from tests.tools.rows import (
+    any_row,
+    many,
+    names,
+    needs_pyarrow,
+    write,
+)
+
+
+@needs_pyarrow
+@settings(many, max_examples=examples(60))
+@given(rows=st.lists(any_row, max_size=5))
+def test_rows_round_trip_in_parquet(rows: list[Row], tmp_path: Path) -> None:
+    write(tmp_path / "rows", rows, "parquet", overwrite=True)
+    assert list(row_reader.read_rows(str(tmp_path / "rows"), "parquet")) == rows
+    assert os.listdir(tmp_path) == ["rows"]
+
+
+@many
+@given(name=names)
+def test_parquet_spelling_is_utf_8_and_reversible(name: str) -> None:
+    spelled = parquet_rows.spell(name)
+    assert spelled is not None
+    spelled.encode("utf-8")
+    assert parquet_rows.unspell(spelled) == name
+
+
+def test_parquet_spelling_of_names() -> None:
+    assert parquet_rows.spell(os.fsdecode(b"photos/caf\xe9 1%.jpg")) == "bytes:photos/caf%E9 1%25.jpg"
+    assert parquet_rows.spell("photos/café 1%.jpg") == "photos/café 1%.jpg"
+    assert parquet_rows.spell("bytes:x") == "bytes:bytes%3Ax"
+    assert parquet_rows.spell(None) is None
+
+
+@needs_pyarrow
+def test_parquet_types_are_those_of_the_fields(tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    write(tmp_path / "rows.parquet", [], "parquet")
+    schema = pyarrow.parquet.read_schema(tmp_path / "rows.parquet")
+    types = {"string": "str", "int64": "int", "double": "float", "bool": "bool"}
+    assert [(one.name, types[str(one.type)], one.nullable) for one in schema] == [one[:3] for one in FIELDS]
+
+
+@needs_pyarrow
+def test_parquet_of_several_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.parquet
+
+    monkeypatch.setattr(parquet_rows, "ROWS_AT_ONCE", 10)
+    rows = [Row(f"{number}.jpg", score=number / 64) for number in range(35)]
+    write(tmp_path / "rows.parquet", rows, "parquet")
+    assert list(row_reader.read_rows(str(tmp_path / "rows.parquet"), "parquet")) == rows
+    assert pyarrow.parquet.ParquetFile(tmp_path / "rows.parquet").num_row_groups == 4
