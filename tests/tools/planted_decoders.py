@@ -205,6 +205,7 @@ KINDS = {
     ),
     "answers-late": Kind(
         "n, answer = caller()['request'].number, worker.answer\ndef late(request, options, stream):\n"
+        " say(number=n, stream=stream, kind='file', bytes=1, sha256=None)\n"
         " say(PIXELS, number=n, stream=stream, **SHOWN); say(number=n, stream=stream, kind='end')\n"
         " answer(request, options, stream)\nworker.answer = late",
         None,
