@@ -9,6 +9,7 @@ where a page and the code differ.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import math
 import re
@@ -24,6 +25,7 @@ from open_nsfw.rows import parquet
 from open_nsfw.rows.row import FIELDS, Field
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+PACKAGE = DOCS.parent / "open_nsfw"
 PAGES = tuple(sorted(DOCS.glob("*.md")))
 ROW_SCHEMA = DOCS / "row.schema.json"
 
@@ -129,8 +131,27 @@ def verb_parser(verb: str, *actions: str) -> argparse.ArgumentParser:
     return found
 
 
+def modules_table(room: str) -> str:
+    """The modules of a room (empty: the ground), each with the first sentence of its docstring."""
+    lines = ["| Module | What it is |", "|---|---|"]
+    for path in sorted((PACKAGE / room).glob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        if text is not None:
+            first = " ".join(text.split("\n\n")[0].split())
+            lines.append(f"| `{path.stem}` | {first.partition('. ')[0].rstrip('.')} |")
+    return "\n".join(lines) + "\n"
+
+
+def rooms() -> list[str]:
+    """The folders of the package that hold modules."""
+    return sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+
+
 def _tables() -> dict[str, Callable[[], str]]:
     tables = {"rows": rows_table, "codes": codes_table, "environment": environment_table}
+    tables["modules of open_nsfw"] = lambda: modules_table("")
+    for room in rooms():
+        tables[f"modules of open_nsfw/{room}"] = lambda room=room: modules_table(room)
     tables["options of classify_nsfw"] = lambda: option_table(parser())
     for words in verb_commands():
         tables[f"options of open-nsfw {' '.join(words)}"] = lambda words=words: option_table(verb_parser(*words))
@@ -144,7 +165,9 @@ def verb_commands() -> Iterator[tuple[str, ...]]:
         yield from ((verb, action) for action in actions[0]) if actions else [(verb,)]
 
 
-_PLACE = re.compile(r"(<!-- ((?:rows|codes|environment|options of [\w -]+?)) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+_PLACE = re.compile(
+    r"(<!-- ((?:rows|codes|environment|(?:options|modules) of [\w/ -]+?)) -->\n).*?(<!-- /\2 -->)", re.DOTALL
+)
 
 
 def with_tables(text: str) -> str:
