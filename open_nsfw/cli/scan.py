@@ -1,0 +1,191 @@
+"""One scan as `classify_nsfw` was asked for it: from the request to the exit status."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from open_nsfw.cli.decisions import decide
+from open_nsfw.cli.reporter import Reporter, Tally
+from open_nsfw.cli.request import ScanRequest
+from open_nsfw.cli.status import Status, ended_by
+from open_nsfw.cores import available_cores
+from open_nsfw.pictures.containers import HEAD, container_of
+from open_nsfw.pictures.formats import read_head, sniff
+from open_nsfw.rows.options import OutputOptions, Wanted
+from open_nsfw.rows.row import Row
+from open_nsfw.rows.writer import Writer, open_writer
+from open_nsfw.scan import run as scan
+from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scan.run import count_ahead
+from open_nsfw.scoring.fast import escalates
+from open_nsfw.scoring.model_files import ModelFiles, find_model_files, known_side, read_ranges
+from open_nsfw.scoring.scorer import Models
+from open_nsfw.sources.item import STDIN
+from open_nsfw.sources.lists import read_list
+from open_nsfw.sources.walk import Sources
+
+if TYPE_CHECKING:
+    from open_nsfw.rows.finished import Finished
+    from open_nsfw.scan.sorting import Sorter
+
+
+class Scan:
+    """One scan: a request, and what is known once its policy, inputs and model files have been looked at."""
+
+    def __init__(self, program: str, request: ScanRequest) -> None:
+        """`program` begins every line on stderr. Raises UsageError if the policy cannot be used."""
+        self._program, self._request = program, request
+        self._is_single = _is_single_picture(request)
+        self._decisions = decide(request.verdict)
+
+    def run(self) -> int:
+        """Score everything; the exit status. Raises UsageError, OutputError and SetupError."""
+        request = self._request
+        with open_writer(self._output_options()) as writer:
+            record = _Record(writer, self._reporter(writer), self._request)
+            if writer.finished is not None:
+                record.add_finished(writer.finished)
+            sources = Sources(self._inputs(), request.sources, writer.skip())
+            signal = scan.run(sources, self._load, self._pipeline_options(), record.add)
+        record.close(sources.passed_over)
+        return ended_by(signal) if signal is not None else record.status()
+
+    @cached_property
+    def _model_files(self) -> ModelFiles:
+        """Found, read and hashed when first asked for."""
+        return find_model_files(self._request.load.model_def, self._request.load.pretrained_model)
+
+    def _pipeline_options(self) -> PipelineOptions:
+        request, policy = self._request, self._decisions.policy
+        return PipelineOptions(
+            jobs=1 if self._is_single else request.jobs or available_cores(),
+            extraction=request.extraction,
+            max_seconds=request.max_seconds,
+            quick=request.load.fast,
+            quick_side=known_side(request.load.model_def),
+            above=self._decisions.above,
+            verdict=None if policy is None else policy.verdict,
+        )
+
+    def _output_options(self) -> OutputOptions:
+        options = replace(self._request.output, single=self._is_single)
+        if not options.resume:
+            return options
+        return replace(options, wanted=self._wanted())
+
+    def _wanted(self) -> Wanted:
+        """What the rows of earlier runs are held to."""
+        extraction, policy = self._request.extraction, self._decisions.policy
+        return Wanted(
+            model=self._model_files.short_hash,  # scores of two models in one file would be worth nothing
+            keeps_inexact=self._keeps_inexact(),
+            hash=extraction.hash,
+            frame_choice=extraction.frames.name_for,
+            max_frames=extraction.frames.max_frames,
+            verdict=(lambda score: None) if policy is None else policy.verdict,
+            above=self._decisions.above,
+        )
+
+    def _keeps_inexact(self) -> Callable[[float, str], bool]:
+        """Whether a score of an earlier run that is not exact will do for this one: in the fast mode one that is far from
+        all thresholds of now, and otherwise one that this run would compute in the same way."""
+        load = self._request.load
+        if not load.fast:
+            return lambda score, engine: load.precision != "float32" and engine == f"openvino-{load.precision}"
+        thresholds = self._decisions.thresholds
+        margins = read_ranges(self._model_files, load.ranges)[0].margins_for(thresholds)
+        largest = max(margins.full, margins.reduced)  # which of them the row was under, it does not say
+        return lambda score, engine: not escalates(score, thresholds, largest)
+
+    def _load(self) -> Models:
+        """Raises SetupError, and UsageError if the policy was made for another model."""
+        from open_nsfw.scoring.load import load_models  # NumPy comes with it, while the first pictures are decoded
+
+        # Many pictures: one a core, side by side. One picture: all cores on it.
+        threads = None if self._is_single else 1
+        load = replace(self._request.load, threads=threads, thresholds=self._decisions.thresholds)
+        models = load_models(load, self._model_files)
+        if self._decisions.policy is not None and not self._request.verdict.any_model:
+            self._decisions.policy.check_model(models.exact.engine.model_hash)
+        return models
+
+    def _reporter(self, writer: Writer) -> Reporter:
+        tally = Tally(self._decisions.bands, self._decisions.fail_above, self._request.load.fast)
+        return Reporter(self._program, tally, self._request.quiet, self._is_single, lambda: self._count_ahead(writer))
+
+    def _count_ahead(self, writer: Writer) -> int | None:
+        """How many items will come, for the bar; None where only going through them would tell."""
+        if self._request.from_list is not None and not os.path.isfile(self._request.from_list):
+            return None
+        return count_ahead(list(self._inputs()), self._request.sources, writer.skip())
+
+    def _inputs(self) -> Iterator[str]:
+        yield from self._request.inputs
+        if self._request.from_list is not None:
+            yield from read_list(self._request.from_list)
+
+
+class _Record:
+    """All that is done about the rows of an item: they are written first; once they are, the rest can be made up for."""
+
+    def __init__(self, writer: Writer, reporter: Reporter, request: ScanRequest) -> None:
+        self._writer, self._reporter = writer, reporter
+        self._sorter = _sorter(request, reporter)
+
+    def add(self, rows: list[Row]) -> None:
+        """Take the rows of one item."""
+        if self._sorter is not None:
+            rows = self._sorter.revised(rows)
+        self._writer.write(rows)
+        self._reporter.add(rows)
+        if self._sorter is not None:
+            self._sorter.add(rows)
+
+    def add_finished(self, finished: Finished) -> None:
+        """Take the rows of earlier runs: summary and exit status are of the whole file, and a kill may have come between
+        a row and what is done about it."""
+        self._reporter.tally.add_earlier(finished.scores)
+        if self._sorter is not None:
+            self._sorter.catch_up(finished.rows())
+
+    def close(self, passed_over: int) -> None:
+        """Sum up. `passed_over`: files that the sources left out."""
+        self._reporter.close(passed_over, "" if self._sorter is None else self._sorter.summary())
+
+    def status(self) -> Status:
+        """The exit status of a scan that came to its end."""
+        if self._reporter.tally.too_high:
+            return Status.ABOVE
+        failed = self._reporter.tally.failed or (self._sorter is not None and self._sorter.failed)
+        return Status.FAILED if failed else Status.DONE
+
+
+def _sorter(request: ScanRequest, reporter: Reporter) -> Sorter | None:
+    if request.verdict.sorting is None:
+        return None
+    from open_nsfw.scan.sorting import Sorter  # few runs move or copy files
+
+    return Sorter(request.verdict.sorting, reporter.tell)
+
+
+def _is_single_picture(request: ScanRequest) -> bool:
+    """Whether one plain picture is asked for, as Yahoo's command asks."""
+    if len(request.inputs) != 1 or request.from_list is not None or request.extraction.frames.mode != "first":
+        return False
+    path = request.inputs[0]
+    head = read_head(path)
+    if path == STDIN or sniff(head) is not None:
+        return True
+    if os.path.isdir(path) or container_of(head) is not None or _is_archive(path):
+        return False
+    return not set("*?[") & set(path)
+
+
+def _is_archive(path: str) -> bool:
+    from open_nsfw.sources.archives import archive_kind  # most pictures are known by their first bytes
+
+    return archive_kind(path, read_head(path, HEAD), path) is not None
