@@ -20,6 +20,8 @@ from open_nsfw.rows.row import FIELDS, Row, cells
 from open_nsfw.text import encode_name
 
 ROWS_AT_ONCE = 10_000  # a row group; bounds what is in memory
+LARGEST_GROUP = 2**30  # bytes of a row group that is read; one of this command's has some tens of bytes a cell
+LONGEST_TEXTS = 2**21  # bytes of all texts of one row, as the reader of the other formats has it
 BYTES = "bytes:"
 
 
@@ -81,12 +83,35 @@ def read(path: str) -> Iterator[dict[str, Any]]:
     """The rows of a Parquet file as dictionaries, names unspelled. Raises ValueError if it has none, OSError."""
     arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     try:
-        with parquet.ParquetFile(path) as file:
-            columns = set(file.schema_arrow.names)
-            if "path" not in columns or not columns <= {one.name for one in FIELDS}:
-                raise ValueError("other columns")
+        metadata = parquet.read_metadata(path)
+        columns = set(metadata.schema.names)
+        if "path" not in columns or not columns <= {one.name for one in FIELDS}:
+            raise ValueError("other columns")
+        _check_sizes(metadata)
+        # Texts as dictionaries: a long one that a hostile file repeats is in memory once.
+        texts = [one.name for one in FIELDS if one.type == "str" and one.name in columns]
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE // 10, use_threads=False):
-                for found in batch.to_pylist():
-                    yield {name: unspell(value) if isinstance(value, str) else value for name, value in found.items()}
-    except arrow.ArrowException as error:
+                yield from _dictionaries(batch)
+    except (arrow.ArrowException, KeyError) as error:  # KeyError: columns inside columns
         raise ValueError(str(error)) from error
+
+
+def _check_sizes(metadata: Any) -> None:
+    """Raises ValueError for groups of rows that would not fit into memory."""
+    for number in range(metadata.num_row_groups):
+        if metadata.row_group(number).total_byte_size > LARGEST_GROUP:
+            raise ValueError("a group of rows that is too large")
+
+
+def _dictionaries(batch: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a batch, so many at a time that their texts take little memory."""
+    compute = import_module("pyarrow.compute")
+    dictionaries = [column.dictionary for column in batch.columns if hasattr(column, "dictionary")]
+    longest = sum(compute.max(compute.binary_length(texts)).as_py() or 0 for texts in dictionaries)
+    if longest > LONGEST_TEXTS:
+        raise ValueError("a row that is too long")
+    step = max(1, min(len(batch), 8 * LONGEST_TEXTS // (longest + 1)))
+    for start in range(0, len(batch), step):
+        for found in batch.slice(start, step).to_pylist():
+            yield {name: unspell(value) if isinstance(value, str) else value for name, value in found.items()}

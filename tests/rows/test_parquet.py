@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from open_nsfw.rows import parquet as parquet_rows
 from open_nsfw.rows import reader as row_reader
 from open_nsfw.rows.row import FIELDS, Row
-from tests.tools.helpers import examples
+from tests.tools.helpers import examples, peak_of
 from tests.tools.rows import (
     any_row,
     many,
@@ -66,3 +66,35 @@ def test_parquet_of_several_groups_of_rows(tmp_path: Path, monkeypatch: pytest.M
     write(tmp_path / "rows.parquet", rows, "parquet")
     assert list(row_reader.read_rows(str(tmp_path / "rows.parquet"), "parquet")) == rows
     assert pyarrow.parquet.ParquetFile(tmp_path / "rows.parquet").num_row_groups == 4
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("long", ["path", "error"])
+def test_a_long_text_that_a_small_file_repeats_takes_no_memory(long: str, tmp_path: Path) -> None:
+    """Two megabytes in a thousand rows are two gigabytes, and a few kilobytes on disk."""
+    import pyarrow
+    import pyarrow.parquet
+
+    for size in (1_500_000, 3_000_000):
+        columns = {"path": ["a"] * 1000, "error": ["x: y"] * 1000, "kind": ["picture"] * 1000}
+        columns[long] = ["x" * size] * 1000
+        pyarrow.parquet.write_table(
+            pyarrow.table({name: pyarrow.array(values).dictionary_encode() for name, values in columns.items()}),
+            tmp_path / "rows",
+            compression="zstd",
+        )
+        assert (tmp_path / "rows").stat().st_size < 100_000
+        peak, output = peak_of(READ, str(tmp_path / "rows"))
+        assert output == (b"1000" if size < 2**21 else b"it is no Parquet file that this command wrote")
+        assert peak < 400 * 1024
+
+
+READ = """
+import sys
+from open_nsfw.errors import UsageError
+from open_nsfw.rows.reader import read_rows
+try:
+    print(sum(1 for _ in read_rows(sys.argv[1], "parquet")))
+except UsageError as error:
+    print(str(error).split(": ")[1].split(";")[0])
+"""
