@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from open_nsfw.cores import available_cores
+from open_nsfw.cores import default_jobs
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pipeline import Pipeline
 from open_nsfw.scoring.classifier import Classifier
@@ -24,7 +24,7 @@ from open_nsfw.sources.item import Item
 
 def main(name: str, listed: str) -> None:
     """Print the score of each picture."""
-    options = PipelineOptions(available_cores(), quick=name == "reduced")
+    options = PipelineOptions(default_jobs(), quick=name == "reduced")
     items = (Item(path) for path in Path(listed).read_text().splitlines())
     with Pipeline(options) as pipeline:
         pipeline.start(items)

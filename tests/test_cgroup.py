@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from open_nsfw.cgroup import cpu_share, memory_limit
-from open_nsfw.cores import available_cores
-from tests.tools.helpers import ROOT
+from open_nsfw.cores import available_cores, default_jobs
+from open_nsfw.pictures.extraction import Extraction
+from tests.tools.helpers import PICTURE, ROOT, SCRIPT
 
 V1_UNLIMITED = "9223372036854771712"
 
@@ -116,3 +120,57 @@ def test_a_real_group_limits_the_cores(cpu_group: Path) -> None:
     code = "from open_nsfw.cores import available_cores; print(available_cores())"
     run = subprocess.run(["sh", "-c", line, code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("memory", "jobs"), [(None, 8), (64 << 30, 8), (128 << 20, 1), (1 << 20, 1), (640 << 20, 2), (1 << 30, 3)]
+)
+def test_jobs_follow_the_memory(memory: int | None, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as fit, at least one."""
+    monkeypatch.setattr("open_nsfw.cores.cpu_share", lambda: None)
+    monkeypatch.setattr("open_nsfw.cores.memory_limit", lambda: memory)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert default_jobs() == jobs
+
+
+@pytest.mark.parametrize(
+    ("memory", "asked", "share"),
+    [(None, 3 << 30, 3 << 30), (1 << 30, 3 << 30, 512 << 20), (100 << 20, 3 << 30, 256 << 20), (1 << 30, 0, 512 << 20)],
+)
+def test_decoders_share_the_memory(memory: int | None, asked: int, share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two may take half of it, but never less than it takes to start."""
+    monkeypatch.setattr("open_nsfw.pictures.extraction.memory_limit", lambda: memory)
+    assert Extraction(max_memory=asked).shared_by(2).max_memory == share
+
+
+@pytest.fixture(name="memory_group")
+def _memory_group() -> Iterator[Path]:
+    """A real group whose processes may use 700 MiB together; removed at the end."""
+    top = Path("/sys/fs/cgroup")
+    v1 = (top / "memory" / "memory.limit_in_bytes").exists()
+    group = (top / "memory" if v1 else top) / f"open-nsfw-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        (group / ("memory.limit_in_bytes" if v1 else "memory.max")).write_text(str(700 << 20))
+        yield group
+    except OSError as error:
+        pytest.skip(f"a control group here takes no limit: {error}")
+    finally:
+        group.rmdir()
+
+
+def test_a_large_picture_in_a_small_container_costs_its_own_row(memory_group: Path, tmp_path: Path) -> None:
+    """Without a share for each decoder, the kernel would kill some process of the run."""
+    Image.new("RGB", (13_000, 13_000), (200, 30, 90)).save(tmp_path / "large.png", compress_level=1)  # 507 MB of pixels
+    small = tmp_path / "small.jpg"
+    shutil.copy(PICTURE, small)
+    command = f"'{sys.executable}' '{SCRIPT}' --engine onnxruntime --jobs 2 --format jsonl '{tmp_path}'"
+    line = f"echo $$ > '{memory_group}/cgroup.procs' && exec {command}"
+    run = subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    rows = [json.loads(row) for row in run.stdout.splitlines()]
+    assert run.returncode == 1, run.stderr
+    assert rows[0]["error"].startswith("out-of-memory: ")
+    assert rows[1]["score"] == pytest.approx(0.5, abs=0.01)

@@ -16,7 +16,7 @@ import numpy as np
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.looks import names_of_groups
 from open_nsfw.calibration.sample import Ints, Sample
-from open_nsfw.cores import available_cores
+from open_nsfw.cores import default_jobs
 from open_nsfw.errors import UsageError
 
 AUTO, COLUMN, FOLDER, CONTENT, NONE = "auto", "column", "folder", "content", "none"
@@ -50,7 +50,7 @@ def by_folder(examples: Sequence[Example], folders: Sequence[str]) -> Grouping:
 
 def by_content(examples: Sequence[Example], kept_in: str, jobs: int | None, quiet: bool) -> Grouping:
     """By how the pictures look; one that cannot be decoded any more stands for itself."""
-    return Grouping(CONTENT, numbered(names_of_groups(examples, kept_in, jobs or available_cores(), quiet)))
+    return Grouping(CONTENT, numbered(names_of_groups(examples, kept_in, jobs or default_jobs(), quiet)))
 
 
 def _folder_of(example: Example, own: set[str]) -> str | None:

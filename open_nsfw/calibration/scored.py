@@ -9,7 +9,7 @@ from functools import partial
 
 from open_nsfw.calibration.labelled_set import Example, LabelledSet, identity_of
 from open_nsfw.calibration.labels import Labels
-from open_nsfw.cores import available_cores
+from open_nsfw.cores import default_jobs
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.progress import Progress
@@ -120,7 +120,7 @@ def _run(sources: Sources, options: ScoringOptions, files: ModelFiles, recorder:
 
         return load_models(LoadOptions(engine=options.engine, gpu=options.gpu, threads=1), files)
 
-    pipeline = PipelineOptions(options.jobs or available_cores(), Extraction(hash=True))
+    pipeline = PipelineOptions(options.jobs or default_jobs(), Extraction(hash=True))
     try:
         return scan.run(sources, load, pipeline, recorder.write)
     finally:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from open_nsfw.cli.verbs import print_text
 from open_nsfw.errors import UsageError
+from open_nsfw.pictures.extraction import LEAST_MEMORY
 
 _UNKNOWN, _CHOICE = "unrecognized arguments: ", "invalid choice: "  # how messages of argparse begin
 _WORDS = (  # argparse's and ours
@@ -84,7 +85,6 @@ def _value(action: argparse.Action) -> str:
 
 # --- the values of options: each takes the text and gives the value, or raises argparse.ArgumentTypeError ---
 
-LEAST_MEMORY = 256 * 1024**2  # bytes; with less, Python and Pillow alone would not fit
 MOST_JOBS = 1024  # each is a thread and a process
 MOST_DIGITS = 18  # of a whole number
 

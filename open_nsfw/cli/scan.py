@@ -12,7 +12,7 @@ from open_nsfw.cli.decisions import decide
 from open_nsfw.cli.reporter import Reporter, Tally
 from open_nsfw.cli.request import ScanRequest
 from open_nsfw.cli.status import Status, ended_by
-from open_nsfw.cores import available_cores
+from open_nsfw.cores import default_jobs
 from open_nsfw.pictures.containers import HEAD, container_of
 from open_nsfw.pictures.formats import read_head, sniff
 from open_nsfw.rows.options import OutputOptions, Wanted
@@ -62,7 +62,7 @@ class Scan:
     def _pipeline_options(self) -> PipelineOptions:
         request, policy = self._request, self._decisions.policy
         return PipelineOptions(
-            jobs=1 if self._is_single else request.jobs or available_cores(),
+            jobs=1 if self._is_single else request.jobs or default_jobs(),
             extraction=request.extraction,
             max_seconds=request.max_seconds,
             quick=request.load.fast,

@@ -41,7 +41,7 @@ from open_nsfw.cli.options import (
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
 from open_nsfw.cli.verbs import guarded, print_text
-from open_nsfw.cores import available_cores
+from open_nsfw.cores import default_jobs
 from open_nsfw.errors import EngineError, UsageError
 from open_nsfw.files import check_free, check_writable, write_whole
 from open_nsfw.installing import install_command
@@ -264,7 +264,7 @@ def _compare(inputs: Sequence[str], reference: Models, compared: Models) -> Comp
             sources,
             reference,
             compared,
-            PipelineOptions(available_cores()),
+            PipelineOptions(default_jobs()),
             lambda line: progress.say(f"{PROGRAM}: {line}"),
             progress.advance,
         )

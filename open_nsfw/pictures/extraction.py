@@ -4,9 +4,10 @@ to the worker process. Standard library only: this is on the way of every run.""
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import BinaryIO, Union
 
+from open_nsfw.cgroup import memory_limit
 from open_nsfw.errors import InputError, UsageError
 from open_nsfw.pictures.formats import FORMATS, Limits
 
@@ -15,6 +16,7 @@ Encoded = Union[str, bytes, BinaryIO]
 
 SINGLE_FORMATS = ("JPEG", "BMP")  # hold one picture, whatever is asked for
 PICTURE_FORMATS = (*FORMATS, "MPO")  # as rows name them, a JPEG of several pictures among them; all others are videos'
+LEAST_MEMORY = 256 * 1024**2  # bytes of address space; with less, Python and Pillow alone would not fit
 NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
 
 
@@ -72,6 +74,15 @@ class Extraction:
     """Whether the SHA-256 of the encoded file is wanted."""
     max_memory: int = 3 * 1024**3
     """Bytes of address space that decoding may take, where the platform can limit it (POSIX); 0 for no limit."""
+
+    def shared_by(self, jobs: int) -> Extraction:
+        """These options for each of so many decoders at once: where a container limits the memory of all together, each may
+        take its share, so that a large picture costs its own row and not the whole run."""
+        limit = memory_limit()
+        if limit is None:
+            return self
+        share = max(LEAST_MEMORY, limit // jobs)
+        return replace(self, max_memory=min(self.max_memory or share, share))
 
     def to_json(self) -> str:
         """These options as text for the worker's command line."""

@@ -9,7 +9,7 @@ from typing import Union
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.cores import available_cores
+from open_nsfw.cores import default_jobs
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.options import PipelineOptions
@@ -65,7 +65,7 @@ def _rows(
         model = load_models(LoadOptions(threads=1))
     models = model if isinstance(model, Models) else Models(model)
     extraction = Extraction(models.exact.limits, choice)
-    options = PipelineOptions(jobs or available_cores(), extraction, quick=models.quick is not None)
+    options = PipelineOptions(jobs or default_jobs(), extraction, quick=models.quick is not None)
     with Pipeline(options) as pipeline:
         pipeline.start(items)
         pipeline.use(models)

@@ -36,8 +36,9 @@ class Pipeline:
         self._options = options
         self._scorer: Future[Scorer] = Future()
         self._watchdog = Watchdog()
+        extraction = options.extraction.shared_by(options.jobs)
         self._workers = [
-            DecodeWorker(options.extraction, options.max_seconds, self._watchdog) for _ in range(options.jobs)
+            DecodeWorker(extraction, options.max_seconds, self._watchdog) for _ in range(options.jobs)
         ]
         self._tasks = TaskQueue()
         self._jobs = [
