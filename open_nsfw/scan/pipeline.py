@@ -37,9 +37,7 @@ class Pipeline:
         self._scorer: Future[Scorer] = Future()
         self._watchdog = Watchdog()
         extraction = options.extraction.shared_by(options.jobs)
-        self._workers = [
-            DecodeWorker(extraction, options.max_seconds, self._watchdog) for _ in range(options.jobs)
-        ]
+        self._workers = [DecodeWorker(extraction, options.max_seconds, self._watchdog) for _ in range(options.jobs)]
         self._tasks = TaskQueue()
         self._jobs = [
             threading.Thread(target=Job(worker, self._tasks, self._scorer, options).run, daemon=True)
