@@ -169,13 +169,12 @@ class RowFile:
 
     def _taken_away(self) -> OutputError:
         self._is_given_up = True
-        happened = f"{self.name}: was deleted or replaced while this run wrote it"
         saved = self._save()
-        return OutputError(
-            f"{happened}; its rows cannot be saved beside it"
-            if saved is None
-            else f"{happened}; its rows are in {saved}"
-        )
+        if saved is None:
+            return OutputError(
+                f"{self.name}: was deleted or replaced while this run wrote it; its rows cannot be saved beside it"
+            )
+        return OutputError(f"{self.name}: was deleted or replaced while this run wrote it; its rows are in {saved}")
 
     def _save(self) -> str | None:
         """Writes the rows to FILE.saved, or FILE.saved-2 if there is one already; its name, None if that fails."""
