@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from open_nsfw.errors import ModelError
+from open_nsfw.nets.net import quoted
 from open_nsfw.nets.ranges import REMEDY
 
 Float32 = NDArray[np.float32]
@@ -117,7 +118,7 @@ class FloatGraph:
         return int(self.values[node.input[1]].shape[1])
 
     def balanced(self, factors: Mapping[str, Iterable[float]]) -> FloatGraph:
-        """The same network with every group's channels multiplied by its factors, and divided again where they are
+        """This network with every group's channels multiplied by its factors, and divided again where they are
         read. Raises ModelError where they do not fit."""
         values = dict(self.values)
         for group in self.groups():
@@ -183,4 +184,4 @@ def attributes(node: NodeProto) -> dict[str, Any]:
 def check_size(name: str, got: int, needed: int) -> None:
     """Raises ModelError if the ranges have not one value for each channel of a tensor."""
     if got != needed:
-        raise ModelError(f'the ranges have {got} values for the tensor "{name}" of {needed} channels; {REMEDY}')
+        raise ModelError(f"the ranges have {got} values for the tensor {quoted(name)} of {needed} channels; {REMEDY}")

@@ -25,6 +25,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from open_nsfw.errors import ModelError
 from open_nsfw.nets.float_graph import FloatGraph, attributes, check_size
+from open_nsfw.nets.net import quoted
 from open_nsfw.nets.ranges import REMEDY, Ranges, TensorRange
 from open_nsfw.nets.rounding import picture_covariance, rounded_each, rounded_together, weight_scales
 from open_nsfw.nets.space_to_depth import fold_stride
@@ -45,7 +46,7 @@ def quantize(model: bytes, ranges: Ranges) -> bytes:
     graph = FloatGraph(model).balanced(ranges.factors)
     missing = [point for point in graph.points if point not in ranges.tensors]
     if missing:
-        raise ModelError(f'the ranges have no tensor "{missing[0]}"; {REMEDY}')
+        raise ModelError(f"the ranges have no tensor {quoted(missing[0])}; {REMEDY}")
     quantized = _Quantizer(graph, ranges.tensors).model()
     fold_stride(quantized)
     onnx.checker.check_model(quantized)

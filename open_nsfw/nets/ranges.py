@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from open_nsfw.errors import ModelError
+from open_nsfw.text import brief
 
 FORMAT = 1
 # The scores between which the margin holds, and the same as a logit; decisions fall there. Farther out logits differ by
@@ -141,7 +142,7 @@ def parse(content: bytes, source: str) -> Ranges:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return brief(f"no {error}" if isinstance(error, KeyError) else str(error))
 
 
 def _parse(content: Any) -> Ranges:
@@ -183,5 +184,5 @@ def _margin(content: Any) -> Margin:
 
 
 def rounded(value: float) -> float:
-    """As the file has a number."""
+    """A number with as many digits as the file has of it."""
     return float(f"{value:.{DIGITS}g}")

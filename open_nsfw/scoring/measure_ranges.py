@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from open_nsfw.errors import InputError, ModelError
 from open_nsfw.nets.float_graph import ChannelGroup, FloatGraph
+from open_nsfw.nets.net import cut
 from open_nsfw.nets.quantize import scale_and_zero
 from open_nsfw.nets.ranges import Margin, Ranges, TensorRange, rounded
 from open_nsfw.pictures.formats import SIDE
@@ -78,7 +79,9 @@ def _finite(files: ModelFiles, activations: Iterable[dict[str, Float32]]) -> Ite
     for values in activations:
         for name, value in values.items():
             if not np.isfinite(value).all():
-                raise ModelError(f"{files.pretrained_model}: the net's tensor {name} has values that are not finite")
+                raise ModelError(
+                    f"{files.pretrained_model}: the net's tensor {cut(name)} has values that are not finite"
+                )
         yield values
 
 

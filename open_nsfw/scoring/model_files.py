@@ -26,6 +26,7 @@ MODEL_DIR_VARIABLE = "OPEN_NSFW_MODEL_DIR"
 HASH_DIGITS = 12  # of the model's hash that rows and policies carry
 CHUNK = 1 << 20
 MOST_BYTES = 2**31 - 1  # of a model file: protobuf reads no longer message, and /dev/zero has no end
+MOST_RANGES_BYTES = 16 * 1024**2  # a hundred times what the packaged net's ranges take
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,12 @@ def read_ranges(files: ModelFiles, path: str | os.PathLike[str] | None = None) -
 
     source = Path(path) if path is not None else packaged_file(RANGES)
     try:
-        content = source.read_bytes()
+        with open(source, "rb") as file:
+            content = file.read(MOST_RANGES_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{source}: cannot be read: {error.strerror or error}; {ranges.REMEDY}") from error
+    if len(content) > MOST_RANGES_BYTES:
+        raise ModelError(f"{source}: not a ranges file (more than {MOST_RANGES_BYTES:,} bytes); {ranges.REMEDY}")
     found = ranges.parse(content, str(source))
     if found.model != files.digest:
         raise ModelError(
