@@ -34,7 +34,9 @@ def placed(levels: Floats, index: int) -> float:
     """A threshold that has `levels[index]` and what is over it on its nsfw side; `len(levels)` puts nothing there."""
     if index == len(levels):
         if levels[-1] >= 1:
-            raise UsageError("the promise cannot be kept: it asks for a threshold over 1, where the highest scores are")
+            raise UsageError(
+                "no threshold keeps the limit: sfw pictures have the score 1, and a threshold is at most 1"
+            )
         return between(float(levels[-1]), 1.0)
     return between(float(levels[index - 1]) if index else 0.0, float(levels[index])) if levels[index] > 0 else 0.0
 

@@ -103,8 +103,8 @@ def _run(request: Request) -> int:
         return ended_by(scored.ended_by)
     result = calibrate(scored, request.calibration)
     write(result, request.output)
-    if not request.quiet:
-        print_text(summary(result, request.output.folder))
     for line in broken_promises(result):  # also with --quiet: a policy that does not do what was asked for
         print(f"{PROGRAM}: warning: {line}", file=sys.stderr)
+    if not request.quiet:
+        print_text(summary(result, request.output.folder))
     return Status.FAILED if result.broken_promises else Status.DONE

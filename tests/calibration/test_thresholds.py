@@ -30,7 +30,7 @@ def test_scores_of_one_leave_no_threshold_over_them() -> None:
     with pytest.raises(UsageError) as caught:
         thresholds.choose(sample, Wishes(max_fpr=0.05))
     assert str(caught.value) == (
-        "the promise cannot be kept: it asks for a threshold over 1, where the highest scores are"
+        "no threshold keeps the limit: sfw pictures have the score 1, and a threshold is at most 1"
     )
     assert thresholds.choose(sample, Wishes(cost=Costs(100, 1)))[0].thresholds[0] <= 1
     assert thresholds.choose(sample, Wishes(review_budget=0.1, as_measured=True))[0].thresholds[-1] <= 1

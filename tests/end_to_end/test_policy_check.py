@@ -43,7 +43,7 @@ def test_what_the_command_prints(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_exit_status_says_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """1 where the ground has gone, or nobody can tell."""
+    """1 where the policy no longer holds, or nobody can tell."""
     assert check(tmp_path, scores(970, 30, np.random.default_rng(1), shift=2)) == 1
     assert check(tmp_path, scores(40, 10, np.random.default_rng(1))) == 1
     assert capsys.readouterr().out.count("\n") == 12
