@@ -87,5 +87,6 @@ def cell(rate: Rate, money: bool = False) -> Html:
     parts = element("b", unbroken(value)) + " " + element("small", unbroken(interval[:-1]))
     if rate.count is None or rate.of is None:
         return parts
-    worth = "" if rate.design_effect < 1.005 else f", worth {max(1, round(rate.of / rate.design_effect)):,}"
-    return parts + element("span", f"{rate.count:,} of {rate.of:,}{worth}", class_="count")
+    worth = max(1, round(rate.of / rate.design_effect))
+    note = "" if worth == rate.of else f", worth {worth:,}"
+    return parts + element("span", f"{rate.count:,} of {rate.of:,}{note}", class_="count")

@@ -28,7 +28,7 @@ OURS = {
     "evidence": 'LICENSE: "open_nsfw is under the BSD 2-clause licence."',
 }
 DOCS = {  # no photograph is to be seen in these
-    "report.png": "a browser's screenshot of the report of open-nsfw calibrate",
+    "report.png": "tests/tools/make_report_picture.py",
     "reliability.png": "benchmarks/reliability.py",
 }
 
