@@ -12,10 +12,11 @@ for row in open_nsfw.scan_rows("photos"):                   # folders, archives,
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from open_nsfw import telemetry  # noqa: F401  before anything else: importing it is what counts
 from open_nsfw.version import __version__
 
-TYPE_CHECKING = False  # type checkers know better; the module `typing` takes 8 ms, in which Ctrl-C would be a traceback
 if TYPE_CHECKING:
     from typing import Any
 
