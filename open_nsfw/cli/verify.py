@@ -20,13 +20,10 @@ SIGTERM.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -42,14 +39,14 @@ from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
 from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.cores import default_jobs
-from open_nsfw.errors import EngineError, UsageError
-from open_nsfw.files import check_free, check_writable, write_whole
-from open_nsfw.installing import install_command
+from open_nsfw.errors import UsageError
+from open_nsfw.files import check_free
 from open_nsfw.progress import Progress
 from open_nsfw.scan.compare import EXACT, Comparison, Pair, RepeatableSources, compare
+from open_nsfw.scan.compare_plot import check_plot, plot
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.run import count_ahead
-from open_nsfw.scoring.fast import THRESHOLDS, logit, parse_thresholds
+from open_nsfw.scoring.fast import THRESHOLDS, parse_thresholds
 from open_nsfw.scoring.load import load_models
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.scoring.names import PRECISIONS, REFERENCES
@@ -57,7 +54,6 @@ from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.scoring.scorer import Models
 
 PROGRAM = "open-nsfw verify"
-PLOT_ENDINGS = (".png", ".svg", ".pdf")
 
 EXAMPLE = f"""\
 examples:
@@ -109,45 +105,6 @@ def failure(comparison: Comparison, tolerance: float, thresholds: Sequence[float
     if comparison.one_sided:
         return f"{_count(len(comparison.one_sided), 'picture has', 'pictures have')} a score in one way only"
     return None
-
-
-def check_plot(path: str) -> None:
-    """Whether `plot` can write this file, before the pictures are compared for it. Raises EngineError without
-    matplotlib, UsageError for a suffix that names no format, OutputError where the file cannot be written."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise EngineError(f"--plot needs matplotlib: {install_command('policy')}") from None
-    if Path(path).suffix.lower() not in PLOT_ENDINGS:
-        raise UsageError(f"--plot {path}: the name must end in {', '.join(PLOT_ENDINGS[:-1])} or {PLOT_ENDINGS[-1]}")
-    check_writable(path)
-
-
-def plot(comparison: Comparison, thresholds: Sequence[float], path: str) -> None:
-    """The difference in logits over the reference's logit, a dot a picture, into a file that `check_plot` has let
-    pass. Raises OutputError where it cannot be written."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    references = np.array([logit(pair.reference) for pair in comparison.pairs])
-    compared = np.array([logit(pair.compared) for pair in comparison.pairs])
-    twice = np.array([pair.twice for pair in comparison.pairs])
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for chosen, colour, label in ((~twice, "tab:blue", "scored once"), (twice, "tab:orange", "scored twice")):
-        if chosen.any():
-            axes.scatter(references[chosen], (compared - references)[chosen], s=9, color=colour, label=label)
-    for threshold in thresholds:
-        axes.axvline(logit(threshold), color="0.4", linewidth=0.8, linestyle="--")
-        above: Any = ("data", "axes fraction")  # older type stubs of matplotlib know of one word only
-        axes.annotate(f"{threshold:g}", (logit(threshold), 1.01), xycoords=above, ha="center")
-    axes.axhline(0, color="0.4", linewidth=0.8)
-    axes.set(xlabel="logit of the reference", ylabel="difference of the compared logit")
-    axes.legend(loc="best")
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=Path(path).suffix[1:].lower())
-    write_whole(path, drawn.getvalue())
 
 
 @dataclass(frozen=True)
