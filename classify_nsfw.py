@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> int:
     """The process."""
-    from open_nsfw.cli.verbs import begin
+    from open_nsfw.cli.process import begin
 
     begin()
     return main()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from open_nsfw.cli.process import begin, guarded, print_text
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verb_table import PROGRAM, VERBS
-from open_nsfw.cli.verbs import begin, guarded, print_text
+from open_nsfw.cli.verbs import PROGRAM, VERBS
 from open_nsfw.errors import UsageError
 from open_nsfw.version import __version__
 

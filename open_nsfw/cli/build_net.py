@@ -10,8 +10,8 @@ from typing import Any
 
 from open_nsfw.cli.options import add_debug_option, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import OutputError, UsageError
 from open_nsfw.files import check_free, write_whole
 from open_nsfw.nets.build import PROGRAM, PUBLISHED, ANetToBuild, count, prototxt, published

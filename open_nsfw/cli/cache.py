@@ -8,8 +8,8 @@ from pathlib import Path
 
 from open_nsfw.cli.options import add_debug_option
 from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import OutputError
 from open_nsfw.scoring.cache import CACHE_VARIABLE, cache_dir, distrust
 from open_nsfw.scoring.cache_entries import MOST_BYTES, Entry, entries

@@ -18,8 +18,8 @@ from open_nsfw.calibration.output import check_output, write
 from open_nsfw.calibration.request import CalibrationRequest, OutputRequest
 from open_nsfw.calibration.scored import ScoringOptions
 from open_nsfw.cli.calibrate_options import PROGRAM, parser
+from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status, ended_by
-from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.scoring.fast import THRESHOLDS
 
 

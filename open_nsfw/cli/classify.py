@@ -7,7 +7,7 @@ import sys
 
 from open_nsfw.address_space import check_address_space
 from open_nsfw.cli.classify_options import COMMAND, parse
-from open_nsfw.cli.verbs import guarded
+from open_nsfw.cli.process import guarded
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,10 +12,10 @@ from importlib import import_module
 from open_nsfw.cli import classify_options
 from open_nsfw.cli.options import add_debug_option
 from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verb_table import PROGRAM as OPEN_NSFW
-from open_nsfw.cli.verb_table import VERBS
-from open_nsfw.cli.verbs import guarded, print_text
+from open_nsfw.cli.verbs import PROGRAM as OPEN_NSFW
+from open_nsfw.cli.verbs import VERBS
 from open_nsfw.errors import SetupError
 from open_nsfw.installing import install_command
 

@@ -12,7 +12,7 @@ import re
 import sys
 from typing import Any, NoReturn
 
-from open_nsfw.cli.verbs import print_text
+from open_nsfw.cli.process import print_text
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import LEAST_MEMORY
 

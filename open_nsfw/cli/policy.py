@@ -13,8 +13,8 @@ from open_nsfw.calibration.policy import Policy
 from open_nsfw.calibration.scores_file import read_scores
 from open_nsfw.cli.options import add_any_model_option, add_debug_option
 from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
 
 PROGRAM = "open-nsfw policy"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from open_nsfw.cli.options import add_debug_option, add_model_options, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.errors import UsageError
 from open_nsfw.files import check_free, check_writable, write_whole
 from open_nsfw.nets.ranges import NEAR_SCORE, PROGRAM, Ranges

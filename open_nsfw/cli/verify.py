@@ -36,8 +36,8 @@ from open_nsfw.cli.options import (
     add_ranges_option,
 )
 from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
-from open_nsfw.cli.verbs import guarded, print_text
 from open_nsfw.cores import default_jobs
 from open_nsfw.errors import UsageError
 from open_nsfw.files import check_free

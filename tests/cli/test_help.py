@@ -10,7 +10,7 @@ import pytest
 
 from open_nsfw.cli import classify_options
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verb_table import VERBS
+from open_nsfw.cli.verbs import VERBS
 from tests.tools.make_docs_tables import verb_commands, verb_parser
 
 PARSERS = [classify_options.parser(), *(verb_parser(*words) for words in verb_commands())]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from open_nsfw.cli.process import guarded
 from open_nsfw.cli.status import Status
-from open_nsfw.cli.verbs import guarded
 from open_nsfw.errors import UsageError
 from open_nsfw.installing import broken_library
 from tests.tools.helpers import OTHER_PICTURE, PICTURE, ROOT, run_command, small_net, write_model
@@ -50,7 +50,7 @@ def test_the_files_of_verbs_are_not_a_closed_stream(closed: str, tmp_path: Path)
 def test_descriptors_below_three_are_taken(tmp_path: Path) -> None:
     """Whatever is opened later has another number, in this process and in those that it starts."""
     code = (
-        "import subprocess, sys; from open_nsfw.cli.verbs import begin; begin()\n"
+        "import subprocess, sys; from open_nsfw.cli.process import begin; begin()\n"
         'child = \'import os, sys; print(*[os.path.exists(f"/proc/self/fd/{n}") for n in (0, 1, 2)], '
         'open(sys.argv[1]).fileno() > 2, file=open(sys.argv[2], "w"))\'\n'
         "sys.exit(not open(sys.argv[1]).fileno() > 2 or subprocess.call([sys.executable, '-c', child, *sys.argv[1:]]))"
