@@ -95,10 +95,10 @@ def remove_leftover(target: str) -> None:
         os.close(descriptor)
 
 
-def is_same_file(path: str, descriptor: int) -> bool:
-    """Whether the name `path` stands for the open file."""
+def is_same_file(path: str, descriptor: int, follow: bool = False) -> bool:
+    """Whether the name `path` stands for the open file; `follow`: also as a link to it."""
     try:
-        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+        return os.path.samestat(os.stat(path, follow_symlinks=follow), os.fstat(descriptor))
     except OSError:
         return False
 

@@ -129,7 +129,7 @@ class RowFile:
 
     def remove_if_new(self) -> None:
         """Leaves no file where there was none, if nothing is in it."""
-        if self.created and self.regular and not self.size() and is_same_file(self.path, self._descriptor):
+        if self.created and self.regular and not self.size() and is_same_file(self.path, self._descriptor, follow=True):
             self.remove()
 
     def replace(self, rows: Iterable[bytes]) -> None:
@@ -153,7 +153,7 @@ class RowFile:
     def check(self) -> None:
         """Raises OutputError if the file is no longer the one that this run has written."""
         self._check_content()
-        if self.regular and not is_same_file(self.path, self._descriptor):
+        if self.regular and not is_same_file(self.path, self._descriptor, follow=True):
             raise self._taken_away()
 
     def _check_content(self) -> None:
@@ -219,7 +219,7 @@ def _open_locked(path: str, name: str) -> int:
         if not lock(descriptor):
             os.close(descriptor)
             raise OutputError(f"{name}: another run is writing it; wait for it or choose another file")
-        if is_same_file(path, descriptor):
+        if is_same_file(path, descriptor, follow=True):
             return descriptor
         os.close(descriptor)  # another run put a new file in its place between our opening it and locking it
 

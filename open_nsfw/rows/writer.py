@@ -152,10 +152,16 @@ def open_writer(options: OutputOptions) -> Writer:
     _check(options)
     if options.path in (None, "-"):
         return _begin(options, Stdout(), None)
-    path = os.path.realpath(options.path or "")
+    path = _real_path(options.path or "")
     if options.format == "parquet":
         return _ParquetWriter(*_open_journal(path, options), anew=options.overwrite)
     return _begin(options, *_open_file(path, options))
+
+
+def _real_path(path: str) -> str:
+    """Where links lead, so that a new file does not take the place of one; `/dev/stdout` may lead to what has no name."""
+    real = os.path.realpath(path)
+    return real if os.path.exists(real) or not os.path.exists(path) else path
 
 
 def _check(options: OutputOptions) -> None:

@@ -28,6 +28,7 @@ from tests.tools.rows import (
     any_row,
     many,
     needs_pyarrow,
+    read,
     write,
 )
 
@@ -249,3 +250,26 @@ def test_writing_text_imports_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     assert out == b"NSFW score: 0.0129502080381\n[]\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="this system has no /proc")
+def test_descriptors_by_name(tmp_path: Path) -> None:
+    """A pipe, as /dev/stdout may be; and a file that was deleted, into which rows would be lost."""
+    reader, writer = os.pipe()
+    write(Path(f"/proc/self/fd/{writer}"), [PICTURE], "jsonl")
+    assert os.read(reader, 10_000) == lines.json_line(PICTURE)
+    with open(tmp_path / "rows", "wb") as file:
+        (tmp_path / "rows").unlink()
+        with pytest.raises(OutputError, match="was deleted or replaced while this run wrote it"):
+            write(Path(f"/proc/self/fd/{file.fileno()}"), [PICTURE], "jsonl")
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_file_that_moves_and_leaves_a_link_is_still_there(tmp_path: Path) -> None:
+    with open_writer(OutputOptions("jsonl", str(tmp_path / "rows"))) as writer:
+        writer.write([PICTURE])
+        (tmp_path / "rows").rename(tmp_path / "elsewhere")
+        (tmp_path / "rows").symlink_to("elsewhere")
+        writer.write([FAILED])
+    assert read(tmp_path / "elsewhere", "jsonl") == [PICTURE, FAILED]
