@@ -38,6 +38,8 @@ class Palette:
 # In a page the names of CSS variables take these colours' places; nothing else in matplotlib's SVG is written like
 # them.
 _PLACEHOLDERS = Palette("#010101", "#020202", "#030303", "#040404", "#050505", "#060606")
+Draw = Callable[[Any, Palette], None]
+"""Draws on matplotlib's axes, in these colours."""
 FOR_FILES = Palette("#1d2330", "#b3bac6", "#2b7bba", "#d9622b", "#5b4bb5", "#5f6673", "white")
 
 
@@ -60,7 +62,12 @@ def names() -> tuple[str, ...]:
 def for_page(name: str, drawing: Drawing, in_words: str) -> str:
     """A plot as an `<svg>` element in the CSS variables --ink, --muted, --sfw, --nsfw, --curve and --mark; `in_words` is what
     a screen reader says of it."""
-    text = _draw(name, drawing, _PLACEHOLDERS, "svg").decode()
+    return page_svg(name, lambda axes, palette: _PLOTS[name](axes, drawing, palette), in_words)
+
+
+def page_svg(name: str, draw: Draw, in_words: str) -> str:
+    """What `draw` draws, as `for_page` gives a plot; no other plot of the page may have the same `name`."""
+    text = _svg_or_png(name, draw, _PLACEHOLDERS, "svg").decode()
     text = text[text.index("<svg") :]
     for role in ("ink", "muted", "sfw", "nsfw", "curve", "mark"):
         text = text.replace(getattr(_PLACEHOLDERS, role), f"var(--{role})")
@@ -76,10 +83,10 @@ def for_page(name: str, drawing: Drawing, in_words: str) -> str:
 
 def for_file(name: str, drawing: Drawing, form: str) -> bytes:
     """A plot as the content of a file; `form` is svg or png."""
-    return _draw(name, drawing, FOR_FILES, form)
+    return _svg_or_png(name, lambda axes, palette: _PLOTS[name](axes, drawing, palette), FOR_FILES, form)
 
 
-def _draw(name: str, drawing: Drawing, palette: Palette, form: str) -> bytes:
+def _svg_or_png(name: str, draw: Draw, palette: Palette, form: str) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -105,13 +112,14 @@ def _draw(name: str, drawing: Drawing, palette: Palette, form: str) -> bytes:
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.grid(linewidth=0.6)
-        _PLOTS[name](axes, drawing, palette)
+        draw(axes, palette)
         file = io.BytesIO()
         figure.savefig(file, format=form, dpi=PNG_DPI, metadata={"Date": None} if form == "svg" else None)
     return file.getvalue()
 
 
-def _legend(axes: Axes, where: Literal["best", "lower left", "lower right"]) -> None:
+def legend(axes: Axes, where: Literal["best", "lower left", "lower right", "upper left"]) -> None:
+    """The legend of a plot, without a frame."""
     axes.legend(loc=where, frameon=False, fontsize=9)
 
 
@@ -127,23 +135,23 @@ def _roc(axes: Axes, drawing: Drawing, palette: Palette) -> None:
     axes.plot([0, 1], [0, 1], color=palette.muted, linestyle="--", linewidth=1, label="no better than chance")
     area = drawing.curves.auc
     label = f"ROC, area {area.value:.3f} ({area.low:.3f} to {area.high:.3f})"
-    axes.plot(*_thinned(roc["false_positive_rate"], roc["recall"]), color=palette.curve, linewidth=1.8, label=label)
+    axes.plot(*thinned(roc["false_positive_rate"], roc["recall"]), color=palette.curve, linewidth=1.8, label=label)
     _marks(axes, drawing, palette, 1, 0)
     axes.set_xlabel("false-positive rate: share of sfw at or over the threshold")
     axes.set_ylabel("recall: share of nsfw at or over it")
-    _legend(axes, "lower right")
+    legend(axes, "lower right")
 
 
 def _precision_recall(axes: Axes, drawing: Drawing, palette: Palette) -> None:
     _curve(axes, drawing.curves.pr_band, palette)
     pr, average = drawing.curves.pr, drawing.curves.average_precision
     label = f"average precision {average.value:.3f} ({average.low:.3f} to {average.high:.3f})"
-    recall, precision = _thinned(pr["recall"], pr["precision"])
+    recall, precision = thinned(pr["recall"], pr["precision"])
     axes.plot(recall, precision, color=palette.curve, linewidth=1.8, drawstyle="steps-post", label=label)
     _marks(axes, drawing, palette, 0, 2)
     axes.set_xlabel("recall: share of nsfw at or over the threshold")
     axes.set_ylabel("precision: share of nsfw among those over it")
-    _legend(axes, "lower left")
+    legend(axes, "lower left")
 
 
 def _marks(axes: Axes, drawing: Drawing, palette: Palette, x: int, y: int) -> None:
@@ -173,7 +181,7 @@ def _histogram(axes: Axes, drawing: Drawing, palette: Palette) -> None:
     axes.set_xlim(0, 1)
     axes.set_xlabel("score")
     axes.set_ylabel("share of the class")
-    _legend(axes, "best")
+    legend(axes, "best")
 
 
 def _reliability(axes: Axes, drawing: Drawing, palette: Palette) -> None:
@@ -198,10 +206,10 @@ def _reliability(axes: Axes, drawing: Drawing, palette: Palette) -> None:
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("mean score of the pictures in a tenth of the scale")
     axes.set_ylabel("share of nsfw among them")
-    _legend(axes, "lower right")
+    legend(axes, "lower right")
 
 
-def _thinned(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
+def thinned(x: Floats, y: Floats, most: int = 2000) -> tuple[Floats, Floats]:
     """As many points as a screen can show."""
     keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), most)).astype(int))
     return x[keep], y[keep]

@@ -18,6 +18,7 @@ from open_nsfw.calibration.report_parts import (
     Html,
     cell,
     details,
+    document,
     element,
     joined,
     listing,
@@ -25,9 +26,9 @@ from open_nsfw.calibration.report_parts import (
     table,
     terms,
     text,
+    tiles,
     unbroken,
 )
-from open_nsfw.calibration.report_style import STYLE
 from open_nsfw.calibration.result import Calibration
 from open_nsfw.calibration.thumbnails import thumbnails
 from open_nsfw.calibration.words import ABOUT, area, bound_words, limit_words, number, percent
@@ -35,7 +36,6 @@ from open_nsfw.rows.row import Row, label
 from open_nsfw.text import printable
 
 NARROWEST = 0.08  # of the scale, for a band's name to fit
-SECURITY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 PLOT_TEXTS = {
     "roc": (
@@ -81,32 +81,20 @@ def page(
         _counted(result),
         _provenance(result),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{SECURITY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"{element('title', title)}\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(each for each in sections if each)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(title, sections)
 
 
 def _head(result: Calibration, title: str) -> Html:
     curves, policy, sample = result.measured.curves, result.policy, result.sample
-    tiles = (
+    boxes = (
         ("area under the ROC curve", *area(curves.auc)),
         ("average precision", *area(curves.average_precision)),
         ("pictures that count", f"{len(sample.nsfw):,}", f"{sample.negatives:,} sfw, {sample.positives:,} nsfw"),
         ("thresholds of the policy", ", ".join(f"{each:.6g}" for each in policy.thresholds), policy.chosen_by),
     )
-    boxes = (
-        element("div", element("dt", name) + element("dd", element("b", value) + element("span", note)), class_="tile")
-        for name, value, note in tiles
-    )
     model = f"model {policy.model}" if policy.model else "scores of an unknown model"
     note = f"{policy.made}, {model}. Ranges are {percent(policy.confidence)} intervals."
-    content = element("h1", title) + element("p", note, class_="note") + element("dl", joined(boxes), class_="tiles")
+    content = element("h1", title) + element("p", note, class_="note") + tiles(boxes)
     return element("header", content)
 
 
@@ -236,7 +224,7 @@ def _worst(wrong: dict[bool, list[Example]], with_pictures: bool) -> Html:
     parts = []
     for nsfw, title in ((False, "labelled sfw, highest scores"), (True, "labelled nsfw, lowest scores")):
         if wrong[nsfw]:
-            cards = joined(_example(each, pictures) for each in wrong[nsfw])
+            cards = joined(picture_card(each, pictures) for each in wrong[nsfw])
             parts += [element("h3", title), element("div", cards, class_="wall")]
     note = "A wrong label shows here first."
     if pictures:
@@ -244,7 +232,8 @@ def _worst(wrong: dict[bool, list[Example]], with_pictures: bool) -> Html:
     return section("What the model gets most wrong", *parts, note=note)
 
 
-def _example(example: Example, pictures: dict[tuple[str, str | None], bytes]) -> Html:
+def picture_card(example: Example, pictures: dict[tuple[str, str | None], bytes], words: str = "") -> Html:
+    """A picture, blurred until it is clicked, with its score, or what else is said of it in `words`, and its name."""
     name = "" if example.path is None else label(Row(example.path, example.member))
     picture = pictures.get((example.path or "", example.member))
     if picture is None:
@@ -254,7 +243,7 @@ def _example(example: Example, pictures: dict[tuple[str, str | None], bytes]) ->
         box = f'<input type="checkbox" aria-label="{text(f"show {name}, score {example.score:.4g}")}">'
         image = element("label", Html(f'{box}<img alt="" src="{source}">'))
     named = element("span", name, title=name) if name else Html()
-    return element("div", image + element("b", f"{example.score:.4g}") + named, class_="card")
+    return element("div", image + element("b", words or f"{example.score:.4g}") + named, class_="card")
 
 
 # --- what was counted, and how ---

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from open_nsfw.calibration.rates import Rate
+from open_nsfw.calibration.report_style import STYLE
 from open_nsfw.calibration.words import shown
 
+SECURITY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 MOST_NAMES = 200  # of files in one list of the report; numbers.json has all
 
 
@@ -32,6 +34,33 @@ def element(tag: str, content: str | Html, **attributes: str) -> Html:
 def joined(parts: Iterable[str | Html]) -> Html:
     """The parts one after the other."""
     return Html("".join(map(text, parts)))
+
+
+def document(title: str, sections: Iterable[Html]) -> str:
+    """A page of these sections, empty ones left out, with everything inside."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{SECURITY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"{element('title', title)}\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(each for each in sections if each)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def tiles(boxes: Iterable[tuple[str, str, str]]) -> Html:
+    """The numbers at the head of a page: (name, value, note)."""
+    return element(
+        "dl",
+        joined(
+            element(
+                "div", element("dt", name) + element("dd", element("b", value) + element("span", note)), class_="tile"
+            )
+            for name, value, note in boxes
+        ),
+        class_="tiles",
+    )
 
 
 def section(title: str, *parts: Html, note: str | Html = "", class_: str = "") -> Html:

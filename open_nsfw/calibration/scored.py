@@ -84,7 +84,19 @@ def from_entries(labels: Labels) -> Scored:
     return Scored(found, next(iter(models), None), engine=_single(engines))
 
 
-def score(labels: Labels, options: ScoringOptions) -> Scored:
+@dataclass(frozen=True)
+class Keeping:
+    """What is computed and kept of each picture beside its row."""
+
+    load: Callable[[ModelFiles], Models]
+    """Loads what computes it together with the scores."""
+    keep: Callable[[list[Row]], None]
+    """Called with rows before they are written: of a picture that has a row, it is kept."""
+    has: Callable[[str, str | None], bool]
+    """Whether it is kept of the picture (path, member) already; one of which it is not is scored again."""
+
+
+def score(labels: Labels, options: ScoringOptions, keeping: Keeping | None = None) -> Scored:
     """Score the pictures, those that `options.scores_file` has from an earlier run excepted.
 
     Raises UsageError, OutputError and SetupError as the command that scores does.
@@ -101,9 +113,10 @@ def score(labels: Labels, options: ScoringOptions) -> Scored:
         wanted=Wanted(model=files.short_hash, hash=True),
     )
     with open_writer(output) as writer:
-        recorder = _Recorder(writer, partial(count_ahead, arguments), options.quiet)
+        recorder = _Recorder(writer, partial(count_ahead, arguments), options.quiet, keeping)
         sources = Sources(arguments, SourceOptions(), recorder.skip)
-        ended_by = _run(sources, options, files, recorder)
+        load = partial(_load, options) if keeping is None else keeping.load
+        ended_by = _run(sources, options, partial(load, files), recorder)
     rows = _rows_of(options.scores_file, recorder.seen)
     found = _by_folder(labels.folders, rows) if labels.folders else _by_entry(labels, rows)
     engines = {row.engine for each in rows.values() for row in each if row.score is not None}
@@ -114,12 +127,11 @@ def _single(engines: set[str] | set[str | None]) -> str | None:
     return next(iter(engines)) or None if len(engines) == 1 else None
 
 
-def _run(sources: Sources, options: ScoringOptions, files: ModelFiles, recorder: _Recorder) -> int | None:
+def _load(options: ScoringOptions, files: ModelFiles) -> Models:
+    return load_models(LoadOptions(engine=options.engine, gpu=options.gpu, threads=1), files)
 
-    def load() -> Models:
 
-        return load_models(LoadOptions(engine=options.engine, gpu=options.gpu, threads=1), files)
-
+def _run(sources: Sources, options: ScoringOptions, load: Callable[[], Models], recorder: _Recorder) -> int | None:
     pipeline = PipelineOptions(options.jobs or default_jobs(), Extraction(hash=True))
     try:
         return scan.run(sources, load, pipeline, recorder.write)
@@ -130,8 +142,11 @@ def _run(sources: Sources, options: ScoringOptions, files: ModelFiles, recorder:
 class _Recorder:
     """Writes rows, shows a bar, and remembers which pictures belong to this run: the file may have others."""
 
-    def __init__(self, writer: Writer, total: Callable[[], int | None], quiet: bool) -> None:
+    def __init__(
+        self, writer: Writer, total: Callable[[], int | None], quiet: bool, keeping: Keeping | None = None
+    ) -> None:
         self.seen: set[bytes] = set()
+        self._keeping = keeping
         self._writer = writer
         self._is_finished = writer.skip()
         self._progress = Progress(total, shown=not quiet)
@@ -139,12 +154,16 @@ class _Recorder:
     def skip(self, path: str, member: str | None) -> bool:
         """Whether the file has this picture."""
         done = self._is_finished is not None and self._is_finished(path, member)
+        if done and self._keeping is not None:
+            done = self._keeping.has(path, member)
         if done:
             self._remember(path, member)
         return done
 
     def write(self, rows: list[Row]) -> None:
         """Take an item's rows."""
+        if self._keeping is not None:
+            self._keeping.keep(rows)
         self._writer.write(rows)
         for row in rows:
             if row.kind != "frame":

@@ -6,6 +6,8 @@ that count padding, layers in place, and tops that share memory with their botto
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx
 
 from open_nsfw.errors import ModelError
@@ -23,17 +25,28 @@ def convert(net: Net, output: str, fold: bool = True) -> bytes:
     batch norm and scale layers disappear into the layer before them; without, each layer stays as it is (to check the
     folding by). Raises ModelError if no layer makes `output`.
     """
-    return _serialized(_graph(fold_batch_norm(net) if fold else net, output), net, output)
+    return _serialized(_graph(fold_batch_norm(net) if fold else net, [output]), net, [output])
+
+
+def convert_blobs(net: Net, outputs: Sequence[str]) -> bytes:
+    """The model of `convert` that gives several blobs, in this order, each as Caffe has it when all layers have run.
+
+    Nothing is folded, because folding takes away the blobs between a convolution and its scale. Raises ModelError for a
+    blob that no layer makes.
+    """
+    return _serialized(_graph(net, outputs), net, outputs)
 
 
 def convert_by_layer(net: Net, output: str) -> tuple[bytes, dict[str, str]]:
     """The model of `convert` without folding, and for each of its nodes the layer that it belongs to."""
-    graph = _graph(net, output)
-    return _serialized(graph, net, output), dict(graph.layer_of_node)
+    graph = _graph(net, [output])
+    return _serialized(graph, net, [output]), dict(graph.layer_of_node)
 
 
-def _graph(net: Net, output: str) -> Graph:
-    if output not in net.blob_names:
+def _graph(net: Net, outputs: Sequence[str]) -> Graph:
+    for output in outputs:
+        if output in net.blob_names:
+            continue
         raise ModelError(f'the net makes no blob "{output}"; it makes {", ".join(net.output_names)}')
     graph = Graph(net.input_name, net.input_shape)
     for layer, shapes in zip(net.layers, infer(net)):
@@ -43,8 +56,8 @@ def _graph(net: Net, output: str) -> Graph:
     return graph
 
 
-def _serialized(graph: Graph, net: Net, output: str) -> bytes:
-    model = graph.model(net.name, output)
+def _serialized(graph: Graph, net: Net, outputs: Sequence[str]) -> bytes:
+    model = graph.model(net.name, outputs)
     onnx.checker.check_model(model)
     serialized: bytes = model.SerializeToString()
     return serialized

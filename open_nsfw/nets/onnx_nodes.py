@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,11 +82,13 @@ class Graph:
         self.storage[top] = self.storage[bottom]
         self.shape[top] = shape
 
-    def model(self, name: str, output: str) -> Any:
-        """The finished ModelProto."""
-        self.nodes.append(helper.make_node("Identity", [self.read(output)], [f"output_{output}"]))
-        shape: list[str | int | None] = ["N", *self.shape[output][1:]]
-        result = helper.make_tensor_value_info(f"output_{output}", TensorProto.FLOAT, shape)
-        graph = helper.make_graph(self.nodes, name or "net", [self.input], [result], self.initializers)
+    def model(self, name: str, outputs: Sequence[str]) -> Any:
+        """The finished ModelProto; it gives these blobs, in this order."""
+        results = []
+        for output in outputs:
+            self.nodes.append(helper.make_node("Identity", [self.read(output)], [f"output_{output}"]))
+            shape: list[str | int | None] = ["N", *self.shape[output][1:]]
+            results.append(helper.make_tensor_value_info(f"output_{output}", TensorProto.FLOAT, shape))
+        graph = helper.make_graph(self.nodes, name or "net", [self.input], results, self.initializers)
         imports = [helper.make_opsetid("", OPSET)]
         return helper.make_model(graph, producer_name="open_nsfw", opset_imports=imports, ir_version=IR_VERSION)

@@ -70,7 +70,7 @@ def train_val(net: ANetToBuild, options: TrainingOptions) -> str:
     if set(known) <= set(options.freeze):
         raise UsageError("all stages are frozen, so there is nothing to learn; leave the head out")
     parts = [f'# Written for training by `open-nsfw build-net --train`.\nname: "{net.net_name}"\n', "\n# data\n"]
-    parts += [_data_layer(phase, net.size, options) for phase in ("TRAIN", "TEST")]
+    parts += [data_layer(phase, net.size, options) for phase in ("TRAIN", "TEST")]
     logits = ""
     for section in net.sections():
         frozen = section.stage in options.freeze
@@ -81,7 +81,7 @@ def train_val(net: ANetToBuild, options: TrainingOptions) -> str:
             elif layer.type != "Input":
                 stays = frozen or (options.freeze_batch_norm and layer.type == "BatchNorm")
                 parts.append(layer.text(training=True, frozen=stays))
-    return "".join([*parts, "\n# loss\n", *map(_loss_layer, ("loss", "accuracy"), (logits, logits))])
+    return "".join([*parts, "\n# loss\n", *map(loss_layer, ("loss", "accuracy"), (logits, logits))])
 
 
 def weight_text(net: ANetToBuild) -> str:
@@ -90,7 +90,8 @@ def weight_text(net: ANetToBuild) -> str:
     return f'name: "{net.net_name}"\n' + "".join(layer.text(layer.type != "Input") for layer in layers)
 
 
-def _data_layer(phase: str, crop: int, options: TrainingOptions) -> str:
+def data_layer(phase: str, crop: int, options: TrainingOptions) -> str:
+    """The layer that reads the pictures and labels of a phase, TRAIN or TEST, and crops them to `crop` pixels a side."""
     mirror = "mirror: true " if phase == "TRAIN" else ""
     mean = " ".join(f"mean_value: {value}" for value in MEAN_BGR)
     source, size = options.source(phase), options.batch_size
@@ -111,7 +112,8 @@ def _data_layer(phase: str, crop: int, options: TrainingOptions) -> str:
     return "layer {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 
 
-def _loss_layer(name: str, logits: str) -> str:
+def loss_layer(name: str, logits: str) -> str:
+    """The layer behind the blob `logits`: `loss`, or `accuracy`, which is there in tests alone."""
     kind, phase = ("SoftmaxWithLoss", "") if name == "loss" else ("Accuracy", "  include { phase: TEST }\n")
     head = LayerText(name, kind, (logits, "label"), name).text()
     return head[:-2] + phase + "}\n"

@@ -1,0 +1,147 @@
+"""`open-nsfw fine-tune LABELS --output DIR`: a caffemodel that fits labelled pictures better, and a report about it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from open_nsfw.calibration.labels import LabelNames
+from open_nsfw.calibration.libraries import check_installed
+from open_nsfw.cli import parsing
+from open_nsfw.cli.options import add_debug_option, add_jobs_option, add_model_options
+from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.process import guarded, print_text
+from open_nsfw.cli.status import SIGNALS, Status, ended_by
+from open_nsfw.nets.training import DEPLOY
+from open_nsfw.text import printable
+from open_nsfw.training import words
+from open_nsfw.training.fine_tune import fine_tune
+from open_nsfw.training.output import NUMBERS, POLICY, REPORT, WEIGHTS, write
+from open_nsfw.training.request import TRAIN, TuneRequest
+from open_nsfw.training.split import WAYS
+
+PROGRAM = "open-nsfw fine-tune"
+
+DESCRIPTION = """\
+Fit the network to your own labelled pictures. LABELS is a folder with the folders sfw/ and nsfw/, or CSV or JSON lines
+with the columns path and label. DIR gets a caffemodel for every port of open_nsfw, a policy, what `caffe train` needs,
+and a report that says, on pictures that were kept apart, whether the new model is better."""
+
+EXAMPLES = f"""\
+examples:
+  open-nsfw fine-tune labelled/ --output tuned/
+  open-nsfw fine-tune labels.csv --output tuned/ --max-fpr 0.005 --prevalence 0.02
+  classify_nsfw photos/ --model_def tuned/{DEPLOY} --pretrained_model tuned/{WEIGHTS.format("")}
+
+exit status: 0 the new model is better, 1 it is not, and its files are named ...-not-better, 2 the command, the
+labels, the model or the output is at fault, {SIGNALS}"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `open-nsfw fine-tune` with these arguments; gives the exit status."""
+    return guarded(PROGRAM, argv, lambda: _run(parse(argv)))
+
+
+def parse(argv: Sequence[str]) -> TuneRequest:
+    """The request that a command line makes. Raises UsageError."""
+    values = parser().parse_args(argv)
+    return TuneRequest(
+        labels=values.labels,
+        folder=values.output,
+        train=values.train,
+        names=LabelNames(values.positive, values.negative),
+        model_def=values.model_def,
+        pretrained_model=values.pretrained_model,
+        jobs=values.jobs,
+        group_by=values.group_by,
+        max_fpr=values.max_fpr,
+        prevalence=values.prevalence,
+        confidence=values.confidence,
+        resamples=values.resamples,
+        seed=values.seed,
+        resume=values.resume,
+        overwrite=values.overwrite,
+        keep_anyway=values.keep_anyway,
+        thumbnails=not values.no_thumbnails,
+        quiet=values.quiet,
+        command=shlex.join([*PROGRAM.split(), *argv]),
+    )
+
+
+def parser() -> OneLineParser:
+    """The verb's options."""
+    result = OneLineParser(prog=PROGRAM, description=DESCRIPTION, epilog=EXAMPLES)
+    result.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
+    result.add_argument(
+        "--output", required=True, type=parsing.file, metavar="DIR", help="a new folder, where everything is written"
+    )
+    add_debug_option(result)
+    _add_training_options(result.add_argument_group("training"))
+    _add_run_options(result.add_argument_group("the run"))
+    return result
+
+
+def _add_training_options(group: Any) -> None:
+    add = group.add_argument
+    add(
+        "--train",
+        choices=TRAIN,
+        default=TRAIN[0],
+        help="what is trained: the fully connected layer (head, the default)",
+    )
+    add("--positive", default="nsfw", metavar="NAME", help="the folder or label of nsfw pictures (default nsfw)")
+    add("--negative", default="sfw", metavar="NAME", help="the folder or label of sfw pictures (default sfw)")
+    add_model_options(group)
+    add(
+        "--group-by",
+        choices=WAYS,
+        default="auto",
+        help="what else keeps pictures on one side, beside archives and likeness: the column group of LABELS, the folders "
+        "below sfw/ and nsfw/, or nothing; auto is column where there is one",
+    )
+    add(
+        "--max-fpr",
+        type=parsing.share,
+        default=0.01,
+        metavar="SHARE",
+        help="the false-positive rate at which the recall is measured and the policy is chosen (default 0.01)",
+    )
+    add(
+        "--prevalence",
+        type=parsing.share,
+        metavar="SHARE",
+        help="the share of nsfw in your traffic, which the new scores are for (default: that of LABELS)",
+    )
+    add("--confidence", type=parsing.share, default=0.95, metavar="SHARE", help="of intervals (default 0.95)")
+    add("--resamples", type=parsing.count, default=1000, metavar="N", help="of the bootstrap (default 1000)")
+    add("--seed", type=parsing.whole, default=0, metavar="N", help="of the split and the bootstrap (default 0)")
+
+
+def _add_run_options(group: Any) -> None:
+    add = group.add_argument
+    add("--resume", action="store_true", help="go on with the pictures that DIR has from an earlier run")
+    add("--overwrite", action="store_true", help="begin anew in a DIR that has a run, and replace its files")
+    add("--keep-anyway", action="store_true", help="exit status 0 and plain names, also for a model that is not better")
+    add_jobs_option(group)
+    add("--no-thumbnails", action="store_true", help="put no pictures into the report")
+    add("--quiet", action="store_true", help="no bar, no summary")
+
+
+def _run(request: TuneRequest) -> int:
+    check_installed()
+    result = fine_tune(request)
+    if isinstance(result, int):
+        print(f"{PROGRAM}: stopped; --resume goes on where it was", file=sys.stderr)
+        return ended_by(result)
+    write(result)
+    for line in words.left_out(result):
+        print(f"{PROGRAM}: {line}", file=sys.stderr)
+    if not request.quiet:
+        files = (WEIGHTS.format(result.suffix), DEPLOY, POLICY.format(result.suffix), REPORT, NUMBERS)
+        print_text(
+            words.summary(result) + f"written to {printable(os.path.join(request.folder, ''))}: {' '.join(files)}\n"
+        )
+    return Status.DONE if result.kept else Status.FAILED

@@ -1,0 +1,73 @@
+"""Do the written files compute what training computed? Asked of every engine that is there, on test pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from open_nsfw.calibration.labelled_set import Example
+from open_nsfw.calibration.redecode import decoded_again
+from open_nsfw.cores import default_jobs
+from open_nsfw.errors import ModelError
+from open_nsfw.pictures.pixels import Pixels, as_array, crop
+from open_nsfw.scan.compare import EXACT
+from open_nsfw.scoring.blobs import BlobEngine
+from open_nsfw.scoring.engine import OUTPUT
+from open_nsfw.scoring.load import load_engine, pycaffe_is_there
+from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.training.head import Head
+
+MOST_CHECKED = 200  # pictures, evenly spread over those that were tested; Caffe takes 40 ms for one
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How an engine's scores from the written files differ from those that training computed."""
+
+    engine: str
+    pictures: int
+    largest: float
+    """Difference of a score."""
+
+
+def check_files(
+    source: ModelFiles, written: ModelFiles, head: Head, examples: Sequence[Example], jobs: int | None
+) -> tuple[Agreement, ...]:
+    """Decode pictures of `examples` once more and score them with the written files. `head` is the trained head, in float64
+    on the features of the source model: what training computed. Raises ModelError where a score is off by more than 1e-5.
+    """
+    names = ["onnxruntime", *(["caffe"] if pycaffe_is_there() else [])]
+    features = BlobEngine(source, [head.features])
+    engines = [load_engine(written.model_def, written.pretrained_model, name) for name in names]
+    largest, count = [0.0] * len(engines), 0
+    keys = [(each.path, each.member) for each in _spread(examples) if each.path is not None]
+    for _, picture in decoded_again(keys, jobs or default_jobs()):
+        pixels = as_array(picture)
+        expected = _trained(features, head, pixels)
+        for number, engine in enumerate(engines):
+            blob = engine.blob_from_pixels(crop(pixels, *engine.input_shape[1:])[np.newaxis])
+            largest[number] = max(largest[number], abs(float(engine.forward(blob)[0, 1]) - expected))
+        count += 1
+    found = tuple(Agreement(engine.name, count, worst) for engine, worst in zip(engines, largest))
+    for each in found:
+        if not each.largest <= EXACT:
+            raise ModelError(
+                f"{written.pretrained_model}: {each.engine} computes other scores from it than training did (off by "
+                f"{each.largest:.2g}); nothing was kept, please report this net"
+            )
+    return found
+
+
+def _trained(engine: BlobEngine, head: Head, pixels: Pixels) -> float:
+    cropped = crop(pixels, *engine.input_shape[1:])[np.newaxis]
+    features = engine.compute(engine.blob_from_pixels(cropped))[head.features].reshape(-1)
+    assert OUTPUT != head.features
+    return float(1 / (1 + np.exp(-(features.astype(np.float64) @ head.direction + head.offset))))
+
+
+def _spread(examples: Sequence[Example]) -> Sequence[Example]:
+    if len(examples) <= MOST_CHECKED:
+        return examples
+    return [examples[index * len(examples) // MOST_CHECKED] for index in range(MOST_CHECKED)]

@@ -1,0 +1,108 @@
+"""Labelled pictures -> the features that the head reads, through the one pipeline, and kept for the next run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from open_nsfw.calibration import scored
+from open_nsfw.calibration.labelled_set import Example
+from open_nsfw.calibration.labels import Labels
+from open_nsfw.errors import UsageError
+from open_nsfw.rows.finished import key_of
+from open_nsfw.rows.reader import read_rows
+from open_nsfw.rows.row import Row
+from open_nsfw.scoring.blobs import BlobClassifier, BlobScore
+from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.scoring.scorer import Models
+from open_nsfw.training.feature_file import FeatureFile, FeatureKind, Float32
+from open_nsfw.training.head import Head
+from open_nsfw.training.request import TuneRequest
+
+FOLDER = "work"  # in DIR
+SCORES, FEATURES = "scores.jsonl", "features.f32"  # in that folder
+LEAST_PICTURES = 20  # of a class; with fewer, no split leaves enough to learn from and enough to measure on
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The labelled pictures that count, with their features."""
+
+    examples: list[Example]
+    """With the scores of the source model."""
+    features: Float32
+    """float32 (N, K)"""
+    nsfw: NDArray[np.bool_]
+    """bool (N,)"""
+    scored: scored.Scored
+    """What was found, and what does not count."""
+
+
+def extract(labels: Labels, files: ModelFiles, head: Head, request: TuneRequest) -> Dataset | int:
+    """The features of all labelled pictures, or the signal that cut the work short.
+
+    Raises UsageError for labels that nothing can be learnt from, OutputError, and SetupError.
+    """
+    folder = os.path.join(request.folder, FOLDER)
+    kind = FeatureKind(files.digest, head.features, head.weights.shape[1])
+    options = scored.ScoringOptions(
+        scores_file=os.path.join(folder, SCORES),
+        model_def=request.model_def,
+        pretrained_model=request.pretrained_model,
+        engine="onnxruntime",
+        jobs=request.jobs,
+        overwrite=request.overwrite,
+        quiet=request.quiet,
+    )
+    with FeatureFile(os.path.join(folder, FEATURES), kind, request.overwrite) as file:
+        keeper = _Keeper(file, head.features, {} if request.overwrite else _hashes(options.scores_file))
+        keeping = scored.Keeping(lambda _: Models(BlobClassifier(files, [head.features])), keeper.keep, keeper.has)
+        found = scored.score(labels, options, keeping)
+        if found.ended_by is not None:
+            return found.ended_by
+        examples = [example for example in found.found.examples() if example.sha256 in file]
+        features = file.read([example.sha256 or "" for example in examples])
+    nsfw = np.array([example.nsfw for example in examples], dtype=bool)
+    _check(nsfw, request)
+    return Dataset(examples, features, nsfw, found)
+
+
+class _Keeper:
+    """Writes the features that scores carry into the file."""
+
+    def __init__(self, file: FeatureFile, blob: str, hashes: dict[bytes, str]) -> None:
+        self._file, self._blob, self._hashes = file, blob, hashes
+
+    def keep(self, rows: list[Row]) -> None:
+        """Of a film, the features of the frame with the highest score, which is the film's."""
+        for row in rows:
+            if row.kind != "frame" and isinstance(row.score, BlobScore) and row.sha256:
+                self._file.add(row.sha256, row.score.blobs[self._blob].reshape(-1))
+
+    def has(self, path: str, member: str | None) -> bool:
+        """Whether the file has those of this picture; one that has no content to be read is none that it lacks."""
+        sha256 = self._hashes.get(key_of(path, member))
+        return sha256 is not None and sha256 in self._file
+
+
+def _hashes(scores_file: str) -> dict[bytes, str]:
+    """Picture -> SHA-256, as an earlier run wrote them."""
+    if not os.path.exists(scores_file):
+        return {}
+    rows = (row for row in read_rows(scores_file, "jsonl") if row.kind != "frame" and row.sha256)
+    return {key_of(row.path, row.member): row.sha256 or "" for row in rows}
+
+
+def _check(nsfw: NDArray[np.bool_], request: TuneRequest) -> None:
+    """Raises UsageError for labels of one class only, or of too few pictures."""
+    names = request.names
+    counts = {names.negative: int((~nsfw).sum()), names.positive: int(nsfw.sum())}
+    for name, count in counts.items():
+        if count < LEAST_PICTURES:
+            raise UsageError(
+                f"{request.labels}: {count or 'no'} picture{'' if count == 1 else 's'} labelled '{name}' can be used; "
+                f"at least {LEAST_PICTURES} of each label are needed"
+            )

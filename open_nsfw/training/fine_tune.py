@@ -1,0 +1,107 @@
+"""LABELS -> a better caffemodel, or the word that it is not better. The stages, in order:
+
+    features   every labelled picture through the one pipeline, its features kept on disk
+    split      groups of pictures to learn from, to choose by, and to test on
+    tune       the head is fitted, its settings chosen on held-out folds
+    measure    before and after on the test pictures
+    check      do engines compute from the written files what training computed?
+
+`write` in output.py then leaves everything in the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from open_nsfw.calibration import groups
+from open_nsfw.calibration.calibrate import calibrate
+from open_nsfw.calibration.choices import Wishes
+from open_nsfw.calibration.curves import BootstrapOptions
+from open_nsfw.calibration.label_source import read_labels
+from open_nsfw.calibration.labelled_set import LabelledSet
+from open_nsfw.calibration.policy import Policy
+from open_nsfw.calibration.request import CalibrationRequest
+from open_nsfw.calibration.scored import Scored, ScoringOptions
+from open_nsfw.errors import UsageError
+from open_nsfw.files import write_whole
+from open_nsfw.nets.replace_blobs import replace_blobs
+from open_nsfw.nets.training import DEPLOY
+from open_nsfw.scoring.model_files import ModelFiles, find_model_files
+from open_nsfw.training import output
+from open_nsfw.training.check import check_files
+from open_nsfw.training.features import FOLDER, Dataset, extract
+from open_nsfw.training.head import Head, find_head
+from open_nsfw.training.measure import compare
+from open_nsfw.training.request import TuneRequest
+from open_nsfw.training.result import Tuning
+from open_nsfw.training.split import Split, split
+from open_nsfw.training.tune import Tuned, check_labels, tune_head
+
+CANDIDATE = "candidate.caffemodel"  # the new weights until they are checked
+
+
+def fine_tune(request: TuneRequest) -> Tuning | int:
+    """Everything up to the files; a signal's number if one cut the work short.
+
+    Raises UsageError for labels that nothing can be learnt from, ModelError for a model that cannot be tuned, OutputError
+    where the folder cannot be written.
+    """
+    labels = read_labels(request.labels, request.names)
+    if labels.scored and not labels.folders:
+        raise UsageError(
+            f"{request.labels}: has scores; fine-tuning needs the pictures: give the columns path and label alone"
+        )
+    source = find_model_files(request.model_def, request.pretrained_model)
+    head = find_head(source)
+    output.prepare(request)
+    data = extract(labels, source, head, request)
+    if isinstance(data, int):
+        return data
+    scores = np.array([example.score for example in data.examples])
+    check_labels(scores, data.nsfw, request.labels)
+    parts = split(data.examples, data.features, data.nsfw, data.scored.folders, request.group_by, request.seed)
+    tuned = tune_head(head, data, parts, request.prevalence, request.seed)
+    found = {"before": scores[parts.test], "recalibrated": tuned.recalibrated, "after": tuned.test_scores}
+    how = BootstrapOptions(request.resamples, request.seed, request.confidence)
+    comparison = compare(
+        found, data.nsfw[parts.test], parts.groups[parts.test], request.max_fpr, request.prevalence, how
+    )
+    model = _candidate(source, tuned.head, request)
+    tested = [data.examples[index] for index in parts.test]
+    agreements = check_files(source, model, tuned.head, tested, request.jobs)
+    policy = _policy(data, parts, tuned, model, request)
+    return Tuning(request, source, model, head, data, parts, tuned, comparison, policy, agreements)
+
+
+def _candidate(source: ModelFiles, head: Head, request: TuneRequest) -> ModelFiles:
+    """The new weights as a file, beside the prototxt that they go with."""
+    work = Path(request.folder, FOLDER)
+    content = replace_blobs(source.pretrained_model.read_bytes(), {head.layer: head.blobs()})
+    write_whole(work / DEPLOY, source.model_def.read_bytes())
+    write_whole(work / CANDIDATE, content)
+    return find_model_files(work / DEPLOY, work / CANDIDATE)
+
+
+def _policy(data: Dataset, parts: Split, tuned: Tuned, model: ModelFiles, request: TuneRequest) -> Policy:
+    """A policy for the new model, chosen on the pictures that were learnt from, by the scores of held-out folds: the test
+    pictures stay out of every choice."""
+    found = LabelledSet()
+    for index, score in zip(parts.rest.tolist(), tuned.held_out.tolist()):
+        example = data.examples[index]
+        found.add(replace(example, score=score, group=str(parts.groups[index])), example.path or "", example.sha256)
+    wishes = Wishes(max_fpr=request.max_fpr, prevalence=request.prevalence, confidence=request.confidence)
+    calibration = CalibrationRequest(
+        labels=request.labels,
+        wishes=wishes,
+        scoring=ScoringOptions(os.devnull),
+        names=request.names,
+        resamples=1,  # the curves of this calibration are not shown
+        seed=request.seed,
+        group_by=groups.COLUMN,
+        command=request.command,
+    )
+    return calibrate(Scored(found, model.short_hash, engine="onnxruntime"), calibration).policy

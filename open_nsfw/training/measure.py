@@ -1,0 +1,164 @@
+"""Before and after, on the same test pictures: scikit-learn's numbers, and paired intervals of their differences.
+
+The intervals of differences are those of a Bayesian bootstrap of groups (Rubin, Annals of Statistics 1981): in each
+resample the pictures of a group share one random weight, and both models are measured with the same weights. The area of
+one model has the interval of calibration/curves.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from open_nsfw.calibration.curves import BootstrapOptions, Curves, curves
+from open_nsfw.calibration.rates import Rate, class_rate, tails
+from open_nsfw.calibration.sample import Flags, Floats, Ints, Sample
+
+SMALLEST_SCORE = 1e-15  # of a log loss; a score of 0 or 1 would make one wrong label infinite
+NAMES = {
+    "auc": "area under the ROC curve",
+    "recall": "recall at the limit",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of both models."""
+
+    name: str
+    """One of `NAMES`."""
+    before: Rate
+    after: Rate
+    difference: Rate
+    """After less before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All that is measured on the test pictures."""
+
+    measures: tuple[Measure, ...]
+    recalibrated: Measure
+    """The log loss once more, against the source model with its logits brought to the labels."""
+    before: Sample
+    after: Sample
+    before_curves: Curves
+    after_curves: Curves
+    better: bool
+    """Whether the new model ranks better, or is better calibrated than the source model can be made without it, with the
+    confidence asked for; and neither is worse."""
+
+    def measure(self, name: str) -> Measure:
+        """The one of that name."""
+        return next(each for each in self.measures if each.name == name)
+
+
+def compare(
+    scores: dict[str, Floats],
+    nsfw: Flags,
+    groups: Ints,
+    max_fpr: float,
+    prevalence: float | None,
+    how: BootstrapOptions,
+) -> Comparison:
+    """`scores`: `before`, `recalibrated` and `after`, float64 (N,) each, 0..1."""
+    weights = _class_weights(nsfw, prevalence)
+    values = {name: _values(each, nsfw, weights, max_fpr) for name, each in scores.items()}
+    draws = _draws(scores, nsfw, groups, weights, max_fpr, how)
+    sides = tails(how.confidence)
+    before, after = (Sample(scores[name], nsfw, groups) for name in ("before", "after"))
+    before_curves, after_curves = curves(before, how), curves(after, how)
+    measures = tuple(
+        Measure(name, *_rates("before", "after", number, values, draws, sides)) for number, name in enumerate(NAMES)
+    )
+    measures = (
+        replace(measures[0], before=before_curves.auc, after=after_curves.auc),
+        replace(
+            measures[1],
+            before=_with_counts(measures[1].before, before, max_fpr, how.confidence),
+            after=_with_counts(measures[1].after, after, max_fpr, how.confidence),
+        ),
+        *measures[2:],
+    )
+    at = list(NAMES).index("log_loss")
+    recalibrated = Measure("log_loss", *_rates("recalibrated", "after", at, values, draws, sides))
+    area = measures[0].difference
+    improves = area.low > 0 or recalibrated.difference.high < 0
+    worsens = area.high < 0 or recalibrated.difference.low > 0
+    return Comparison(measures, recalibrated, before, after, before_curves, after_curves, improves and not worsens)
+
+
+def _with_counts(recall: Rate, sample: Sample, max_fpr: float, confidence: float) -> Rate:
+    """The recall with the wider of two intervals at each end: the bootstrap's, which knows that the threshold is the
+    sample's, and Clopper and Pearson's, which has a width also where no picture is missed."""
+    found = sample.scores >= threshold_at(sample.scores, sample.nsfw, max_fpr)
+    counted = class_rate(sample, True, found, confidence)
+    return Rate(recall.value, min(recall.low, counted.low), max(recall.high, counted.high))
+
+
+def threshold_at(scores: Floats, nsfw: Flags, max_fpr: float) -> float:
+    """The lowest threshold among the scores at which at most that share of the sfw pictures counts as nsfw; above all
+    scores if there is none."""
+    from sklearn.metrics import roc_curve
+
+    fpr, _, thresholds = roc_curve(nsfw, scores, drop_intermediate=False)
+    return float(thresholds[np.searchsorted(fpr, max_fpr, side="right") - 1])
+
+
+def _class_weights(nsfw: Flags, prevalence: float | None) -> Floats:
+    """float64 (N,), 1 on average: with them, the share of nsfw is `prevalence`."""
+    share = float(nsfw.mean())
+    wanted = share if prevalence is None else prevalence
+    return np.where(nsfw, wanted / share, (1 - wanted) / (1 - share))
+
+
+def _values(scores: Floats, nsfw: Flags, weights: Floats, max_fpr: float) -> Floats:
+    """float64 (len(NAMES),), in the order of `NAMES`."""
+    from sklearn import metrics
+
+    fpr, recall, _ = metrics.roc_curve(nsfw, scores, sample_weight=weights, drop_intermediate=False)
+    inside = np.clip(scores, SMALLEST_SCORE, 1 - SMALLEST_SCORE)
+    return np.array(
+        [
+            metrics.auc(fpr, recall),
+            recall[np.searchsorted(fpr, max_fpr, side="right") - 1],
+            metrics.log_loss(nsfw, inside, sample_weight=weights, labels=[False, True]),
+            float(np.average((scores - nsfw) ** 2, weights=weights)),
+        ]
+    )
+
+
+def _draws(
+    scores: dict[str, Floats], nsfw: Flags, groups: Ints, weights: Floats, max_fpr: float, how: BootstrapOptions
+) -> dict[str, Floats]:
+    """float64 (resamples, len(NAMES)) of each model, with the same weights in the same row."""
+    random = np.random.default_rng(how.seed)
+    number = np.unique(groups, return_inverse=True)[1]
+    found = {name: np.empty((how.resamples, len(NAMES))) for name in scores}
+    for row in range(how.resamples):
+        drawn = weights * random.standard_exponential(int(number.max()) + 1)[number]
+        for name, each in scores.items():
+            found[name][row] = _values(each, nsfw, drawn, max_fpr)
+    return found
+
+
+def _rates(
+    before: str,
+    after: str,
+    number: int,
+    values: dict[str, Floats],
+    draws: dict[str, Floats],
+    sides: tuple[float, float],
+) -> tuple[Rate, Rate, Rate]:
+    """Before, after, and the difference."""
+    old, new = (_rate(values[name][number], draws[name][:, number], sides) for name in (before, after))
+    difference = draws[after][:, number] - draws[before][:, number]
+    return old, new, _rate(values[after][number] - values[before][number], difference, sides)
+
+
+def _rate(value: float, draws: Floats, sides: tuple[float, float]) -> Rate:
+    low, high = np.quantile(draws, sides)
+    return Rate(float(value), min(float(low), float(value)), max(float(high), float(value)))

@@ -1,0 +1,129 @@
+"""What a fine-tuning leaves in its folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from open_nsfw.calibration.json_values import json_value
+from open_nsfw.calibration.output import make_folder
+from open_nsfw.calibration.policy_file import check_replaceable, write_policy
+from open_nsfw.errors import UsageError
+from open_nsfw.files import check_writable, write_whole
+from open_nsfw.nets.read import read_net
+from open_nsfw.nets.train_deploy import train_val
+from open_nsfw.nets.training import DEPLOY, SOLVER, TRAIN_VAL, TrainingOptions, solver
+from open_nsfw.scoring.model_files import file_sha256
+from open_nsfw.training import report
+from open_nsfw.training.features import FOLDER
+from open_nsfw.training.logistic import STRENGTHS
+from open_nsfw.training.request import TuneRequest
+from open_nsfw.training.result import NOT_BETTER, Tuning
+from open_nsfw.version import __version__
+
+WEIGHTS, POLICY = "tuned{}.caffemodel", "policy{}.json"  # the place in between is for NOT_BETTER
+REPORT, NUMBERS = "report.html", "training.json"
+TRAIN_LIST, TEST_LIST = "train.txt", "test.txt"
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "onnxruntime", "pillow")
+
+
+def prepare(request: TuneRequest) -> None:
+    """Make the folder. Raises UsageError for one that has something else in it, or a run and neither --resume nor
+    --overwrite; OutputError where it cannot be written."""
+    folder = Path(request.folder)
+    is_ours = (folder / FOLDER).is_dir()
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours:
+        raise UsageError(f"{folder}: is not empty, and no run of fine-tune has begun there; name another --output")
+    if is_ours and not (request.resume or request.overwrite):
+        what = "has a finished run" if (folder / NUMBERS).exists() else "has a run that did not end"
+        raise UsageError(f"{folder}: {what}; --resume goes on with its pictures, --overwrite begins anew")
+    if not request.overwrite:
+        for suffix in ("", NOT_BETTER):
+            check_replaceable(str(folder / POLICY.format(suffix)))
+    make_folder(str(folder / FOLDER))
+    check_writable(folder / NUMBERS)
+
+
+def write(result: Tuning) -> None:
+    """Write every file, whole or not at all, training.json last: where that is, the run has ended. Raises OutputError."""
+    folder, suffix = Path(result.request.folder), result.suffix
+    with suppress(FileNotFoundError):
+        os.unlink(folder / NUMBERS)
+    for name in (WEIGHTS, POLICY):
+        with suppress(FileNotFoundError):
+            os.unlink(folder / name.format("" if suffix else NOT_BETTER))  # of an earlier run
+    write_whole(folder / DEPLOY, result.model.model_def.read_bytes())
+    write_whole(folder / WEIGHTS.format(suffix), result.model.pretrained_model.read_bytes())
+    _write_for_caffe(result, folder)
+    write_policy(result.policy, str(folder / POLICY.format(suffix)))
+    write_whole(folder / REPORT, report.page(result))
+    write_whole(folder / NUMBERS, json.dumps(numbers(result), indent=1, allow_nan=False) + "\n")
+    for path in (result.model.model_def, result.model.pretrained_model):
+        path.unlink()
+
+
+def _write_for_caffe(result: Tuning, folder: Path) -> None:
+    """What `caffe train` needs to do it in its own way."""
+    options = TrainingOptions(data="image-list")
+    net = read_net(result.model.model_def, result.model.pretrained_model)
+    write_whole(folder / TRAIN_VAL, train_val(net, {result.head.layer}, options))
+    write_whole(folder / SOLVER, solver(options))
+    for name, indices in ((TRAIN_LIST, result.split.rest), (TEST_LIST, result.split.test)):
+        examples = [result.data.examples[index] for index in indices]
+        paths = [(os.path.abspath(each.path), each.nsfw) for each in examples if each.path and not each.member]
+        lines = [f"{path} {int(nsfw)}\n" for path, nsfw in paths if "\n" not in path]
+        write_whole(folder / name, os.fsencode("".join(lines)))
+
+
+def numbers(result: Tuning) -> dict[str, Any]:
+    """The content of training.json."""
+    request, data, parts, tuned = result.request, result.data, result.split, result.tuned
+    found = data.scored.found
+    before, after = result.thresholds()
+    return {
+        "command": request.command,
+        "versions": {"open_nsfw": __version__, "python": platform.python_version(), **_versions()},
+        "seed": request.seed,
+        "trained": {"layers": [result.head.layer], "features": result.head.features, "how": request.train},
+        "source": {"model": result.source.short_hash, "caffemodel": _sha256(result.source.pretrained_model)},
+        "tuned": {"model": result.model.short_hash, "caffemodel": _sha256(result.model.pretrained_model)},
+        "better": result.comparison.better,
+        "labels": {
+            **{"pictures": len(data.nsfw), "sfw": int((~data.nsfw).sum()), "nsfw": int(data.nsfw.sum())},
+            **{"sha256": result.data_hash(), "missing": found.missing, "unreadable": found.unreadable},
+            **{"duplicates": found.duplicates, "conflicts": found.conflicts},
+        },
+        "split": {
+            "groups": len(set(parts.groups.tolist())),
+            "folds": len(parts.folds),
+            "test": [data.examples[index].sha256 for index in parts.test],
+        },
+        "fit": {
+            **{"strengths": STRENGTHS, "held_out_log_loss": tuned.losses, "strength": tuned.strength},
+            **{"temperature": tuned.temperature, "prevalence": request.prevalence},
+            "log_loss_by_pictures": tuned.curve,
+        },
+        "confidence": request.confidence,
+        "max_fpr": request.max_fpr,
+        "measures": {each.name: _measure(each) for each in result.comparison.measures},
+        "log_loss_against_recalibrated": _measure(result.comparison.recalibrated),
+        "decisions": {"threshold_before": before, "threshold_after": after, "flips": len(result.flips())},
+        "agreement": [json_value(each) for each in result.agreements],
+    }
+
+
+def _measure(measure: Any) -> Any:
+    return json_value({name: getattr(measure, name) for name in ("before", "after", "difference")})
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def _sha256(path: Path) -> str:
+    return file_sha256(path).hexdigest()

@@ -1,0 +1,119 @@
+"""Features and labels -> a head that fits them better, and the scores that everything is measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from open_nsfw.calibration.sample import Flags, Floats
+from open_nsfw.errors import UsageError
+from open_nsfw.training.features import Dataset
+from open_nsfw.training.head import Head
+from open_nsfw.training.logistic import STRENGTHS, fit_line, fit_path, held_out_logits, log_loss
+from open_nsfw.training.split import Split
+
+SHARES = (0.125, 0.25, 0.5, 1.0)  # of the pictures that are learnt from, for the curve over the number of labels
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What was learnt, and how it does on pictures that it was not learnt from."""
+
+    head: Head
+    """As the file has it: rounded to float32."""
+    strength: float
+    """Of the penalty, chosen on held-out folds."""
+    losses: tuple[float, ...]
+    """The held-out log loss at each of `STRENGTHS`."""
+    temperature: float
+    """What the logits of the fit were divided by, chosen on held-out folds."""
+    test_scores: Floats
+    """float64 (tested,): by the new head."""
+    recalibrated: Floats
+    """float64 (tested,): by the source model, its logits brought to the labels by a line that was fitted on the rest."""
+    held_out: Floats
+    """float64 (rest,): each picture's score by a fit that it was held out from."""
+    curve: tuple[tuple[int, float], ...]
+    """(pictures learnt from, held-out log loss) for each of `SHARES`."""
+
+
+def check_labels(scores: Floats, nsfw: Flags, labels: str) -> None:
+    """Raises UsageError for labels that the source model's own scores give without an exception."""
+    lowest, highest = float(scores[nsfw].min()), float(scores[~nsfw].max())
+    if lowest > highest:
+        raise UsageError(
+            f"{labels}: every nsfw picture scores {lowest:.4g} or more and every sfw one {highest:.4g} or less by this very "
+            "model: labels that come from its scores teach it nothing; have people label the pictures"
+        )
+
+
+def tune_head(head: Head, data: Dataset, parts: Split, prevalence: float | None, seed: int) -> Tuned:
+    """Learn from the rest, choose on its folds; the test fold gives scores and nothing else. One thread computes, so that
+    the result does not hang on how many cores there are."""
+    from scipy.special import expit
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        source = source_logits(head, data.features)
+        features, nsfw, old = data.features[parts.rest], data.nsfw[parts.rest], source[parts.rest]
+        logits = held_out_logits(features, old, nsfw, parts.folds)
+        losses = tuple(log_loss(each, nsfw) for each in logits)
+        best = int(np.argmin(losses))
+        slope, offset = fit_line(logits[best], nsfw)
+        shift = _prior_shift(nsfw, prevalence)
+        fit = fit_path(features, old, nsfw, STRENGTHS[: best + 1])[-1].scaled(slope, offset + shift)
+        tuned = rounded(fit.head(head))
+        old_slope, old_offset = fit_line(old, nsfw)
+        return Tuned(
+            head=tuned,
+            strength=STRENGTHS[best],
+            losses=losses,
+            temperature=1 / max(slope, np.finfo(np.float64).tiny),
+            test_scores=expit(source_logits(tuned, data.features[parts.test])),
+            recalibrated=expit(old_slope * source[parts.test] + old_offset + shift),
+            held_out=expit(slope * logits[best] + offset + shift),
+            curve=_curve(data, parts, old, STRENGTHS[: best + 1], seed),
+        )
+
+
+def source_logits(head: Head, features: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Floats:
+    """float64 (N,): the difference of the head's two logits."""
+    logits: Floats = features @ head.direction + head.offset
+    return logits
+
+
+def rounded(head: Head) -> Head:
+    """The head with the values that float32 keeps of it."""
+    weights, bias = (each.astype(np.float64) for each in head.blobs())
+    return Head(head.layer, head.features, weights, bias)
+
+
+def _prior_shift(nsfw: Flags, prevalence: float | None) -> float:
+    """What is added to a logit that was fitted at the labels' share of nsfw, to be right at `prevalence`."""
+    if prevalence is None:
+        return 0.0
+    share = float(nsfw.mean())
+    return float(np.log(prevalence / (1 - prevalence)) - np.log(share / (1 - share)))
+
+
+def _curve(
+    data: Dataset, parts: Split, old: Floats, strengths: tuple[float, ...], seed: int
+) -> tuple[tuple[int, float], ...]:
+    """The held-out loss with parts of the pictures that are learnt from: a random choice of groups, each within the
+    next larger one."""
+    features, nsfw, numbers = data.features[parts.rest], data.nsfw[parts.rest], parts.groups[parts.rest]
+    order = np.random.default_rng(seed).permutation(int(parts.groups.max()) + 1)
+    points = []
+    for share in SHARES:
+        folds, counts = [], []
+        for learnt, held_out in parts.folds:
+            chosen = learnt[np.argsort(order[numbers[learnt]], kind="stable")][: max(round(share * len(learnt)), 2)]
+            if len(np.unique(nsfw[chosen])) < 2:
+                break
+            folds.append((chosen, held_out))
+            counts.append(len(chosen))
+        if len(folds) == len(parts.folds):
+            logits = held_out_logits(features, old, nsfw, folds, strengths)[-1]
+            points.append((round(float(np.mean(counts))), log_loss(logits, nsfw)))
+    return tuple(points)

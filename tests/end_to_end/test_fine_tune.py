@@ -1,0 +1,290 @@
+"""`open-nsfw fine-tune`, from labelled pictures to files, in processes of its own. No picture in it is explicit: a made-up
+definition calls discs nsfw and rectangles sfw."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from open_nsfw.__main__ import main as open_nsfw
+from open_nsfw.calibration.policy import Policy
+from open_nsfw.nets.caffemodel import read_caffemodel
+from open_nsfw.scoring.load import load_model
+from tests.tools.helpers import HAS_CAFFE, MODEL_DEF, PICTURE, ROOT, SECONDS, WEIGHTS, caffemodel, write_model
+from tests.tools.make_shapes_folder import make
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
+pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:matplotlib.*")
+
+COUNT = 120
+OPTIONS = ["--quiet", "--resamples", "50", "--max-fpr", "0.1", "--no-thumbnails"]
+FILES = {
+    *(
+        "deploy.prototxt",
+        "policy.json",
+        "report.html",
+        "solver.prototxt",
+        "test.txt",
+        "train.txt",
+        "train_val.prototxt",
+    ),
+    *("training.json", "tuned.caffemodel", "work"),
+}
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pictures."""
+    folder = tmp_path_factory.mktemp("labelled")
+    make(folder, COUNT, side=128)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tuned(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was not disturbed."""
+    folder = tmp_path_factory.mktemp("tuned") / "out"
+    assert open_nsfw(["fine-tune", str(labelled), "--output", str(folder), *OPTIONS]) == 0
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """Of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def failed(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The line of a run that ends with status 2."""
+    assert open_nsfw(["fine-tune", *map(str, arguments), *OPTIONS]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    line, end = captured.err.split("\n")
+    assert end == ""
+    return line
+
+
+# --- what a run leaves ---
+
+
+def test_files(tuned: Path) -> None:
+    """All of them, nothing half-written, and the features for the next run."""
+    assert {path.name for path in tuned.iterdir()} == FILES
+    assert {path.name for path in (tuned / "work").iterdir()} == {"features.f32", "scores.jsonl"}
+    assert (tuned / "deploy.prototxt").read_bytes() == MODEL_DEF.read_bytes()
+
+
+def test_only_the_head_has_changed(tuned: Path) -> None:
+    """All other layers have the bytes that they had."""
+    old, new = read_caffemodel(WEIGHTS), read_caffemodel(tuned / "tuned.caffemodel")
+    assert list(old) == list(new)
+    for name, blobs in old.items():
+        equal = all(before.tobytes() == after.tobytes() for before, after in zip(blobs, new[name]))
+        assert equal == (name != "fc_nsfw")
+
+
+def test_it_has_learnt(tuned: Path, labelled: Path) -> None:
+    """The files score the pictures by the new definition, on any engine; the old ones did not."""
+    numbers = json.loads((tuned / "training.json").read_text())
+    assert numbers["better"]
+    measures = numbers["measures"]
+    assert measures["auc"]["before"]["value"] < 0.8 < 0.95 < measures["auc"]["after"]["value"]
+    model = load_model(tuned / "deploy.prototxt", tuned / "tuned.caffemodel")
+    assert model.engine.name == ("caffe" if HAS_CAFFE else "onnxruntime")
+    for name in ("sfw", "nsfw"):
+        scores = np.array([model.score(path) for path in sorted((labelled / name).iterdir())[:10]])
+        assert ((scores > 0.5) == (name == "nsfw")).mean() > 0.8
+
+
+def test_engines_agree(tuned: Path) -> None:
+    """Real Caffe among them, where it is: on all test pictures."""
+    agreement = json.loads((tuned / "training.json").read_text())["agreement"]
+    assert [each["engine"] for each in agreement] == ["onnxruntime", *(["caffe"] if HAS_CAFFE else [])]
+    for each in agreement:
+        assert each["pictures"] == COUNT // 5
+        assert each["largest"] <= 1e-5
+
+
+def test_policy(tuned: Path) -> None:
+    """For the new model."""
+    policy = Policy.read(tuned / "policy.json")
+    assert policy.model == json.loads((tuned / "training.json").read_text())["tuned"]["model"]
+    assert policy.chosen_by == "--max-fpr 0.1"
+    assert policy.sample["pictures"] == COUNT * 4 // 5
+
+
+def test_report(tuned: Path) -> None:
+    """One file that loads nothing, with each id once."""
+    page = (tuned / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/", "")
+    assert "<script" not in page
+    ids = [part.partition('"')[0] for part in page.split(' id="')[1:]]
+    assert len(ids) == len(set(ids))
+    for title in (
+        "Before and after",
+        "Decisions that changed",
+        "Would more labels help?",
+        "How to get this model again",
+    ):
+        assert f">{title}<" in page
+
+
+def test_lists_for_caffe(tuned: Path) -> None:
+    """Every picture, in the list of its side, with its label."""
+    numbers = json.loads((tuned / "training.json").read_text())
+    sides = {}
+    for name in ("train", "test"):
+        for line in (tuned / f"{name}.txt").read_text().splitlines():
+            path, _, label = line.rpartition(" ")
+            assert Path(path).parent.name == ("nsfw" if label == "1" else "sfw")
+            sides[sha256(Path(path))] = name
+    assert len(sides) == COUNT
+    assert {digest for digest, side in sides.items() if side == "test"} == set(numbers["split"]["test"])
+
+
+# --- the same again ---
+
+
+def test_same_seed_same_file(tuned: Path, labelled: Path, tmp_path: Path) -> None:
+    """From the pictures, and from the features that are kept."""
+    again = tmp_path / "again"
+    for option in ([], ["--resume"]):
+        assert open_nsfw(["fine-tune", str(labelled), "--output", str(again), *OPTIONS, *option]) == 0
+        assert sha256(again / "tuned.caffemodel") == sha256(tuned / "tuned.caffemodel")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment(seed: int, tuned: Path, labelled: Path, tmp_path: Path) -> None:
+    """Again and again; what --resume ends with is what an undisturbed run has."""
+    out = tmp_path / "out"
+    line = [sys.executable, "-m", "open_nsfw", "fine-tune", str(labelled), "--output", str(out), *OPTIONS, "--resume"]
+    choice = random.Random(seed)
+    for _ in range(4):
+        with subprocess.Popen(line, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE) as process:
+            time.sleep(choice.uniform(0.5, 6))
+            os.killpg(process.pid, signal.SIGKILL)
+        if (out / "training.json").exists():
+            break
+        assert not (out / "report.html").exists() or (out / "tuned.caffemodel").exists()
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sha256(out / "tuned.caffemodel") == sha256(tuned / "tuned.caffemodel")
+    assert {path.name for path in out.iterdir()} == FILES
+
+
+# --- not better ---
+
+
+def by_chance(labelled: Path, file: Path) -> Path:
+    """Labels that nothing in the pictures tells."""
+    choice = random.Random(0)
+    pictures = sorted(labelled.glob("*/*.jpg"))
+    lines = [f"{path},{choice.choice(['sfw', 'nsfw'])}" for path in pictures]
+    file.write_text("\n".join(["path,label", *lines, ""]))
+    return file
+
+
+def test_not_better(labelled: Path, tmp_path: Path) -> None:
+    """Status 1, and the names say it; with --keep-anyway they do not, and what was named so is gone."""
+    labels, out = by_chance(labelled, tmp_path / "labels.csv"), tmp_path / "out"
+    assert open_nsfw(["fine-tune", str(labels), "--output", str(out), *OPTIONS]) == 1
+    names = {path.name for path in out.iterdir()}
+    assert {"tuned-not-better.caffemodel", "policy-not-better.json"} <= names
+    assert not {"tuned.caffemodel", "policy.json"} & names
+    assert "The new model is not better" in (out / "report.html").read_text()
+    assert open_nsfw(["fine-tune", str(labels), "--output", str(out), *OPTIONS, "--resume", "--keep-anyway"]) == 0
+    assert {path.name for path in out.iterdir()} == FILES
+
+
+# --- bad input ---
+
+
+def test_too_few_pictures(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one class, or of none of it."""
+    folder = tmp_path / "few"
+    shutil.copytree(labelled, folder)
+    for path in sorted((folder / "nsfw").iterdir())[19:]:
+        path.unlink()
+    needed = "at least 20 of each label are needed"
+    line = failed(capsys, folder, "--output", tmp_path / "out")
+    assert line == f"open-nsfw fine-tune: error: {folder}: 19 pictures labelled 'nsfw' can be used; {needed}"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"work"}
+    for path in (folder / "nsfw").iterdir():
+        path.unlink()
+    line = failed(capsys, folder, "--output", tmp_path / "out2")
+    assert line == f"open-nsfw fine-tune: error: {folder}: no pictures labelled 'nsfw' can be used; {needed}"
+
+
+def test_pictures_that_do_not_count(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is named, with the reason, and costs nothing else."""
+    folder = tmp_path / "odd"
+    shutil.copytree(labelled, folder)
+    (folder / "sfw" / "both.jpg").write_bytes(PICTURE.read_bytes())
+    (folder / "nsfw" / "both.jpg").write_bytes(PICTURE.read_bytes())
+    (folder / "sfw" / "broken.jpg").write_bytes(b"no picture")
+    assert open_nsfw(["fine-tune", str(folder), "--output", str(tmp_path / "out"), *OPTIONS]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    both = f"{folder}/nsfw/both.jpg (nsfw) = {folder}/sfw/both.jpg (sfw)"
+    assert lines[1] == f"open-nsfw fine-tune: {both}: the same picture under both labels; left out"
+    assert lines[0].startswith(f"open-nsfw fine-tune: {folder}/sfw/broken.jpg: ")
+    assert len(lines) == 2
+
+
+def test_labels_of_this_very_model(tuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They teach nothing."""
+    rows = [json.loads(line) for line in (tuned / "work" / "scores.jsonl").read_text().splitlines()]
+    middle = sorted(row["score"] for row in rows)[COUNT // 2]
+    with open(tmp_path / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("path", "label"), *((row["path"], int(row["score"] >= middle)) for row in rows)])
+    line = failed(capsys, tmp_path / "labels.csv", "--output", tmp_path / "out")
+    assert line.startswith(f"open-nsfw fine-tune: error: {tmp_path}/labels.csv: every nsfw picture scores ")
+    assert line.endswith("labels that come from its scores teach it nothing; have people label the pictures")
+
+
+def test_scores_in_place_of_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The head cannot be learnt from them."""
+    (tmp_path / "labels.csv").write_text("score,label\n0.5,1\n")
+    what = "has scores; fine-tuning needs the pictures: give the columns path and label alone"
+    line = failed(capsys, tmp_path / "labels.csv", "--output", tmp_path / "out")
+    assert line == f"open-nsfw fine-tune: error: {tmp_path}/labels.csv: {what}"
+
+
+def test_weights_that_are_not_finite(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, before anything is decoded or written."""
+    weights: dict[str, Any] = {name: list(blobs) for name, blobs in read_caffemodel(WEIGHTS).items() if blobs}
+    weights["fc_nsfw"] = [np.full((2, 1024), np.nan), weights["fc_nsfw"][1]]
+    options = write_model(tmp_path, MODEL_DEF.read_text(), caffemodel(weights))
+    line = failed(capsys, labelled, "--output", tmp_path / "out", *options)
+    what = 'layer "fc_nsfw" (InnerProduct) has weights that are not finite numbers'
+    assert line == f"open-nsfw fine-tune: error: {tmp_path}/net.caffemodel: {what}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_with_something_in_it(
+    labelled: Path, tuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another folder, a run that ended, one that did not."""
+    (tmp_path / "mine.txt").write_text("mine")
+    what = "is not empty, and no run of fine-tune has begun there; name another --output"
+    line = failed(capsys, labelled, "--output", tmp_path, "--overwrite")
+    assert line == f"open-nsfw fine-tune: error: {tmp_path}: {what}"
+    ways = "--resume goes on with its pictures, --overwrite begins anew"
+    line = failed(capsys, labelled, "--output", tuned)
+    assert line == f"open-nsfw fine-tune: error: {tuned}: has a finished run; {ways}"
+    (tmp_path / "begun" / "work").mkdir(parents=True)
+    line = failed(capsys, labelled, "--output", tmp_path / "begun")
+    assert line == f"open-nsfw fine-tune: error: {tmp_path / 'begun'}: has a run that did not end; {ways}"

@@ -1,0 +1,85 @@
+"""No group is on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from open_nsfw.calibration.labelled_set import Example
+from open_nsfw.errors import UsageError
+from open_nsfw.training.split import ALIKE, find_groups, split
+
+
+def features(count: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """float32 (count, 64), no two alike."""
+    return np.random.default_rng(seed).exponential(size=(count, 64)).astype(np.float32)
+
+
+def example(number: int, nsfw: bool = False, **fields: str) -> Example:
+    """A picture."""
+    return Example(0.5, nsfw, **{"path": f"{number}.jpg", **fields})
+
+
+def test_every_picture_is_on_one_side_once() -> None:
+    """Test and rest, and within the rest the folds."""
+    nsfw = np.arange(100) % 3 == 0
+    parts = split([example(number, bool(each)) for number, each in enumerate(nsfw)], features(100), nsfw, [], "auto", 0)
+    assert sorted([*parts.test, *parts.rest]) == list(range(100))
+    assert sorted(np.concatenate([held_out for _, held_out in parts.folds])) == list(range(len(parts.rest)))
+    for learnt, held_out in parts.folds:
+        assert sorted([*learnt, *held_out]) == list(range(len(parts.rest)))
+    assert len(parts.test) == 20
+
+
+def test_near_duplicates_stay_together() -> None:
+    """Features that point the same way, however long they are; also through a third picture."""
+    values = features(40)
+    values[7] = 3 * values[3]
+    values[21] = values[5] + 0.1 * values[6]
+    numbers = find_groups([example(number) for number in range(40)], values, [], "none")
+    assert numbers[7] == numbers[3]
+    assert numbers[21] == numbers[5]
+    assert len(np.unique(numbers)) == 38
+
+
+def test_a_group_is_never_on_both_sides() -> None:
+    """Whatever the seed: archives, the column, and likeness."""
+    nsfw = np.arange(120) % 2 == 0
+    values = features(120)
+    values[60:] = values[:60] * 2  # copies, half a set away
+    examples = [
+        example(number, bool(each), path=f"{number % 60 // 3}.zip", member=str(number))
+        if number < 30
+        else example(number, bool(each), group=f"film {number % 60 // 2}")
+        for number, each in enumerate(nsfw)
+    ]
+    for seed in range(20):
+        parts = split(examples, values, nsfw, [], "auto", seed)
+        assert not set(parts.groups[parts.test]) & set(parts.groups[parts.rest])
+        for learnt, held_out in parts.folds:
+            assert not set(parts.groups[parts.rest[learnt]]) & set(parts.groups[parts.rest[held_out]])
+    cosine = values @ values.T
+    lengths = np.sqrt(np.diag(cosine))
+    alike = cosine / np.outer(lengths, lengths) >= ALIKE
+    assert (parts.groups[:, np.newaxis] == parts.groups)[alike].all()
+
+
+def test_same_seed_same_split() -> None:
+    """And another one for another seed."""
+    nsfw = np.arange(100) % 2 == 0
+    examples = [example(number, bool(each)) for number, each in enumerate(nsfw)]
+    tests = [split(examples, features(100), nsfw, [], "auto", seed).test.tolist() for seed in (0, 0, 1)]
+    assert tests[0] == tests[1] != tests[2]
+
+
+@pytest.mark.parametrize("alone", [(), (0,), (0, 39), (0, 1, 2, 39)])
+def test_too_few_groups(alone: tuple[int, ...]) -> None:
+    """Two groups, most pictures in one of them: one line that says what to do."""
+    nsfw = np.arange(40) < 20
+    examples = [example(number, bool(each), group=str(number in alone)) for number, each in enumerate(nsfw)]
+    with pytest.raises(UsageError) as caught:
+        split(examples, features(40), nsfw, [], "column", 0)
+    assert str(caught.value) == (
+        f"the 40 pictures come from {2 if alone else 1} groups, too few or too unequal to be split so that no group is on "
+        "both sides; label pictures from more sources"
+    )
