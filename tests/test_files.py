@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from open_nsfw.errors import OutputError
-from open_nsfw.files import check_writable, write_whole
+from open_nsfw.files import check_writable, remove_leftover, write_whole, written_beside
 
 
 def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
@@ -94,3 +96,74 @@ def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path: Path, monk
     write_whole(tmp_path / "file", "newer")
     assert (tmp_path / "file").read_text() == "newer"
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_is_written_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    for name in ("fsync", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, name=name, call=call: (steps.append(name), call(*given))[1])
+    write_whole(tmp_path / "file", "content")
+    assert steps == ["fsync", "replace", "fsync"]  # the last one is of the folder
+
+
+def test_what_a_kill_left_is_taken_over(tmp_path: Path) -> None:
+    """And so it does not stay for ever."""
+    (tmp_path / ".file.part").write_text("half of something that was longer")
+    write_whole(tmp_path / "file", "content")
+    assert (tmp_path / "file").read_text() == "content"
+    (tmp_path / ".file.part").write_text("left again")
+    remove_leftover(str(tmp_path / "file"))
+    remove_leftover(str(tmp_path / "file"))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("plant", [os.symlink, os.link])
+def test_a_planted_name_is_not_written_through(plant: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("as it was")
+    plant(tmp_path / "victim", tmp_path / ".file.part")
+    write_whole(tmp_path / "file", "content")
+    assert (tmp_path / "victim").read_text() == "as it was"
+    assert (tmp_path / "file").read_text() == "content"
+    assert sorted(os.listdir(tmp_path)) == ["file", "victim"]
+
+
+def test_two_writers_of_one_file(tmp_path: Path) -> None:
+    """The second waits for the first; each content is whole."""
+    target = str(tmp_path / "file")
+    contents = [letter * 100_000 for letter in (b"a", b"b", b"c", b"d")]
+
+    def write(content: bytes) -> None:
+        for _ in range(20):
+            with written_beside(target) as file:
+                file.write(content)
+            seen.add((tmp_path / "file").read_bytes())
+
+    seen: set[bytes] = set()
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen <= set(contents)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_name_that_must_be_free(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("before")
+    with pytest.raises(FileExistsError), written_beside(str(tmp_path / "file"), replace=False) as file:
+        file.write(b"after")
+    with pytest.raises(ZeroDivisionError), written_beside(str(tmp_path / "other"), replace=False) as file:
+        file.write(b"%d" % (1 // 0))
+    assert (tmp_path / "file").read_text() == "before"
+    with written_beside(str(tmp_path / "new"), replace=False, mode=0o600) as file:
+        file.write(b"content")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["file", "new"]
+
+
+def test_the_longest_names(tmp_path: Path) -> None:
+    for name in ("x" * 255, "x" * 254 + "y", "\u00fc" * 127):
+        write_whole(tmp_path / name, name)
+        assert (tmp_path / name).read_text() == name
+    assert len(os.listdir(tmp_path)) == 3
