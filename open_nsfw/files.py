@@ -25,6 +25,8 @@ from open_nsfw.text import printable
 PART = ".part"  # ends the name of a temporary file
 LONGEST_NAME = 255  # bytes of a file's name on the usual file systems
 COPY_PIECE = 1024 * 1024  # bytes that are copied at once
+# What Docker, Podman and Buildah leave in a container, by which a process can tell that it is in one.
+CONTAINER_SIGNS = ("/.dockerenv", "/run/.containerenv")
 WAIT_SECONDS = 0.05  # between two looks at whether another process has finished
 
 
@@ -136,7 +138,18 @@ def _told(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from error
+        raise cannot_be_written(os.fspath(path), error) from error
+
+
+def cannot_be_written(name: str, error: OSError) -> OutputError:
+    """The one line about a file or folder that the system does not let be written, with what to do in a container."""
+    advice = ""
+    if any(map(os.path.exists, CONTAINER_SIGNS)):
+        if error.errno in (errno.EACCES, errno.EPERM):
+            advice = '; run the container as the folder\'s owner: docker run --user "$(id -u):$(id -g)" ...'
+        elif error.errno == errno.EROFS:
+            advice = "; mount the folder without `:ro`, or write to another one"
+    return OutputError(f"{name}: cannot be written: {error.strerror or error}{advice}")
 
 
 def _is_written_in_place(target: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.errors import OutputError
-from open_nsfw.files import check_writable, remove_leftover, write_whole, written_beside
+from open_nsfw.files import cannot_be_written, check_writable, remove_leftover, write_whole, written_beside
 
 
 def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
@@ -167,3 +167,22 @@ def test_the_longest_names(tmp_path: Path) -> None:
         write_whole(tmp_path / name, name)
         assert (tmp_path / name).read_text() == name
     assert len(os.listdir(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EACCES, '; run the container as the folder\'s owner: docker run --user "$(id -u):$(id -g)" ...'),
+        (errno.EROFS, "; mount the folder without `:ro`, or write to another one"),
+        (errno.ENOSPC, ""),
+    ],
+)
+def test_in_a_container_the_message_says_what_to_do(
+    number: int, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = tmp_path / "sign"
+    monkeypatch.setattr("open_nsfw.files.CONTAINER_SIGNS", (str(sign),))
+    error = OSError(number, os.strerror(number))
+    assert str(cannot_be_written("rows", error)) == f"rows: cannot be written: {os.strerror(number)}"
+    sign.touch()
+    assert str(cannot_be_written("rows", error)) == f"rows: cannot be written: {os.strerror(number)}{advice}"

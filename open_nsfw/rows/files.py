@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from open_nsfw.errors import OutputError
-from open_nsfw.files import is_same_file, lock, written_beside
+from open_nsfw.files import cannot_be_written, is_same_file, lock, written_beside
 from open_nsfw.text import printable
 
 JOURNAL = ".journal"  # what Parquet's rows are kept in until the end: FILE.journal, JSON lines
@@ -41,7 +41,7 @@ def cannot_write(name: str, error: OSError) -> OutputError:
     """The one line about a full disk, a closed pipe, a folder that is not there."""
     if error.errno == errno.EPIPE:
         return OutputError(f"{name}: the program that was reading it has gone; stopped there")
-    return OutputError(f"{name}: cannot be written: {error.strerror or error}")
+    return cannot_be_written(name, error)
 
 
 class Stdout:
