@@ -148,7 +148,7 @@ class _Quantizer:
         shift: Float64 = error.reshape(*weights.shape[:2], -1).sum(axis=2) @ mean
         return shift
 
-    def _dequantized(self, name: str, integers: NDArray[np.signedinteger], scales: Float32) -> str:
+    def _dequantized(self, name: str, integers: NDArray[np.signedinteger[Any]], scales: Float32) -> str:
         inputs = [self._constant(f"{name}_integer", integers), self._constant(f"{name}_scale", scales)]
         inputs.append(self._constant(f"{name}_zero", np.zeros(len(scales), integers.dtype)))
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [name], axis=0))
