@@ -17,6 +17,7 @@ corrected for all layers at once from measured outputs (diverged). Quantiles as 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
