@@ -9,11 +9,16 @@ from open_nsfw.calibration.choices import Costs
 from open_nsfw.calibration.groups import WAYS
 from open_nsfw.cli import parsing
 from open_nsfw.cli.options import (
+    add_confidence_option,
     add_debug_option,
     add_engine_option,
     add_gpu_option,
     add_jobs_option,
+    add_label_name_options,
     add_model_options,
+    add_prevalence_option,
+    add_resamples_option,
+    add_thumbnails_option,
 )
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import SIGNALS
@@ -43,15 +48,14 @@ def parser() -> OneLineParser:
     result = OneLineParser(prog=PROGRAM, description=DESCRIPTION, epilog=EXAMPLES)
     result.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
     add_debug_option(result)
-    _add_threshold_options(
-        result.add_argument_group("how thresholds are chosen (default: --bands 0.2,0.8)").add_argument
-    )
+    _add_threshold_options(result.add_argument_group("how thresholds are chosen (default: --bands 0.2,0.8)"))
     _add_label_options(result.add_argument_group("labels and scores"))
-    _add_report_options(result.add_argument_group("what comes out").add_argument)
+    _add_report_options(result.add_argument_group("what comes out"))
     return result
 
 
-def _add_threshold_options(add: Any) -> None:
+def _add_threshold_options(group: Any) -> None:
+    add = group.add_argument
     add("--max-fpr", type=parsing.share, metavar="SHARE", help="block at most this share of sfw pictures")
     add("--min-recall", type=parsing.share, metavar="SHARE", help="find at least this share of nsfw pictures")
     add(
@@ -78,26 +82,14 @@ def _add_threshold_options(add: Any) -> None:
         metavar="NAME,...",
         help="names of the bands from low scores to high (default allow,review,block, or allow,block)",
     )
-    add(
-        "--prevalence",
-        type=parsing.share,
-        metavar="SHARE",
-        help="share of nsfw pictures in your traffic (default: as in LABELS)",
-    )
-    add(
-        "--confidence",
-        type=parsing.share,
-        default=0.95,
-        metavar="SHARE",
-        help="confidence of limits and intervals (default 0.95)",
-    )
+    add_prevalence_option(group)
+    add_confidence_option(group)
     add("--as-measured", action="store_true", help="apply limits to the rates as measured, without allowing for chance")
 
 
 def _add_label_options(group: Any) -> None:
     add = group.add_argument
-    add("--positive", default="nsfw", metavar="NAME", help="folder or label of nsfw pictures (default nsfw)")
-    add("--negative", default="sfw", metavar="NAME", help="folder or label of sfw pictures (default sfw)")
+    add_label_name_options(group)
     add("--model-hash", metavar="HASH", help="model that gave the scores in LABELS, as the column model names it")
     add_model_options(group)
     add_engine_option(group)
@@ -123,7 +115,8 @@ def _add_label_options(group: Any) -> None:
     )
 
 
-def _add_report_options(add: Any) -> None:
+def _add_report_options(group: Any) -> None:
+    add = group.add_argument
     add("--output", metavar="FOLDER", help="folder to write into (default: LABELS-calibration)")
     add("--plots", default="svg", choices=["svg", "png"], help="format of the files in plots/ (default svg)")
     add(
@@ -133,14 +126,8 @@ def _add_report_options(add: Any) -> None:
         metavar="N",
         help="how many of the worst errors in each class the report shows (default 12)",
     )
-    add("--no-thumbnails", action="store_true", help="name those pictures in the report, but do not show them")
-    add(
-        "--resamples",
-        type=parsing.count,
-        default=1000,
-        metavar="N",
-        help="bootstrap resamples behind the confidence bands of the curves (default 1000)",
-    )
+    add_thumbnails_option(group)
+    add_resamples_option(group)
     add("--seed", type=parsing.whole, default=0, metavar="N", help="seed of the bootstrap's random numbers (default 0)")
     add("--quiet", action="store_true", help="print no progress bar and no summary")
 

@@ -11,7 +11,16 @@ from typing import Any
 from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.calibration.libraries import check_installed
 from open_nsfw.cli import parsing
-from open_nsfw.cli.options import add_debug_option, add_jobs_option, add_model_options
+from open_nsfw.cli.options import (
+    add_confidence_option,
+    add_debug_option,
+    add_jobs_option,
+    add_label_name_options,
+    add_model_options,
+    add_prevalence_option,
+    add_resamples_option,
+    add_thumbnails_option,
+)
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
@@ -87,19 +96,15 @@ def parser() -> OneLineParser:
 def _add_training_options(group: Any) -> None:
     add = group.add_argument
     add(
-        "--train",
-        choices=TRAIN,
-        default=TRAIN[0],
-        help="what is trained: the fully connected layer (head, the default)",
+        "--train", choices=TRAIN, default=TRAIN[0], help="part that is trained; head is the last, fully connected layer"
     )
-    add("--positive", default="nsfw", metavar="NAME", help="the folder or label of nsfw pictures (default nsfw)")
-    add("--negative", default="sfw", metavar="NAME", help="the folder or label of sfw pictures (default sfw)")
+    add_label_name_options(group)
     add_model_options(group)
     add(
         "--group-by",
         choices=WAYS,
         default="auto",
-        help="what else keeps pictures on one side, beside archives and likeness: the column group of LABELS, the folders "
+        help="what tells, beside archives and likeness, that pictures belong together: the column group of LABELS, the folders "
         "below sfw/ and nsfw/, or nothing; auto is column where there is one",
     )
     add(
@@ -107,27 +112,22 @@ def _add_training_options(group: Any) -> None:
         type=parsing.share,
         default=0.01,
         metavar="SHARE",
-        help="the false-positive rate at which the recall is measured and the policy is chosen (default 0.01)",
+        help="false-positive rate at which the recall is measured and the policy chosen (default 0.01)",
     )
-    add(
-        "--prevalence",
-        type=parsing.share,
-        metavar="SHARE",
-        help="the share of nsfw in your traffic, which the new scores are for (default: that of LABELS)",
-    )
-    add("--confidence", type=parsing.share, default=0.95, metavar="SHARE", help="of intervals (default 0.95)")
-    add("--resamples", type=parsing.count, default=1000, metavar="N", help="of the bootstrap (default 1000)")
-    add("--seed", type=parsing.whole, default=0, metavar="N", help="of the split and the bootstrap (default 0)")
+    add_prevalence_option(group)
+    add_confidence_option(group)
+    add_resamples_option(group)
+    add("--seed", type=parsing.whole, default=0, metavar="N", help="seed of the split and the bootstrap (default 0)")
 
 
 def _add_run_options(group: Any) -> None:
     add = group.add_argument
-    add("--resume", action="store_true", help="go on with the pictures that DIR has from an earlier run")
-    add("--overwrite", action="store_true", help="begin anew in a DIR that has a run, and replace its files")
-    add("--keep-anyway", action="store_true", help="exit status 0 and plain names, also for a model that is not better")
+    add("--resume", action="store_true", help="continue in a DIR that has a run: keep the features of its pictures")
+    add("--overwrite", action="store_true", help="start again in a DIR that has a run, and replace its files")
+    add("--keep-anyway", action="store_true", help="exit with 0 and use plain names even if the model is not better")
     add_jobs_option(group)
-    add("--no-thumbnails", action="store_true", help="put no pictures into the report")
-    add("--quiet", action="store_true", help="no bar, no summary")
+    add_thumbnails_option(group)
+    add("--quiet", action="store_true", help="print no progress bar and no summary")
 
 
 def _run(request: TuneRequest) -> int:

@@ -71,6 +71,52 @@ def add_ranges_option(parser: Any, goes_with: str) -> None:
     )
 
 
+def add_label_name_options(parser: Any) -> None:
+    """--positive and --negative: what the two classes are called."""
+    add = parser.add_argument
+    add("--positive", default="nsfw", metavar="NAME", help="folder or label of nsfw pictures (default nsfw)")
+    add("--negative", default="sfw", metavar="NAME", help="folder or label of sfw pictures (default sfw)")
+
+
+def add_prevalence_option(parser: Any) -> None:
+    """--prevalence"""
+    parser.add_argument(
+        "--prevalence",
+        type=parsing.share,
+        metavar="SHARE",
+        help="share of nsfw pictures in your traffic (default: as in LABELS)",
+    )
+
+
+def add_confidence_option(parser: Any) -> None:
+    """--confidence"""
+    parser.add_argument(
+        "--confidence",
+        type=parsing.share,
+        default=0.95,
+        metavar="SHARE",
+        help="confidence of limits and intervals (default 0.95)",
+    )
+
+
+def add_resamples_option(parser: Any) -> None:
+    """--resamples"""
+    parser.add_argument(
+        "--resamples",
+        type=parsing.count,
+        default=1000,
+        metavar="N",
+        help="bootstrap resamples behind the confidence bands of the curves (default 1000)",
+    )
+
+
+def add_thumbnails_option(parser: Any) -> None:
+    """--no-thumbnails"""
+    parser.add_argument(
+        "--no-thumbnails", action="store_true", help="name those pictures in the report, but do not show them"
+    )
+
+
 def add_any_model_option(parser: Any) -> None:
     """--policy-for-any-model"""
     parser.add_argument(

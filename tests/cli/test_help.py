@@ -22,7 +22,12 @@ OWN_WORDING = {  # options whose help says more in one command, and why
     "--ranges": "verify",  # goes with --precision int8, too
     "--thresholds": "verify",  # has no policy
     "--fast": "verify",  # compares it
-    **dict.fromkeys(("--format", "--output", "--plot", "--seed", "--scores", "--quiet"), "each"),  # of its own result
+    "--group-by": "fine-tune",  # groups by likeness in any case
+    "--train": "fine-tune",  # which part; of build-net, the form for training
+    "--max-fpr": "fine-tune",  # measures there, too
+    **dict.fromkeys(
+        ("--format", "--output", "--plot", "--seed", "--scores", "--quiet", "--resume"), "each"
+    ),  # of its own result
 }
 
 
