@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from open_nsfw.cli import parsing
 from open_nsfw.cli.options import (
+    SUGGESTED,
     add_any_model_option,
     add_debug_option,
     add_engine_option,
@@ -25,7 +26,7 @@ from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
 from open_nsfw.rows.options import FORMATS, OutputOptions
-from open_nsfw.scoring.fast import parse_thresholds
+from open_nsfw.scoring.fast import THRESHOLDS, parse_thresholds
 from open_nsfw.scoring.names import PRECISIONS
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.sources.item import STDIN, SourceOptions
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 COMMAND = "classify_nsfw"
 
-DESCRIPTION = """\
-Print the probability, from 0 to 1, that a picture is pornographic, by Yahoo's open_nsfw network. Below 0.2 a picture
-is likely safe, above 0.8 it is likely not; in between, let a policy or a person decide."""
+DESCRIPTION = f"""\
+Print the probability, from 0 to 1, that a picture is pornographic, by Yahoo's open_nsfw network. Below {THRESHOLDS[0]} a picture
+is likely safe, above {THRESHOLDS[-1]} it is likely not; in between, let a policy or a person decide."""
 
 EXAMPLES = f"""\
 examples:
@@ -93,7 +94,7 @@ def _add_fast_options(group: Any) -> None:
     group.add_argument(
         "--thresholds",
         metavar="T,T",
-        help="with --fast: the scores at which decisions change (default: the policy's, or 0.2,0.8)",
+        help=f"with --fast: the scores at which decisions change (default: the policy's, or {SUGGESTED})",
     )
     add_ranges_option(group, "--fast")
 

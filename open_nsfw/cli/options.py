@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from open_nsfw.cli import parsing
+from open_nsfw.scoring.fast import THRESHOLDS
 from open_nsfw.scoring.names import ENGINES
+
+SUGGESTED = ",".join(f"{threshold:g}" for threshold in THRESHOLDS)  # thresholds, as options take them
 
 
 def add_debug_option(parser: Any) -> None:

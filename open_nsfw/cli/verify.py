@@ -29,6 +29,7 @@ import numpy as np
 
 from open_nsfw.cli import parsing
 from open_nsfw.cli.options import (
+    SUGGESTED,
     add_debug_option,
     add_engine_option,
     add_model_options,
@@ -46,7 +47,7 @@ from open_nsfw.scan.compare import EXACT, Comparison, Pair, RepeatableSources, c
 from open_nsfw.scan.compare_plot import check_plot, plot
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.run import count_ahead
-from open_nsfw.scoring.fast import THRESHOLDS, parse_thresholds
+from open_nsfw.scoring.fast import parse_thresholds
 from open_nsfw.scoring.load import load_models
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.scoring.names import PRECISIONS, REFERENCES
@@ -144,9 +145,9 @@ def parser() -> OneLineParser:
     add_ranges_option(result, "--fast or --precision int8")
     add(
         "--thresholds",
-        default=",".join(map(str, THRESHOLDS)),
+        default=SUGGESTED,
         metavar="T,...",
-        help="scores at which decisions change (default 0.2,0.8)",
+        help=f"scores at which decisions change (default {SUGGESTED})",
     )
     add(
         "--tolerance",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.scoring.fast import THRESHOLDS
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class PipelineOptions:
     """Whether the fast mode's models are to be used; otherwise every score is exact, whatever models there are."""
     quick_side: int | None = None
     """Pixels a side that a quick score needs; None: the model says, and decoding waits for it."""
-    above: float = 0.8
+    above: float = THRESHOLDS[-1]
     """The summary row of a video or animation counts the frames that score at least this."""
     verdict: Callable[[float], str] | None = None
     """Names the band of a score, for every row."""
