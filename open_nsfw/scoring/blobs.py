@@ -29,27 +29,38 @@ class BlobScore(Score):
 
 
 class BlobEngine(Engine):
-    """ONNX Runtime on a net that gives several blobs; `forward` gives the scores' blob alone."""
+    """ONNX Runtime on a net that gives several blobs; `forward` gives the scores' blob alone.
+
+    `shapes` has the shape of each blob that was asked for, of one picture.
+    """
 
     name = "onnxruntime"
     concurrent = True
     output_name = OUTPUT
 
     def __init__(self, files: ModelFiles, blobs: Sequence[str], threads: int | None = None) -> None:
-        """Raises ModelError for a net that cannot be read, makes no such blob, or gives no scores."""
+        """Raises ModelError for a net that cannot be read, makes no such blob, or does not read pictures."""
         net = read_net(files.model_def, files.pretrained_model)
         self.model_def, self.model_hash = str(files.model_def), files.short_hash
         self.input_shape = net.input_shape[1:]
-        self._input, self._blobs = net.input_name, tuple(blobs)
+        self._input = net.input_name
+        if len(self.input_shape) != 3 or self.input_shape[0] != 3 or max(self.input_shape[1:]) > SIDE:
+            raise ModelError(
+                f"{files.model_def}: a net that reads pictures of 3 channels and at most {SIDE} x {SIDE} pixels is needed, "
+                f"this one reads {self.input_shape}"
+            )
+        self.has_scores = OUTPUT in net.blob_names
         try:
-            model = convert_blobs(net, list(dict.fromkeys([*blobs, OUTPUT])))
+            model = convert_blobs(net, list(dict.fromkeys([*blobs, *([OUTPUT] if self.has_scores else [])])))
         except ModelError as error:
             raise type(error)(f"{files.model_def}: {error}") from error
         self._session = open_session(model, threads)
         self._names = [output.name[len("output_") :] for output in self._session.get_outputs()]
+        made = {output.name[len("output_") :]: tuple(output.shape[1:]) for output in self._session.get_outputs()}
+        self.shapes: dict[str, tuple[int, ...]] = {name: made[name] for name in blobs}
 
     def compute(self, blob: Float32) -> dict[str, Float32]:
-        """All blobs, `prob` among them, for float32 (N, C, H, W), N at least 1: name -> float32 (N, ...)."""
+        """All blobs, and `prob` if the net makes it, for float32 (N, C, H, W), N at least 1: name -> float32 (N, ...)."""
         return dict(zip(self._names, run_session(self._session, {self._input: blob})))
 
     def _compute(self, blob: Float32) -> Float32:
@@ -63,8 +74,8 @@ class BlobClassifier(Classifier):
 
     def __init__(self, files: ModelFiles, blobs: Sequence[str], limits: Limits = Limits()) -> None:
         """One thread a picture: the pipeline has several pictures under way. Raises ModelError."""
-        super().__init__(BlobEngine(files, blobs, threads=1), limits)
-        self._blobs = tuple(blobs)
+        self.engine = BlobEngine(files, blobs, threads=1)  # which checks what Classifier would, but for the scores
+        self.limits = limits
 
     def score_pixels(self, pixels: Iterable[Pixels]) -> list[Score]:
         """The scores, with their blobs, of uint8 (256, 256, 3) pictures after the resize and JPEG round trip.
@@ -73,19 +84,25 @@ class BlobClassifier(Classifier):
         hang on which pictures came together.
         """
         height, width = self.engine.input_shape[1:]
-        assert max(height, width) <= SIDE
         return [self._one(crop(each, height, width)) for each in pixels]
 
     def _one(self, cropped: Pixels) -> Score:
         blobs = self.engine.compute(self.engine.blob_from_pixels(cropped[np.newaxis]))
+        value = self._score_of(blobs)
+        wanted = {name: blobs[name][0] for name in self.engine.shapes}
+        if not 0 <= value <= 1 or not all(np.isfinite(each).all() for each in wanted.values()):
+            return Score(float("nan"), InputError("not-finite", "the network's answer has values that are not finite"))
+        score = BlobScore(value)
+        score.blobs = wanted
+        return score
+
+    def _score_of(self, blobs: dict[str, Float32]) -> float:
+        """0 for a net that makes no scores: its blobs need something to travel with."""
+        if not self.engine.has_scores:
+            return 0.0
         values = blobs[OUTPUT].reshape(-1)
         if values.size <= NSFW:
             raise ModelError(
                 f'{self.engine.model_def}: the blob "{OUTPUT}" has {values.size} value(s); the score is its second one'
             )
-        wanted = {name: blobs[name][0] for name in self._blobs}
-        if not 0 <= values[NSFW] <= 1 or not all(np.isfinite(each).all() for each in wanted.values()):
-            return Score(float("nan"), InputError("not-finite", "the network's answer has values that are not finite"))
-        score = BlobScore(float(values[NSFW]))
-        score.blobs = wanted
-        return score
+        return float(values[NSFW])
