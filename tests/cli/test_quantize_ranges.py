@@ -42,7 +42,10 @@ def test_ranges_of_a_folder(files: ModelFiles, tmp_path: Path, capsys: pytest.Ca
     out, err = capsys.readouterr()
     known, _ = read_ranges(files, output)
     assert out == margins.describe(known) + "\n"
-    assert out.startswith(f"decoded in full: margin {known.full.logits:g} logits; over 26 held-back pictures (")
+    assert out.startswith(
+        f"decoded in full: margin {known.full.logits:g} logits; over {known.full.pictures} held-back pictures ("
+    )
+    assert 20 <= known.full.pictures <= 30  # half of them, without large JPEG
     assert out.splitlines()[1] == (
         "JPEG decoded at reduced size: no margin, for want of 20 such pictures; all are scored exactly"
     )
@@ -55,7 +58,7 @@ def test_ranges_of_a_folder(files: ModelFiles, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["FOLDER"], "the following arguments are required: --output"),
+        (["FOLDER"], "--output is missing; write open-nsfw quantize-ranges FOLDER --output FILE"),
         (["FOLDER/none", "--output", "x"], "FOLDER/none: a folder of pictures is needed"),
         (["FOLDER", "--output", "x"], "FOLDER: too few pictures to measure on (1); at least 40 are needed"),
         (

@@ -111,7 +111,7 @@ def test_unreadable_pictures_are_named(capsys: pytest.CaptureFixture[str], tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: IMAGES"),
+        ([], "IMAGES is missing; write open-nsfw verify IMAGES"),
         (["/nowhere.jpg"], "no picture could be compared"),
         ([PUSHED, "--tolerance", "2"], "--tolerance: a score from 0 to 1 is needed, not '2'"),
         ([PUSHED, "--tolerance", "nan"], "--tolerance: a score from 0 to 1 is needed, not 'nan'"),
