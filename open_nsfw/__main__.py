@@ -36,8 +36,7 @@ def _run(name: str, arguments: list[str]) -> int:
     elif name == "--version":
         print_text(f"{PROGRAM} {__version__}\n")
     elif name not in VERBS:
-        what = f"there is no verb '{name}'" if name else "a verb is needed"
-        raise UsageError(f"{what}; there are {', '.join(VERBS)}")
+        raise UsageError(_no_verb(name))
     else:
         from importlib import import_module
 
@@ -47,6 +46,19 @@ def _run(name: str, arguments: list[str]) -> int:
         status: int = import_module(f"open_nsfw.cli.{VERBS[name].module}").main(arguments)
         return status
     return Status.DONE
+
+
+def _no_verb(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, VERBS, 1)
+    if near:
+        return f"there is no verb '{name}'; did you mean {near[0]}?"
+    return (
+        f"there is no verb '{name}'; choose from {', '.join(VERBS)}"
+        if name
+        else f"a verb is missing: {', '.join(VERBS)}"
+    )
 
 
 def command() -> int:

@@ -81,7 +81,7 @@ def parse(argv: Sequence[str]) -> Request:
     net = _net(values)
     training = _training(values)
     if values["source"] is not None and values["initialize"] is None:
-        raise UsageError("--from goes with --initialize FILE, which is what it is written to")
+        raise UsageError("--from needs --initialize FILE, the file to write")
     output = values["output"]
     if output is None and values["train"] is None and values["initialize"] is None:
         output = STDOUT
@@ -97,7 +97,7 @@ def _net(values: dict[str, Any]) -> ANetToBuild:
     if isinstance(net, ClassicNet):
         for part in given:
             if part not in ("classes", "size"):
-                raise UsageError(f"{values['published']} is made as it is: only --classes and --size can be other ones")
+                raise UsageError(f"{values['published']} is a fixed network: only --classes and --size can be changed")
     if "blocks" in given:
         given["blocks"] = tuple(given["blocks"])
     return replace(net, **given)
@@ -115,7 +115,7 @@ def _training(values: dict[str, Any]) -> TrainingOptions:
     if values["freeze_batch_norm"]:
         given["freeze_batch_norm"] = True
     if given and values["train"] is None:
-        raise UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --train DIR")
+        raise UsageError(f"--{next(iter(given)).replace('_', '-')} needs --train DIR")
     return TrainingOptions(**given)
 
 

@@ -271,9 +271,9 @@ def _with_values(arguments: list[str]) -> list[str]:
 def _check(values: argparse.Namespace) -> None:
     """Raises UsageError for options that make no sense together."""
     if values.fast and values.precision != "float32":
-        raise UsageError("--fast has a quick score of its own: leave --precision out")
+        raise UsageError("--fast and --precision cannot be combined: the fast mode has its own precisions")
     if values.precision != "float32" and values.engine != "openvino":
-        raise UsageError(f"--precision {values.precision} goes with --engine openvino")
+        raise UsageError(f"--precision {values.precision} needs --engine openvino")
     from_policy = values.fail_above == HIGHEST_OF_POLICY
     for option, given, other, is_there in (
         ("--thresholds", values.thresholds is not None, "--fast", values.fast),
@@ -284,7 +284,7 @@ def _check(values: argparse.Namespace) -> None:
         ("--dry-run", values.dry_run, "--move-above or --copy-above", values.move_above or values.copy_above),
     ):
         if given and not is_there:
-            raise UsageError(f"{option} goes with {other}")
+            raise UsageError(f"{option} needs {other}")
     if not values.inputs and values.from_list is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
     if [*values.inputs, values.from_list].count(STDIN) > 1:

@@ -16,7 +16,8 @@ from open_nsfw.cli.process import print_text
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import LEAST_MEMORY
 
-_UNKNOWN, _CHOICE = "unrecognized arguments: ", "invalid choice: "  # how messages of argparse begin
+# How messages of argparse begin.
+_UNKNOWN, _CHOICE, _MISSING = "unrecognized arguments: ", "invalid choice: ", "the following arguments are required: "
 _WORDS = (  # argparse's and ours
     ("ignored explicit argument", "it takes no value, not"),
     ("with argument", "with"),
@@ -49,6 +50,9 @@ class OneLineParser(argparse.ArgumentParser):
         """argparse's message for people."""
         if message.startswith(_UNKNOWN):
             return self._unknown(message[len(_UNKNOWN) :].partition(" ")[0])
+        if message.startswith(_MISSING):
+            names = message[len(_MISSING) :].replace(", ", " and ")
+            return f"{names} {'are' if ' ' in names else 'is'} missing; write {self._shortest()}"
         name, _, problem = message.replace("argument ", "", 1).partition(": ")
         action = next((each for each in self._actions if name in ("/".join(each.option_strings), each.metavar)), None)
         if action is None:
@@ -61,6 +65,11 @@ class OneLineParser(argparse.ArgumentParser):
         for theirs, ours in _WORDS:
             problem = problem.replace(theirs, ours)
         return f"{name}: {problem}"
+
+    def _shortest(self) -> str:
+        """The shortest command line that has all it needs."""
+        words = [" ".join([*action.option_strings[:1], _value(action)]) for action in self._actions if action.required]
+        return " ".join([self.prog, *words])
 
     def _unknown(self, argument: str) -> str:
         if not argument.startswith("-"):

@@ -52,7 +52,7 @@ def _check(request: Request) -> int:
     policy = Policy.read(request.policy)
     found = read_scores(request.scores)
     if not found.scores:
-        raise UsageError(f"{request.scores}: has no score in it")
+        raise UsageError(f"{request.scores}: there are no scores in it")
     if not request.any_model:
         for model in sorted(found.models):
             policy.check_model(model)

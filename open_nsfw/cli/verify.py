@@ -167,9 +167,9 @@ def parse(argv: Sequence[str]) -> Request:
     """The request that a command line makes. Raises UsageError."""
     values = parser().parse_args(argv)
     if values.fast and values.precision != "float32":
-        raise UsageError("--fast and --precision exclude each other: the fast mode has its own precisions")
+        raise UsageError("--fast and --precision cannot be combined: the fast mode has its own precisions")
     if values.ranges is not None and not (values.fast or values.precision == "int8"):
-        raise UsageError("--ranges goes with --fast or --precision int8")
+        raise UsageError("--ranges needs --fast or --precision int8")
     if values.ranges is not None and not os.path.exists(values.ranges):
         raise UsageError(f"--ranges {values.ranges}: there is no such file")
     is_exact = values.precision == "float32" and not values.fast

@@ -168,7 +168,7 @@ def _check(options: OutputOptions) -> None:
     if options.format not in FORMATS:
         raise UsageError(f"--format {options.format}: there is no such format; there are {', '.join(FORMATS)}")
     if options.resume and options.overwrite:
-        raise UsageError("--resume and --overwrite exclude each other")
+        raise UsageError("--resume and --overwrite cannot be combined")
     if options.resume and options.format not in RESUMABLE:
         raise UsageError(
             f"--resume cannot go on with --format {options.format}, which holds too little; "

@@ -36,14 +36,34 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "what"), [(["calibrat"], "there is no verb 'calibrat'"), ([], "a verb is needed")]
+    ("arguments", "message"),
+    [
+        (["calibrat"], "there is no verb 'calibrat'; did you mean calibrate?"),
+        (["score"], f"there is no verb 'score'; choose from {', '.join(VERBS)}"),
+        ([], f"a verb is missing: {', '.join(VERBS)}"),
+    ],
 )
-def test_no_such_verb(arguments: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_such_verb(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One line, exit status 2."""
     assert main(arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err == f"open-nsfw: error: {what}; there are {', '.join(VERBS)}\n"
+    assert capsys.readouterr() == ("", f"open-nsfw: error: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("calibrate", "LABELS is missing; write open-nsfw calibrate LABELS"),
+        ("policy", "ACTION is missing; write open-nsfw policy check"),
+        ("policy check", "POLICY and SCORES are missing; write open-nsfw policy check POLICY SCORES"),
+        ("quantize-ranges pictures", "--output is missing; write open-nsfw quantize-ranges FOLDER --output FILE"),
+        ("completion", "SHELL is missing; write open-nsfw completion bash|zsh"),
+        ("verify --fast", "IMAGES is missing; write open-nsfw verify IMAGES"),
+    ],
+)
+def test_what_is_missing(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the shortest line that has it."""
+    assert main(line.split()) == 2
+    assert capsys.readouterr() == ("", f"open-nsfw {line.split()[0]}: error: {message}\n")
 
 
 def test_every_verb_is_there() -> None:

@@ -122,11 +122,11 @@ def test_unreadable_pictures_are_named(capsys: pytest.CaptureFixture[str], tmp_p
         ),
         (
             [PUSHED, "--fast", "--precision", "int8"],
-            "--fast and --precision exclude each other: the fast mode has its own precisions",
+            "--fast and --precision cannot be combined: the fast mode has its own precisions",
         ),
         ([PUSHED, "--fast", "--ranges", "/none.json"], "--ranges /none.json: there is no such file"),
         ([PUSHED, "--fast", "--ranges", "n" * 300], f"--ranges {'n' * 300}: there is no such file"),
-        ([PUSHED, "--ranges", "x.json"], "--ranges goes with --fast or --precision int8"),
+        ([PUSHED, "--ranges", "x.json"], "--ranges needs --fast or --precision int8"),
     ],
 )
 def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:

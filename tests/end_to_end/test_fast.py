@@ -160,10 +160,13 @@ def test_archives_are_scored_again_from_their_bytes(photos: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--thresholds", "0.5"), "--thresholds goes with --fast"),
-        (("--ranges", "x.json"), "--ranges goes with --fast"),
-        (("--fast", "--precision", "int8"), "--fast has a quick score of its own: leave --precision out"),
-        (("--precision", "int8"), "--precision int8 goes with --engine openvino"),
+        (("--thresholds", "0.5"), "--thresholds needs --fast"),
+        (("--ranges", "x.json"), "--ranges needs --fast"),
+        (
+            ("--fast", "--precision", "int8"),
+            "--fast and --precision cannot be combined: the fast mode has its own precisions",
+        ),
+        (("--precision", "int8"), "--precision int8 needs --engine openvino"),
         (("--fast", "--thresholds", "2"), '--thresholds "2": scores from 0 to 1 are needed, separated by commas'),
     ],
 )

@@ -86,4 +86,4 @@ def test_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture
 def test_a_file_without_a_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Is nothing to compare with."""
     assert check(tmp_path, []) == 2
-    assert capsys.readouterr().err == f"open-nsfw policy: error: {tmp_path}/today.jsonl: has no score in it\n"
+    assert capsys.readouterr().err == f"open-nsfw policy: error: {tmp_path}/today.jsonl: there are no scores in it\n"

@@ -126,7 +126,7 @@ def test_what_is_no_folder_is_told_before_anything_is_scored(make: object, inbox
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--dry-run",), "--dry-run goes with --move-above or --copy-above"),
+        (("--dry-run",), "--dry-run needs --move-above or --copy-above"),
         (("--move-above", "2", "out"), "--move-above: a score from 0 to 1 is needed, not '2'"),
         (("--copy-above", "x", "out"), "--copy-above: a score from 0 to 1 is needed, not 'x'"),
         (("--copy-above", "0.8", ""), "--copy-above: the name of a folder is needed, not ''"),

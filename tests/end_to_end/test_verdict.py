@@ -69,8 +69,8 @@ def test_a_policy_for_another_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--policy-for-any-model"], "--policy-for-any-model goes with --policy FILE"),
-        (["--fail-above"], "--fail-above without a threshold goes with --policy FILE"),
+        (["--policy-for-any-model"], "--policy-for-any-model needs --policy FILE"),
+        (["--fail-above"], "--fail-above without a threshold needs --policy FILE"),
     ],
 )
 def test_what_needs_a_policy(options: list[str], message: str) -> None:

@@ -45,7 +45,7 @@ def test_rows_round_trip(form: str, rows: list[Row], tmp_path: Path) -> None:
     ("options", "message"),
     [
         (OutputOptions("xml"), "--format xml: there is no such format; there are text, jsonl, csv, parquet"),
-        (OutputOptions("jsonl", "f", resume=True, overwrite=True), "--resume and --overwrite exclude each other"),
+        (OutputOptions("jsonl", "f", resume=True, overwrite=True), "--resume and --overwrite cannot be combined"),
         (
             OutputOptions("text", "f", resume=True),
             "--resume cannot go on with --format text, which holds too little; it can with jsonl, csv, parquet",
