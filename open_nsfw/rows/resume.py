@@ -41,7 +41,7 @@ from open_nsfw.text import printable
 _SUMMARY = -1.0  # in place of a score: of a file whose frames have theirs
 _FRAME, _END, _STALE_END = 0, 1, 2  # what a row is: a frame; the last row about a picture, which counts or does not
 # Errors of files whose bytes were not all read, so that a run that asks for hashes has none of them either.
-_NEVER_HASHED = {
+NEVER_HASHED = {
     *("archive-bomb", "damaged-archive", "empty", "encrypted", "is-a-directory", "missing-library", "nested-archive"),
     *("no-match", "no-pictures", "not-found", "sparse-member", "too-many-bytes", "unreadable"),
     "unsupported-compression",
@@ -131,7 +131,7 @@ class RowReview:
     def _lacks_something(self, row: dict[str, Any], code: str) -> bool:
         """Whether this run would write more into the row, or look at other frames."""
         wanted = self._wanted
-        if wanted.hash and row["sha256"] is None and code not in _NEVER_HASHED:
+        if wanted.hash and row["sha256"] is None and code not in NEVER_HASHED:
             return True
         if wanted.frame_choice is None or row["format"] is None:
             return False
@@ -141,7 +141,10 @@ class RowReview:
     def _is_cut_elsewhere(self, frames: _Frames) -> bool:
         """Whether this run would stop after another number of frames."""
         most = self._wanted.max_frames
-        return most is not None and (frames.scored != most if frames.cut else frames.scored > most)
+        if most is None:
+            return False
+        # Frames that failed may or may not have counted towards the limit; the row that says it was reached did not.
+        return most < frames.scored or (frames.cut and most > len(frames.numbers) - 1)
 
     def _count_above(self, number: int, row: dict[str, Any], frames: _Frames) -> None:
         if self._wanted.above is None:

@@ -254,3 +254,23 @@ def test_a_stdout_without_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_messages_of_the_system_are_told() -> None:
     error = OSError(errno.EIO, os.strerror(errno.EIO))
     assert str(row_files.cannot_write("rows", error)) == "rows: cannot be written: Input/output error"
+
+
+def test_a_file_that_cannot_be_replaced_gets_its_new_content_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is mounted into a container; it goes on being the file that rows are appended to."""
+
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    file = RowFile(str(tmp_path / "rows"), "rows")
+    file.put(ROWS)
+    before = os.stat(tmp_path / "rows").st_ino
+    monkeypatch.setattr(os, "replace", busy)
+    file.replace(ROWS[:1])
+    file.put(ROWS[2:])
+    file.close()
+    assert (tmp_path / "rows").read_bytes() == ROWS[0] + ROWS[2]
+    assert os.stat(tmp_path / "rows").st_ino == before
+    assert os.listdir(tmp_path) == ["rows"]

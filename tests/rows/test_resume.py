@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from open_nsfw.errors import UsageError
+from open_nsfw.errors import ERROR_CODES, UsageError
 from open_nsfw.pictures.extraction import FrameChoice
-from open_nsfw.rows import lines
+from open_nsfw.rows import lines, resume
 from open_nsfw.rows import reader as row_reader
 from open_nsfw.rows.options import Wanted
 from open_nsfw.rows.row import Row
@@ -221,6 +221,22 @@ def test_rows_of_another_choice_of_frames(form: str, files: list[Path], tmp_path
         (FrameChoice.parse("first", 0.5), [*film, older]),
     ):
         assert drops(tmp_path / "rows", form, rows, wanted=Wanted(frame_choice=choice.name_for)) == dropped
+        (tmp_path / "rows").unlink()
+
+
+def test_codes_of_files_that_were_not_read_are_codes() -> None:
+    assert set(ERROR_CODES) >= resume.NEVER_HASHED
+
+
+@every_form
+def test_a_frame_that_failed_leaves_open_how_many_the_limit_counted(
+    form: str, files: list[Path], tmp_path: Path
+) -> None:
+    rows = frames_of(files[0], 3)
+    rows[1] = replace(rows[1], score=None, error="undecodable: x")
+    rows.insert(3, picture(files[0], kind="frame", frame=3, score=None, error="too-many-frames: more than the limit"))
+    for most, again in ((1, True), (2, False), (3, False), (4, True)):
+        assert drops(tmp_path / "rows", form, rows, wanted=Wanted(max_frames=most)) == (rows if again else [])
         (tmp_path / "rows").unlink()
 
 
