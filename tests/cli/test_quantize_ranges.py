@@ -58,14 +58,14 @@ def test_ranges_of_a_folder(files: ModelFiles, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["FOLDER"], "--output is missing; write open-nsfw quantize-ranges FOLDER --output FILE"),
-        (["FOLDER/none", "--output", "x"], "FOLDER/none: a folder of pictures is needed"),
-        (["FOLDER", "--output", "x"], "FOLDER: too few pictures to measure on (1); at least 40 are needed"),
+        (["HERE"], "--output is missing; write open-nsfw quantize-ranges FOLDER --output FILE"),
+        (["HERE/none", "--output", "x"], "HERE/none: a folder of pictures is needed"),
+        (["HERE", "--output", "x"], "HERE: too few pictures to measure on (1); at least 40 are needed"),
         (
-            ["FOLDER", "--held-back", "FOLDER", "--output", "x"],
-            "FOLDER: too few pictures to measure on (1); at least 20 are needed",
+            ["HERE", "--held-back", "HERE", "--output", "x"],
+            "HERE: too few pictures to measure on (1); at least 20 are needed",
         ),
-        (["FOLDER", "--output", "FOLDER/no/x"], "FOLDER/no/x: cannot be written: No such file or directory"),
+        (["HERE", "--output", "HERE/no/x"], "HERE/no/x: cannot be written: No such file or directory"),
     ],
 )
 def test_ranges_that_cannot_be_measured(
@@ -73,9 +73,9 @@ def test_ranges_that_cannot_be_measured(
 ) -> None:
     """Exit status 2 and one line."""
     (tmp_path / "one.jpg").write_bytes(PUSHED[0].read_bytes())
-    status = quantize_ranges.main([each.replace("FOLDER", str(tmp_path)) for each in arguments])
+    status = quantize_ranges.main([each.replace("HERE", str(tmp_path)) for each in arguments])
     assert status == 2
-    expected = f"open-nsfw quantize-ranges: error: {message}".replace("FOLDER", str(tmp_path))
+    expected = f"open-nsfw quantize-ranges: error: {message}".replace("HERE", str(tmp_path))
     assert capsys.readouterr().err.splitlines()[-1] == expected
 
 
