@@ -70,7 +70,7 @@ def test_scores_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: ACTION"),
+        ([], "ACTION is missing; write open-nsfw policy check"),
         (["chek"], "ACTION: there is no 'chek'; choose from check"),
         (["check", "none.json", "x"], "none.json: the policy cannot be read: No such file or directory"),
     ],
