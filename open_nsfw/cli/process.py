@@ -42,6 +42,8 @@ def guarded(program: str, arguments: Sequence[str], run: Callable[[], int]) -> i
     try:
         return run()
     except (OpenNsfwError, ImportError, MemoryError) as error:
+        if isinstance(error, ImportError) and (error.name or "").startswith("open_nsfw"):
+            raise  # a fault in this package, which no library mends
         if "--debug" in arguments:
             import traceback
 

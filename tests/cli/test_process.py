@@ -95,6 +95,16 @@ def test_a_missing_library_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == f"open-nsfw verify: error: {broken_library(error)}\n"
 
 
+def test_a_fault_of_this_package_is_no_missing_library() -> None:
+    """No command mends it, so it is shown as it is."""
+
+    def run() -> int:
+        raise ImportError("cannot import name 'x'", name="open_nsfw.cores")
+
+    with pytest.raises(ImportError, match="^cannot import name 'x'$"):
+        guarded("classify_nsfw", [], run)
+
+
 def test_too_little_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def run() -> int:
         raise MemoryError
