@@ -119,11 +119,18 @@ def loss_layer(name: str, logits: str) -> str:
     return head[:-2] + phase + "}\n"
 
 
-def solver(options: TrainingOptions) -> str:
-    """solver.prototxt, every field with what it means. Paths are taken from the folder that Caffe is started in."""
+def solver(options: TrainingOptions, tested: int | None = None) -> str:
+    """solver.prototxt, every field with what it means. Paths are taken from the folder that Caffe is started in.
+
+    `tested`: how many pictures there are to test on, None where nobody knows.
+    """
+    tests = 100 if tested is None else -(-tested // options.batch_size)
     lines = (
         (f'net: "{TRAIN_VAL}"', "the net, with its data"),
-        ("test_iter: 100", f"batches a test: {options.batch_size * 100:,} pictures; make it cover your test data once"),
+        (
+            f"test_iter: {tests}",
+            f"batches a test: {options.batch_size * tests:,} pictures; make it cover your test data once",
+        ),
         ("test_interval: 500", "steps between two tests"),
         ("test_initialization: true", "a test before the first step, to see where it starts"),
         ('type: "SGD"', "stochastic gradient descent"),

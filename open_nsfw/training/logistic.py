@@ -129,21 +129,28 @@ def log_loss(logits: Floats, nsfw: Flags) -> float:
     return float(np.logaddexp(0, np.where(nsfw, -logits, logits)).mean())
 
 
+def objective(values: Floats, inputs: Floats, signal: Floats, targets: Floats, strength: float) -> tuple[float, Floats]:
+    """(mean log loss with the penalty, its gradient) at `values`, float64 (K + 2,): change, slope and offset.
+
+    `inputs`: float64 (N, K). `signal`: float64 (N,), what the slope multiplies. `targets`: float64 (N,), 0..1.
+    """
+    from scipy.special import expit
+
+    change, slope, offset = values[:-2], values[-2], values[-1]
+    logits = inputs @ change + slope * signal + offset
+    slopes = (expit(logits) - targets) / len(targets)
+    gradient = np.concatenate((slopes @ inputs + strength * change, [slopes @ signal, slopes.sum()]))
+    loss = (np.logaddexp(0, logits) - targets * logits).mean()
+    return float(loss + strength / 2 * change @ change), gradient
+
+
 def _minimum(start: Floats, inputs: Floats, signal: Floats, targets: Floats, strength: float) -> Floats:
     """float64 (K + 2,): change, slope and offset. The slope is not negative: the source model is never turned round."""
     from scipy.optimize import minimize
-    from scipy.special import expit
-
-    def objective(values: Floats) -> tuple[float, Floats]:
-        change, slope, offset = values[:-2], values[-2], values[-1]
-        logits = inputs @ change + slope * signal + offset
-        slopes = (expit(logits) - targets) / len(targets)
-        gradient = np.concatenate((slopes @ inputs + strength * change, [slopes @ signal, slopes.sum()]))
-        loss = (np.logaddexp(0, logits) - targets * logits).mean()
-        return float(loss + strength / 2 * change @ change), gradient
 
     bounds = [(None, None)] * inputs.shape[1] + [(0.0, MOST_SLOPE), (-MOST_SLOPE, MOST_SLOPE)]
     options = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "ftol": 0.0, "gtol": TOLERANCE, "maxcor": 20}
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    others = (inputs, signal, targets, strength)
+    found = minimize(objective, start, others, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     values: Floats = found.x
     return values

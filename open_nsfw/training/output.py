@@ -72,7 +72,7 @@ def _write_for_caffe(result: Tuning, folder: Path) -> None:
     options = TrainingOptions(data="image-list")
     net = read_net(result.model.model_def, result.model.pretrained_model)
     write_whole(folder / TRAIN_VAL, train_val(net, {result.head.layer}, options))
-    write_whole(folder / SOLVER, solver(options))
+    write_whole(folder / SOLVER, solver(options, len(result.split.test)))
     for name, indices in ((TRAIN_LIST, result.split.rest), (TEST_LIST, result.split.test)):
         examples = [result.data.examples[index] for index in indices]
         paths = [(os.path.abspath(each.path), each.nsfw) for each in examples if each.path and not each.member]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,14 +62,22 @@ def split(
 
 def find_groups(examples: Sequence[Example], features: Float32, folders: Sequence[str], group_by: str) -> Ints:
     """int64 (N,): the number of each picture's group."""
+    numbers = np.arange(len(examples))
+    for links in chain(_named_links(examples, folders, group_by), [_archive_links(examples)], _alike(features)):
+        numbers = _merged(numbers, links)
+    return numbers
+
+
+def _merged(numbers: Ints, links: Ints) -> Ints:
+    """The groups when the pictures of `links`, int64 (2, pairs), are linked, too. Only what comes at once is in memory: the
+    frames of one long film make more pairs than there is room for."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    links = [*_named_links(examples, folders, group_by), _archive_links(examples), *_alike(features)]
-    rows, columns = np.concatenate(links, axis=1)
-    size = (len(examples), len(examples))
-    _, numbers = connected_components(coo_array((np.ones(len(rows), bool), (rows, columns)), size), directed=False)
-    found: Ints = numbers.astype(np.int64)
+    rows, columns = np.concatenate((_links(numbers), links), axis=1)
+    size = (len(numbers), len(numbers))
+    _, merged = connected_components(coo_array((np.ones(len(rows), bool), (rows, columns)), size), directed=False)
+    found: Ints = merged.astype(np.int64)
     return found
 
 

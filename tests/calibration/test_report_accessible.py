@@ -19,6 +19,7 @@ import pytest
 
 from open_nsfw.__main__ import main as open_nsfw
 from tests.tools.helpers import DATA, ROOT, SECONDS
+from tests.tools.make_shapes_folder import make
 from tests.tools.samples import in_groups, simulate, write_csv
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
@@ -89,6 +90,18 @@ def test_the_report_of_pictures(tmp_path: Path) -> None:
         shutil.copy(path, target)
     assert open_nsfw(["calibrate", str(tmp_path / "x"), "--resamples", "30", "--worst", "3"]) == 0
     assert_accessible(tmp_path / "x-calibration" / "report.html")
+
+
+def test_the_report_of_a_fine_tuning(tmp_path: Path) -> None:
+    """With decisions that changed and labels to look at again."""
+    make(tmp_path / "x", 80, side=128)
+    for path in sorted((tmp_path / "x" / "sfw").iterdir())[:3]:
+        path.rename(tmp_path / "x" / "nsfw" / path.name)  # labels that are wrong
+    open_nsfw(
+        ["fine-tune", str(tmp_path / "x"), "--output", str(tmp_path / "out"), "--resamples", "30", "--keep-anyway"]
+    )
+    assert "Labels to look at again" in (tmp_path / "out" / "report.html").read_text()
+    assert_accessible(tmp_path / "out" / "report.html")
 
 
 def test_the_check_sees_what_is_wrong(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -23,7 +24,17 @@ from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.nets.caffemodel import read_caffemodel
 from open_nsfw.scoring.load import load_model
-from tests.tools.helpers import HAS_CAFFE, MODEL_DEF, PICTURE, ROOT, SECONDS, WEIGHTS, caffemodel, write_model
+from tests.tools.helpers import (
+    HAS_CAFFE,
+    MODEL_DEF,
+    PICTURE,
+    ROOT,
+    SECONDS,
+    WEIGHTS,
+    caffemodel,
+    needs_caffe,
+    write_model,
+)
 from tests.tools.make_shapes_folder import make
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
@@ -154,6 +165,31 @@ def test_lists_for_caffe(tuned: Path) -> None:
             sides[sha256(Path(path))] = name
     assert len(sides) == COUNT
     assert {digest for digest, side in sides.items() if side == "test"} == set(numbers["split"]["test"])
+
+
+@needs_caffe
+def test_caffe_trains_from_the_files(tuned: Path, tmp_path: Path) -> None:
+    """A step of real Caffe, on a small batch to save time: only the head moves."""
+    caffe = importlib.import_module("caffe")
+    for name in ("train.txt", "test.txt"):
+        shutil.copy(tuned / name, tmp_path)
+    text = (tuned / "train_val.prototxt").read_text()
+    (tmp_path / "train_val.prototxt").write_text(text.replace("batch_size: 32", "batch_size: 2"))
+    text = (tuned / "solver.prototxt").read_text()
+    assert "\ntest_iter: 1 " in text  # as many batches as there are test pictures
+    (tmp_path / "solver.prototxt").write_text(text.replace("test_initialization: true", "test_initialization: false"))
+    before = Path.cwd()
+    os.chdir(tmp_path)  # Caffe takes paths from there
+    try:
+        solver = caffe.SGDSolver("solver.prototxt")
+    finally:
+        os.chdir(before)
+    solver.net.copy_from(str(tuned / "tuned.caffemodel"))
+    old = {name: [blob.data.copy() for blob in blobs] for name, blobs in solver.net.params.items()}
+    solver.step(1)
+    for name, blobs in solver.net.params.items():
+        moved = any((blob.data != values).any() for blob, values in zip(blobs, old[name]))
+        assert moved == (name == "fc_nsfw"), name
 
 
 # --- the same again ---

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from open_nsfw.training.head import Head
-from open_nsfw.training.logistic import fit_line, fit_path, held_out_logits, log_loss
+from open_nsfw.training.logistic import fit_line, fit_path, held_out_logits, log_loss, objective
+from tests.tools.helpers import needs_caffe
 
 sklearn = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed in this interpreter")
 
@@ -97,3 +101,31 @@ def test_log_loss_is_that_of_scikit_learn() -> None:
 
     _, source, nsfw = sample()
     assert log_loss(source, nsfw) == pytest.approx(reference(nsfw, 1 / (1 + np.exp(-source))), abs=1e-9)
+
+
+@needs_caffe
+def test_the_gradient_is_that_of_caffe(tmp_path: Path) -> None:
+    """Of one batch, for weights and bias of a fully connected layer with SoftmaxWithLoss: the loss falls along `change` as
+    along the difference of both rows, of which Caffe has a gradient each."""
+    caffe = importlib.import_module("caffe")
+    (tmp_path / "net.prototxt").write_text(
+        """force_backward: true
+        layer { name: "data" type: "Input" top: "pool" input_param { shape { dim: 8 dim: 5 } } }
+        layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 8 } } }
+        layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc" inner_product_param { num_output: 2 } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }"""
+    )
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
+    features, _, nsfw = sample(8, 5)
+    head = np.random.default_rng(1).normal(size=(2, 5)).astype(np.float32)
+    net.params["fc"][0].data[...], net.params["fc"][1].data[...] = head, [0.25, -0.5]
+    net.blobs["pool"].data[...], net.blobs["label"].data[...] = features, nsfw
+    net.forward()
+    net.backward()
+    signal = features.astype(np.float64) @ (head[1] - head[0]).astype(np.float64)
+    values = np.concatenate([np.zeros(5), [1.0, -0.75]])
+    loss, gradient = objective(values, features.astype(np.float64), signal, nsfw.astype(np.float64), 0.0)
+    assert loss == pytest.approx(float(net.blobs["loss"].data), abs=1e-6)
+    np.testing.assert_allclose(gradient[:5], net.params["fc"][0].diff[1], atol=1e-6)
+    np.testing.assert_allclose(gradient[:5], -net.params["fc"][0].diff[0], atol=1e-6)
+    assert gradient[-1] == pytest.approx(float(net.params["fc"][1].diff[1]), abs=1e-6)

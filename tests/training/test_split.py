@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,17 @@ def test_near_duplicates_stay_together() -> None:
     assert numbers[7] == numbers[3]
     assert numbers[21] == numbers[5]
     assert len(np.unique(numbers)) == 38
+
+
+def test_a_film_of_many_frames_takes_little_memory() -> None:
+    """All pairs of 6,000 alike pictures would take 576 MB."""
+    values = np.ones((6000, 4), np.float32)
+    tracemalloc.start()
+    numbers = find_groups([example(number) for number in range(6000)], values, [], "none")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(np.unique(numbers)) == 1
+    assert peak < 300e6
 
 
 def test_a_group_is_never_on_both_sides() -> None:
