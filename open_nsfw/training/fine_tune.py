@@ -26,7 +26,7 @@ from open_nsfw.calibration.labelled_set import LabelledSet
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.calibration.request import CalibrationRequest
 from open_nsfw.calibration.scored import Scored, ScoringOptions
-from open_nsfw.errors import UsageError
+from open_nsfw.errors import ModelError, UsageError
 from open_nsfw.files import write_whole
 from open_nsfw.nets.replace_blobs import replace_blobs
 from open_nsfw.nets.training import DEPLOY
@@ -72,7 +72,11 @@ def fine_tune(request: TuneRequest) -> Tuning | int:
     )
     model = _candidate(source, tuned.head, request)
     tested = [data.examples[index] for index in parts.test]
-    agreements = check_files(source, model, tuned.head, tested, request.jobs)
+    try:
+        agreements = check_files(source, model, tuned.head, tested, request.jobs)
+    except ModelError:
+        output.remove_candidate(model)
+        raise
     policy = _policy(data, parts, tuned, model, request)
     return Tuning(request, source, model, head, data, parts, tuned, comparison, policy, agreements)
 

@@ -18,7 +18,7 @@ from open_nsfw.files import check_writable, write_whole
 from open_nsfw.nets.read import read_net
 from open_nsfw.nets.train_deploy import train_val
 from open_nsfw.nets.training import DEPLOY, SOLVER, TRAIN_VAL, TrainingOptions, solver
-from open_nsfw.scoring.model_files import file_sha256
+from open_nsfw.scoring.model_files import ModelFiles, file_sha256
 from open_nsfw.training import report
 from open_nsfw.training.features import FOLDER
 from open_nsfw.training.logistic import STRENGTHS
@@ -62,8 +62,13 @@ def write(result: Tuning) -> None:
     _write_for_caffe(result, folder)
     write_policy(result.policy, str(folder / POLICY.format(suffix)))
     write_whole(folder / REPORT, report.page(result))
-    write_whole(folder / NUMBERS, json.dumps(numbers(result), indent=1, allow_nan=False) + "\n")
-    for path in (result.model.model_def, result.model.pretrained_model):
+    write_whole(folder / NUMBERS, json.dumps(json_value(numbers(result)), indent=1, allow_nan=False) + "\n")
+    remove_candidate(result.model)
+
+
+def remove_candidate(model: ModelFiles) -> None:
+    """Remove the files that were checked: they are written under their names now, or not to be kept."""
+    for path in (model.model_def, model.pretrained_model):
         path.unlink()
 
 
@@ -81,7 +86,7 @@ def _write_for_caffe(result: Tuning, folder: Path) -> None:
 
 
 def numbers(result: Tuning) -> dict[str, Any]:
-    """The content of training.json."""
+    """The content of training.json, but that a number which is not finite becomes null there."""
     request, data, parts, tuned = result.request, result.data, result.split, result.tuned
     found = data.scored.found
     before, after = result.thresholds()

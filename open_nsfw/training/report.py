@@ -5,6 +5,8 @@ The page loads nothing and runs no script. Pictures in it are blurred until they
 
 from __future__ import annotations
 
+import math
+
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.report import picture_card
 from open_nsfw.calibration.report_parts import (
@@ -36,8 +38,9 @@ METHODS = (
     "The head is a logistic regression on them whose penalty pulls towards the weights that it had. The strength of the "
     "penalty, the temperature and the prior are chosen on folds of the pictures that are learnt from; temperature and prior "
     "are part of the weights and the bias, so that every port has them.",
-    "Pictures are one group if LABELS says so, if they are members of one archive, or if their features have a cosine of "
-    "0.95 or more, as versions of one picture and neighbouring frames of a film have. A group is never on both sides.",
+    "Pictures are one group if LABELS says so, if they are members of one archive, or if their standardized features "
+    "have a cosine of 0.8 or more, as versions of one picture and neighbouring frames of a film have. A group is never on "
+    "both sides.",
     "Before and after are scikit-learn's numbers on the same test pictures. Intervals are of a Bayesian bootstrap of groups "
     "in which both models are measured with the same weights; log loss and Brier score are at the share of nsfw that was "
     "asked for.",
@@ -154,10 +157,11 @@ def _flips(result: Tuning, shown: list[Flip], pictures: Thumbnails) -> Html:
         for nsfw, name in ((False, "sfw"), (True, "nsfw"))
     ]
     found = table("Decisions that changed", ("label", "right now", "wrong now"), rows)
+    limit = percent(result.request.max_fpr)
     note = (
-        f"Test pictures on which the models decide differently, each at its own threshold ({before:.4g} before, {after:.4g} "
-        f"after): the lowest with a false-positive rate of at most {percent(result.request.max_fpr)} on the pictures that "
-        "were learnt from."
+        f"Test pictures on which the models decide differently, each at its own threshold ({_threshold(before)} before, "
+        f"{_threshold(after)} after): the lowest with a false-positive rate of at most {limit} on the pictures that were learnt "
+        "from."
     )
     parts = []
     for right, title in ((True, "right now"), (False, "wrong now")):
@@ -168,6 +172,11 @@ def _flips(result: Tuning, shown: list[Flip], pictures: Thumbnails) -> Html:
             )
             parts += [element("h3", title), element("div", cards, class_="wall")]
     return section("Decisions that changed", found, *parts, note=note)
+
+
+def _threshold(value: float) -> str:
+    """No score reaches one that is infinite: where the limit allows none of the sfw pictures that score highest."""
+    return f"{value:.4g}" if math.isfinite(value) else "above every score"
 
 
 def _wrong(flips: list[Flip], nsfw: bool) -> int:

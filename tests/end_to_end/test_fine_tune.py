@@ -23,6 +23,7 @@ import pytest
 from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.nets.caffemodel import read_caffemodel
+from open_nsfw.nets.replace_blobs import replace_blobs
 from open_nsfw.scoring.load import load_model
 from tests.tools.helpers import (
     HAS_CAFFE,
@@ -190,6 +191,36 @@ def test_caffe_trains_from_the_files(tuned: Path, tmp_path: Path) -> None:
     for name, blobs in solver.net.params.items():
         moved = any((blob.data != values).any() for blob, values in zip(blobs, old[name]))
         assert moved == (name == "fc_nsfw"), name
+
+
+def test_another_residual_net(labelled: Path, tmp_path: Path) -> None:
+    """As build-net writes it, small, with random weights, whose scores tell nothing of the labels. A limit that no score
+    keeps makes an infinite threshold; the files can be read all the same."""
+    net = ["-b", "1", "1", "1", "1", "-n", "16", "-m", "normal", "--size", "64"]
+    files = [str(tmp_path / "net.prototxt"), str(tmp_path / "net.caffemodel")]
+    assert open_nsfw(["build-net", *net, "--output", files[0], "--initialize", files[1]]) == 0
+    options = ["--model_def", files[0], "--pretrained_model", files[1], "--keep-anyway", "--max-fpr", "0.0001"]
+    out = tmp_path / "out"
+    assert open_nsfw(["fine-tune", str(labelled), "--output", str(out), *OPTIONS, *options]) == 0
+    assert {path.name for path in out.iterdir()} == FILES
+    numbers = json.loads((out / "training.json").read_text(), parse_constant=pytest.fail)
+    assert numbers["agreement"][0]["largest"] <= 1e-5
+    assert numbers["split"]["groups"] > COUNT // 2
+
+
+def test_files_that_compute_something_else_are_not_kept(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the weights written wrongly, the run would end with an error and leave no model."""
+
+    def wrong(data: bytes, new: dict[str, Any]) -> bytes:
+        return replace_blobs(data, {name: (weights, bias + [0, 1]) for name, (weights, bias) in new.items()})
+
+    monkeypatch.setattr("open_nsfw.training.fine_tune.replace_blobs", wrong)
+    line = failed(capsys, labelled, "--output", tmp_path / "out")
+    assert "candidate.caffemodel: onnxruntime computes other scores from it than training did (off by " in line
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["work"]
+    assert {path.name for path in (tmp_path / "out" / "work").iterdir()} == {"features.f32", "scores.jsonl"}
 
 
 # --- the same again ---

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from open_nsfw.calibration.curves import BootstrapOptions
-from open_nsfw.training.measure import Comparison, compare
+from open_nsfw.training.measure import Comparison, compare, threshold_at
 
 metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed in this interpreter")
 
@@ -72,3 +72,10 @@ def test_prevalence() -> None:
     expected = metrics.log_loss(NSFW, after, sample_weight=weights)
     assert rare.measure("log_loss").after.value == pytest.approx(expected, abs=1e-12)
     assert rare.measure("auc").after.value == pytest.approx(plain.measure("auc").after.value or 0, abs=1e-12)
+
+
+def test_threshold_at() -> None:
+    """The lowest that keeps the limit; above every score where the highest one is of a sfw picture."""
+    values, nsfw = np.array([0.1, 0.2, 0.3, 0.4]), np.array([False, True, False, True])
+    assert [threshold_at(values, nsfw, limit) for limit in (0.0, 0.5, 1.0)] == [0.4, 0.2, 0.1]
+    assert threshold_at(values, ~nsfw, 0.0) == float("inf")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from open_nsfw.calibration.labelled_set import Example, LabelledSet
 from open_nsfw.calibration.scored import Scored
-from open_nsfw.errors import UsageError
+from open_nsfw.errors import ModelError, UsageError
 from open_nsfw.training.features import Dataset
 from open_nsfw.training.head import Head
 from open_nsfw.training.split import split
-from open_nsfw.training.tune import Tuned, check_labels, source_logits, tune_head
+from open_nsfw.training.tune import MOST_ROUNDING, Tuned, check_labels, rounding, source_logits, tune_head
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 
@@ -77,3 +79,17 @@ def test_labels_that_came_from_the_model() -> None:
         "come from its scores teach it nothing; have people label the pictures"
     )
     check_labels(scores, np.array([False, True, False, True]), "labels.csv")
+
+
+def test_weights_that_float32_cannot_hold_are_not_chosen() -> None:
+    """Of features that hardly vary beside their size, a stronger penalty is taken, or the run ends."""
+    head, data = data_set()
+    parts = split(data.examples, data.features, data.nsfw, [], "none", 0)
+    plain = tune_head(head, data, parts, None, 0)
+    large = replace(data, features=data.features + np.float32(26))
+    found = tune_head(head, large, parts, None, 0)
+    assert rounding(found.head, large.features) <= MOST_ROUNDING < rounding(plain.head, large.features)
+    with pytest.raises(ModelError) as caught:
+        tune_head(head, replace(data, features=data.features + np.float32(1e6)), parts, None, 0)
+    what = "the features of this net hardly vary beside their size: weights of float32 cannot hold what they teach"
+    assert str(caught.value) == what
