@@ -135,9 +135,11 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
         raise ModelError("mixes the old `layers` with the new `layer`: Caffe reads only one of them")
     inputs = _declared_inputs(message)
     layers: list[Layer] = []
+    labels: set[str] = set()  # what losses read
     for parameter in _layers_in_test_phase(message):
         layer = Layer(parameter.name, parameter.type, tuple(parameter.bottom), tuple(parameter.top), parameter)
         if layer.type in UNSCORED_TYPES:
+            labels.update(layer.bottoms)
             continue
         if data_layers and layer.type in DATA_TYPES:
             inputs.update({top: data_shape(layer) for top in layer.tops[:1]})
@@ -147,9 +149,8 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
             inputs.update(_input_layer_shapes(layer))
         else:
             layers.append(layer)
-    if len(inputs) > 1:  # labels, which only a loss reads
-        read = {bottom for layer in layers for bottom in layer.bottoms}
-        inputs = {name: shape for name, shape in inputs.items() if name in read}
+    read = {bottom for layer in layers for bottom in layer.bottoms}
+    inputs = {name: shape for name, shape in inputs.items() if name in read or name not in labels}
     if len(inputs) != 1:
         named = cut(", ".join(inputs)) or "none"
         raise ModelError(f"a net with one input is needed, this one has {len(inputs)} ({named})")

@@ -59,15 +59,16 @@ class CaffeEngine(Engine):
     def __init__(self, files: ModelFiles, gpu: int | None = None) -> None:
         caffe = import_caffe()
         self.model_def, self.model_hash = str(files.model_def), files.short_hash
-        _check_files(files)
+        known_input = _checked_input(files)
         arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
         _survives(lambda: _choose_device(caffe, gpu), _no_gpu)
         _survives(lambda: _load_net(caffe, gpu, arguments).forward(), lambda why: _bad_model(files, why))
         self._caffe, self._net, self._gpu = caffe, _load_net(caffe, gpu, arguments), gpu
         self._lock = threading.Lock()  # a caffe.Net has one set of blobs for all callers
-        if len(self._net.inputs) != 1:
-            raise ModelError(f"{files.model_def}: a net with one input is needed, this one has {len(self._net.inputs)}")
-        self._input = self._net.inputs[0]
+        inputs = list(self._net.inputs)
+        if len(inputs) != 1 and known_input not in inputs:
+            raise ModelError(f"{files.model_def}: a net with one input is needed, this one has {len(inputs)}")
+        self._input = str(inputs[0] if len(inputs) == 1 else known_input)  # the others are labels, which a loss reads
         self._batch, *shape = self._net.blobs[self._input].data.shape
         self.input_shape = tuple(shape)
         try:
@@ -118,8 +119,8 @@ class CaffeEngine(Engine):
 
 def _has_fixed_batch(net: Any) -> bool:
     """Whether the prototxt's batch size is kept to: a Reshape layer may have it written into it, and the bias that a
-    Scale of two blobs learns has the second one's shape, batch included."""
-    return any(
+    Scale of two blobs learns has the second one's shape, batch included; so do the labels of a loss."""
+    return len(net.inputs) > 1 or any(
         layer.type == "Reshape" or (layer.type == "Scale" and len(net._bottom_ids(index)) == 2 and len(layer.blobs))
         for index, layer in enumerate(net.layers)
     )
@@ -138,14 +139,15 @@ def _choose_device(caffe: Any, gpu: int | None) -> None:
         caffe.set_mode_gpu()
 
 
-def _check_files(files: ModelFiles) -> None:
-    """Check the two files with this package's own reader, whose messages say more than Caffe's."""
+def _checked_input(files: ModelFiles) -> str | None:
+    """The net's input, after a check of the two files with this package's own reader, whose messages say more than
+    Caffe's; None for a net that only Caffe knows."""
     from open_nsfw.nets.read import read_net
 
     try:
-        read_net(files.model_def, files.pretrained_model)
+        return read_net(files.model_def, files.pretrained_model).input_name
     except UnsupportedLayerError:
-        pass  # Caffe knows more layers; the trial load below judges
+        return None  # Caffe knows more layers; the trial load judges
 
 
 def _survives(action: Callable[[], Any], problem: Callable[[str], Exception]) -> None:

@@ -17,6 +17,7 @@ from PIL import Image, features
 import classify_nsfw
 from open_nsfw.installing import install_command
 from open_nsfw.nets import schema as caffe_schema
+from open_nsfw.nets.prototxt import SUPPORTED_TYPES
 from tests.tools.helpers import (
     MODEL_DEF,
     PICTURE,
@@ -258,10 +259,7 @@ PROTOTXT, WHOLE = MODEL_DEF.read_text(), WEIGHTS.read_bytes() if WEIGHTS.exists(
 LAYER = '{model_def}: layer "c" (Convolution): '
 UNFIT = '{weights} does not fit {model_def}: layer "c" (Convolution): '
 BROKEN_FILE = "{weights}: not a readable caffemodel (%s bytes): truncated, damaged or another format"
-ALL_TYPES = (
-    "BatchNorm, Concat, Convolution, Dropout, ELU, Eltwise, Flatten, InnerProduct, Input, LRN, PReLU, Pooling, ReLU, "
-    "Reshape, Scale, Sigmoid, Softmax, Split, TanH"
-)
+ALL_TYPES = ", ".join(sorted(SUPPORTED_TYPES))
 
 # what is wrong -> (prototxt, the error after `classify_nsfw: error: `)
 PROTOTXTS: dict[str, tuple[str, str]] = {
@@ -298,8 +296,8 @@ PROTOTXTS: dict[str, tuple[str, str]] = {
         '{model_def}: layer "p" (Pooling): it has 0 bottoms, which the type does not take',
     ),
     "a layer that is not supported": (
-        small_net(kind="ArgMax"),
-        f'{{model_def}}: layer "last" has the type ArgMax, which is not supported; supported are {ALL_TYPES}',
+        small_net(kind="LSTM"),
+        f'{{model_def}}: layer "last" has the type LSTM, which is not supported; supported are {ALL_TYPES}',
     ),
     "a layer without a type": (
         small_net().replace('type: "Softmax"', ""),

@@ -12,6 +12,9 @@ import pytest
 
 from open_nsfw import EngineError, load_engine
 from open_nsfw.installing import install_command, libraries, pip_command
+from open_nsfw.nets.caffemodel import caffemodel_bytes
+from open_nsfw.nets.initialize import initial_weights
+from open_nsfw.nets.prototxt import parse_prototxt
 from open_nsfw.scoring.engine import Engine
 from tests.tools.helpers import (
     HAS_CAFFE,
@@ -262,3 +265,25 @@ def test_a_broken_pycaffe(kind: str, tmp_path: Path) -> None:
     named = run_command(*model, "--engine", "caffe", PICTURE, env=env)
     assert (named.status, named.out) == (2, "")
     assert named.err == f"classify_nsfw: error: {complaint}; {INSTALL}\n"
+
+
+LABELLED = """\
+input: "data" input_shape { dim: 2 dim: 3 dim: 8 dim: 8 }
+input: "label" input_shape { dim: 2 }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 2 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_a_label_that_only_a_loss_reads_is_no_input(engine: str, tmp_path: Path) -> None:
+    """Any number of pictures is scored, though the labels' shape stands in the prototxt."""
+    model_def, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    model_def.write_text(LABELLED)
+    weights.write_bytes(caffemodel_bytes(parse_prototxt(LABELLED), initial_weights(parse_prototxt(LABELLED))))
+    loaded = load_engine(model_def, weights, engine=engine)
+    assert (loaded.input_shape, loaded.output_name) == ((3, 8, 8), "prob")
+    blob = np.random.default_rng(0).uniform(-1, 1, (5, 3, 8, 8)).astype(np.float32)
+    whole = loaded.forward(blob)
+    assert whole.shape == (5, 2) and np.allclose(whole[3:4], loaded.forward(blob[3:4]), atol=1e-6)
