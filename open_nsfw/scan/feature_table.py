@@ -104,7 +104,8 @@ class _Table:
         self.rows = self.failed = 0
 
     def _field(self, name: str, shape: tuple[int, ...]) -> Any:
-        kind = self._arrow.list_(self._arrow.float32(), _size(shape))
+        # Not of a fixed size, in which pyarrow before 22 cannot write a row without the blob.
+        kind = self._arrow.list_(self._arrow.float32())
         return self._arrow.field(name, kind, nullable=True, metadata={"shape": json.dumps(list(shape))})
 
     def add(self, row: Row) -> None:
