@@ -19,7 +19,7 @@ import pytest
 
 from open_nsfw.scoring import cache as cache_module
 from open_nsfw.scoring import cache_entries
-from open_nsfw.scoring.cache import cache_dir, cached, distrust
+from open_nsfw.scoring.cache import cache_dir, cached, distrust, float_key
 from open_nsfw.scoring.cache_entries import clear, entries
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.scoring.onnx_engine import converted_model
@@ -88,8 +88,8 @@ def test_another_model_has_another_entry(tmp_path: Path) -> None:
 
 
 def packaged_model(cache: Path) -> Path:
-    """The cached model that the command uses; other tests leave the fast mode's beside it."""
-    (whole,) = [path for path in cache.glob("*-ort*.onnx") if path.stat().st_size > LIMIT]
+    """The cached model that the command uses; other tests leave the fast mode's and other nets' beside it."""
+    (whole,) = cache.glob(f"{float_key(find_model_files(), import_onnxruntime().__version__)}-*.onnx")
     return whole
 
 
