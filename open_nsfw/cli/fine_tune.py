@@ -42,7 +42,7 @@ and a report that says, on pictures that were kept apart, whether the new model 
 EXAMPLES = f"""\
 examples:
   open-nsfw fine-tune labelled/ --output tuned/
-  open-nsfw fine-tune labels.csv --output tuned/ --max-fpr 0.005 --prevalence 0.02
+  open-nsfw fine-tune labels.csv --output stricter/ --max-fpr 0.005 --prevalence 0.02
   classify_nsfw photos/ --model_def tuned/{DEPLOY} --pretrained_model tuned/{WEIGHTS.format("")}
 
 exit status: 0 the new model is better, 1 it is not, and its files are named ...-not-better, 2 the command, the
