@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import time
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from open_nsfw.rows.parse import Cell, csv_cells, integer, json_object, number
 from tests.tools.helpers import examples
+
+# The csv module of Python 3.10 writes no zero byte: that of 3.9 did, and that of 3.11 does again.
+WRITTEN = st.characters(exclude_characters="\0" if sys.version_info[:2] == (3, 10) else "")
 
 
 @pytest.mark.parametrize(
@@ -24,6 +28,7 @@ from tests.tools.helpers import examples
         ('"a""b,\r\n"', [Cell('a"b,\r\n', True)]),
         ('""""', [Cell('"', True)]),
         ("a,", [Cell("a", False), Cell("", False)]),
+        ('"\0",\0', [Cell("\0", True), Cell("\0", False)]),
     ],
 )
 def test_cells(record: str, expected: list[Cell]) -> None:
@@ -37,7 +42,7 @@ def test_what_is_no_record(record: str) -> None:
 
 
 @settings(max_examples=examples(200))
-@given(st.lists(st.text(), min_size=1, max_size=5))
+@given(st.lists(st.text(WRITTEN), min_size=1, max_size=5))
 def test_cells_that_the_standard_library_writes(values: list[str]) -> None:
     buffer = io.StringIO()
     csv.writer(buffer, quoting=csv.QUOTE_ALL).writerow(values)
