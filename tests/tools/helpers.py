@@ -88,11 +88,13 @@ def run_command(
     env: Mapping[str, str | None] | None = None,
     stdin: bytes = b"",
     script: str = str(SCRIPT),
+    under: Sequence[str] = (),
 ) -> Result:
-    """`python SCRIPT ARGUMENTS` in a process of its own; a variable of `env` that is None is taken out."""
+    """`python SCRIPT ARGUMENTS` in a process of its own, started by the command `under`; a variable of `env` that is None
+    is taken out."""
     variables: dict[str, str | None] = {**os.environ, **(env or {})}
     kept = {name: value for name, value in variables.items() if value is not None}
-    line = [sys.executable, script, *map(os.fspath, arguments)]
+    line = [*under, sys.executable, script, *map(os.fspath, arguments)]
     done = subprocess.run(line, cwd=cwd, env=kept, input=stdin, capture_output=True, timeout=SECONDS, check=False)
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
