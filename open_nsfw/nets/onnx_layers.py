@@ -29,17 +29,22 @@ from open_nsfw.nets.settings import (
 from open_nsfw.nets.shapes import LayerShapes
 
 
-def _convolution(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
-    window, group = convolution_window(layer), layer.param.convolution_param.group
-    weights = [graph.constant(blob.reshape(shape)) for blob, shape in zip(layer.blobs, shapes.blobs)]
-    attributes = {
-        "kernel_shape": window.kernel,
-        "strides": window.stride,
-        "pads": window.pad * 2,
-        "dilations": window.dilation,
-        "group": group,
-    }
-    return [graph.op("Conv", tensor, *weights, **attributes) for tensor in inputs]
+def _convolution(kind: str) -> _Operator:
+    """That of Convolution or Deconvolution: each input through the same weights, as Caffe does with several."""
+
+    def add(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
+        window = convolution_window(layer)
+        weights = [graph.constant(blob.reshape(shape)) for blob, shape in zip(layer.blobs, shapes.blobs)]
+        attributes = {
+            "kernel_shape": window.kernel,
+            "strides": window.stride,
+            "pads": window.pad * 2,
+            "dilations": window.dilation,
+            "group": layer.param.convolution_param.group,
+        }
+        return [graph.op(kind, tensor, *weights, **attributes) for tensor in inputs]
+
+    return add
 
 
 def _inner_product(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
@@ -123,19 +128,6 @@ def _softmax(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str])
 
 def _unary(kind: str) -> _Operator:
     return lambda graph, layer, shapes, inputs: [graph.op(kind, inputs[0])]
-
-
-def _deconvolution(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
-    window, group = convolution_window(layer), layer.param.convolution_param.group
-    weights = [graph.constant(blob.reshape(shape)) for blob, shape in zip(layer.blobs, shapes.blobs)]
-    attributes = {
-        "kernel_shape": window.kernel,
-        "strides": window.stride,
-        "pads": window.pad * 2,
-        "dilations": window.dilation,
-        "group": group,
-    }
-    return [graph.op("ConvTranspose", inputs[0], *weights, **attributes)]
 
 
 def _bias(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
@@ -274,9 +266,9 @@ OPERATORS: dict[str, _Operator] = {
     "Concat": lambda graph, layer, shapes, inputs: [
         graph.op("Concat", *inputs, axis=concat_axis(layer, shapes.bottoms[0]))
     ],
-    "Convolution": _convolution,
+    "Convolution": _convolution("Conv"),
     "Crop": _crop,
-    "Deconvolution": _deconvolution,
+    "Deconvolution": _convolution("ConvTranspose"),
     "Dropout": lambda graph, layer, shapes, inputs: inputs,  # a net in use drops nothing
     "ELU": lambda graph, layer, shapes, inputs: [graph.op("Elu", inputs[0], alpha=layer.param.elu_param.alpha)],
     "Eltwise": _eltwise,

@@ -32,24 +32,33 @@ def _unchanged(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 
 def _convolution(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
-    param, window = layer.param.convolution_param, convolution_window(layer)
-    channels = {bottom[1] for bottom in bottoms if len(bottom) == 4}
-    if len(channels) != 1 or any(len(bottom) != 4 for bottom in bottoms) or param.axis not in (1, -3):
-        raise layer.unsupported("only two-dimensional convolution of N x C x H x W blobs along axis 1 is supported")
-    (channel_count,) = channels
-    if param.num_output < 1 or param.group < 1 or channel_count % param.group or param.num_output % param.group:
-        raise layer.error(
-            f"{channel_count} input and {param.num_output} output channels do not divide into {param.group} groups"
-        )
-    tops = [(bottom[0], param.num_output) + _convolved(bottom[2:], window) for bottom in bottoms]
-    weights: Shape = (param.num_output, channel_count // param.group) + window.kernel
-    return tops, [weights, (param.num_output,)] if param.bias_term else [weights]
+    """Convolution and Deconvolution, which share all but the direction."""
+    param, window, back = layer.param.convolution_param, convolution_window(layer), layer.type == "Deconvolution"
+    if any(len(bottom) != 4 for bottom in bottoms) or param.axis not in (1, -3):
+        word = layer.type.lower()
+        raise layer.unsupported(f"only two-dimensional {word} of N x C x H x W blobs along axis 1 is supported")
+    if len(set(bottoms)) > 1:
+        raise layer.error(f"its inputs have different shapes: {', '.join(map(shape_text, bottoms))}")
+    inputs, outputs = bottoms[0][1], param.num_output
+    if outputs < 1 or param.group < 1 or inputs % param.group or outputs % param.group:
+        raise layer.error(f"{inputs} input and {outputs} output channels do not divide into {param.group} groups")
+    sides = _deconvolved if back else _convolved
+    tops = [(bottom[0], outputs) + sides(bottom[2:], window) for bottom in bottoms]
+    weights: Shape = ((inputs, outputs // param.group) if back else (outputs, inputs // param.group)) + window.kernel
+    return tops, [weights, (outputs,)] if param.bias_term else [weights]
 
 
 def _convolved(size: Shape, window: Window) -> Shape:
     sides = zip(size, window.kernel, window.stride, window.pad, window.dilation)
     return tuple(
         (side + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1 for side, kernel, stride, pad, dilation in sides
+    )
+
+
+def _deconvolved(size: Shape, window: Window) -> Shape:
+    sides = zip(size, window.kernel, window.stride, window.pad, window.dilation)
+    return tuple(
+        stride * (side - 1) + dilation * (kernel - 1) + 1 - 2 * pad for side, kernel, stride, pad, dilation in sides
     )
 
 
@@ -166,25 +175,6 @@ def _softmax(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     return [bottoms[0]], []
 
 
-def _deconvolution(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
-    param, window = layer.param.convolution_param, convolution_window(layer)
-    if any(len(bottom) != 4 for bottom in bottoms) or len(bottoms) != 1 or param.axis not in (1, -3):
-        raise layer.unsupported(
-            "only two-dimensional deconvolution of one N x C x H x W blob along axis 1 is supported"
-        )
-    count, channels, *size = bottoms[0]
-    if param.num_output < 1 or param.group < 1 or channels % param.group or param.num_output % param.group:
-        raise layer.error(
-            f"{channels} input and {param.num_output} output channels do not divide into {param.group} groups"
-        )
-    sides = zip(size, window.kernel, window.stride, window.pad, window.dilation)
-    top = (count, param.num_output) + tuple(
-        stride * (side - 1) + dilation * (kernel - 1) + 1 - 2 * pad for side, kernel, stride, pad, dilation in sides
-    )
-    weights: Shape = (channels, param.num_output // param.group) + window.kernel
-    return [top], [weights, (param.num_output,)] if param.bias_term else [weights]
-
-
 def _bias(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     if len(bottoms) == 1:
         first, end = bias_axes(layer, bottoms[0])
@@ -272,7 +262,7 @@ RULES: dict[str, Callable[[Layer, tuple[Shape, ...]], _Result]] = {
     "Concat": _concat,
     "Convolution": _convolution,
     "Crop": _crop,
-    "Deconvolution": _deconvolution,
+    "Deconvolution": _convolution,
     "Dropout": _unchanged,
     "ELU": _unchanged,
     "Eltwise": _eltwise,

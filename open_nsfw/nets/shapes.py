@@ -64,7 +64,12 @@ def _check_counts(layer: Layer) -> None:
     least, most = _BOTTOM_COUNTS.get(layer.type, (1, 1))
     if not least <= len(layer.bottoms) <= most:
         raise layer.error(f"it has {len(layer.bottoms)} bottoms, which the type does not take")
-    tops = {"Convolution": len(layer.bottoms), "Split": len(layer.tops), "Slice": len(layer.tops)}.get(layer.type, 1)
+    tops = {
+        "Convolution": len(layer.bottoms),
+        "Deconvolution": len(layer.bottoms),
+        "Split": len(layer.tops),
+        "Slice": len(layer.tops),
+    }.get(layer.type, 1)
     if len(layer.tops) != max(tops, 1):
         raise layer.unsupported(f"it has {len(layer.tops)} tops, {tops} are supported")
 
@@ -78,6 +83,7 @@ _BOTTOM_COUNTS = {
     "Bias": (1, 2),
     "Concat": (1, _ANY),
     "Convolution": (1, _ANY),
+    "Deconvolution": (1, _ANY),
     "Crop": (2, 2),
     "Eltwise": (2, _ANY),
     "Scale": (1, 2),

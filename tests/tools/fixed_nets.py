@@ -493,6 +493,15 @@ SLIDING: list[Callable[[Draft], None]] = [
     lrn,
     residual,
 ]
+
+
+def refused_convolution_of_two_sizes(draft: Draft) -> None:
+    """Caffe lays out its columns once, for all inputs."""
+    small = draft.add("Pooling", "data", options="pooling_param { pool: MAX kernel_size: 2 stride: 2 }")
+    names = f'bottom: "data" bottom: "{small}" top: "large" top: "prob"'
+    draft.lines.append(f'layer {{ name: "c" type: "Convolution" {names} {conv(3, "kernel_size: 1")} }}')
+
+
 PLAIN: list[Callable[[Draft], None]] = [
     inner_product,
     batch_norm,
@@ -521,6 +530,7 @@ PLAIN: list[Callable[[Draft], None]] = [
     shared_weights,
 ]
 REFUSED: list[Callable[[Draft], None]] = [
+    refused_convolution_of_two_sizes,
     refused_in_place_after_reader,
     refused_window_too_large,
     refused_unknown_bottom,

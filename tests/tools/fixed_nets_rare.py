@@ -145,6 +145,15 @@ def deconvolution(draft: Draft) -> None:
     draft.join([draft.add("Deconvolution", "data", options=conv(3, each)) for each in variants])
 
 
+def deconvolution_two_bottoms(draft: Draft) -> None:
+    """Two blobs through the same weights."""
+    other = draft.add("AbsVal", "data")
+    tops = 'top: "deconvolved_data" top: "deconvolved_other"'
+    options = conv(3, "kernel_size: 3 stride: 2")
+    draft.lines.append(f'layer {{ name: "d" type: "Deconvolution" bottom: "data" bottom: "{other}" {tops} {options} }}')
+    draft.join(["deconvolved_data", "deconvolved_other"])
+
+
 def spp(draft: Draft) -> None:
     variants = ["pyramid_height: 1", "pyramid_height: 2", "pyramid_height: 3", "pyramid_height: 2 pool: AVE"]
     variants.append("pyramid_height: 3 pool: AVE")
@@ -183,7 +192,7 @@ layers { layer { name: "prob" type: "softmax" } bottom: "fc" top: "prob" }
 
 RARE: list[Callable[[Draft], None]] = [
     *(power, exponent, logarithm, of_each_value, bias, bias_two_bottoms, slices, crop, tile, reduction, arg_max, mvn),
-    *(deconvolution, spp, unscored),
+    *(deconvolution, deconvolution_two_bottoms, spp, unscored),
 ]
 
 
