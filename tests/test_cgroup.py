@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,26 +92,30 @@ def test_cores_follow_the_share(share: float | None, cores: int, monkeypatch: py
     assert available_cores() == cores
 
 
-@pytest.fixture(name="cpu_group")
-def _cpu_group() -> Iterator[Path]:
-    """A real group of v1 or v2 that may use one processor; removed at the end."""
+@contextmanager
+def real_group(controller: str, v1_file: str, v1_limit: str, v2_file: str, v2_limit: str) -> Iterator[Path]:
+    """A real group of v1 or v2 with one limit; removed at the end."""
     top = Path("/sys/fs/cgroup")
-    v1 = (top / "cpu" / "cpu.cfs_quota_us").exists()
-    group = (top / "cpu" if v1 else top) / f"open-nsfw-test-{os.getpid()}"
+    v1 = (top / controller / v1_file).exists()
+    group = (top / controller if v1 else top) / f"open-nsfw-test-{os.getpid()}"
     try:
         group.mkdir()
     except OSError as error:
         pytest.skip(f"no control group can be made here: {error}")
     try:
-        if v1:
-            (group / "cpu.cfs_quota_us").write_text("100000")
-        else:
-            (group / "cpu.max").write_text("100000 100000")
+        (group / (v1_file if v1 else v2_file)).write_text(v1_limit if v1 else v2_limit)
         yield group
     except OSError as error:
         pytest.skip(f"a control group here takes no limit: {error}")
     finally:
         group.rmdir()
+
+
+@pytest.fixture(name="cpu_group")
+def _cpu_group() -> Iterator[Path]:
+    """Whose processes may use one processor."""
+    with real_group("cpu", "cpu.cfs_quota_us", "100000", "cpu.max", "100000 100000") as group:
+        yield group
 
 
 @pytest.mark.skipif(available_cores() < 2, reason="this process has one core without any limit")
@@ -145,21 +150,9 @@ def test_decoders_share_the_memory(memory: int | None, asked: int, share: int, m
 
 @pytest.fixture(name="memory_group")
 def _memory_group() -> Iterator[Path]:
-    """A real group whose processes may use 700 MiB together; removed at the end."""
-    top = Path("/sys/fs/cgroup")
-    v1 = (top / "memory" / "memory.limit_in_bytes").exists()
-    group = (top / "memory" if v1 else top) / f"open-nsfw-test-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
-    try:
-        (group / ("memory.limit_in_bytes" if v1 else "memory.max")).write_text(str(700 << 20))
+    """Whose processes may use 700 MiB together."""
+    with real_group("memory", "memory.limit_in_bytes", str(700 << 20), "memory.max", str(700 << 20)) as group:
         yield group
-    except OSError as error:
-        pytest.skip(f"a control group here takes no limit: {error}")
-    finally:
-        group.rmdir()
 
 
 def test_a_large_picture_in_a_small_container_costs_its_own_row(memory_group: Path, tmp_path: Path) -> None:
