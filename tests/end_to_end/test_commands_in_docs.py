@@ -120,7 +120,7 @@ def commit_all(tree: Path) -> None:
 
 def reset(tree: Path, branch: str) -> None:
     """Remove what earlier commands made, apart from the environment and what the build put into the tree."""
-    kept = ["-e", ".venv", "-e", "*.caffemodel", "-e", "*.egg-info", "-e", "build"]
+    kept = ["-e", ".venv", "-e", "/nsfw_model/*.caffemodel", "-e", "*.egg-info", "-e", "build"]
     git(tree, "clean", "-fdxq", *kept)
     git(tree, "checkout", "-qf", branch)
 
