@@ -30,6 +30,8 @@ EXTRAS = {
     "draw": ("graphviz>=0.20",),
     "completion": ("shtab>=1.6",),
     "policy": ("scikit-learn>=1.3", "matplotlib>=3.7"),
+    "train": ('torch>=2.13; python_version >= "3.10"', "scikit-learn>=1.3", "matplotlib>=3.7"),
+    "tensorboard": ("tensorboard>=2.20",),
 }
 
 

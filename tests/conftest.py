@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import shutil
@@ -36,6 +37,20 @@ if not os.environ.get("FUZZ"):
     hypothesis.settings.load_profile("repeatable")
 
 _fidelity: list[tuple[str, str, int, float]] = []
+
+
+# Libraries that the extra `test` leaves out because they are large: marker -> module. .ci/run installs them and runs these.
+_LARGE = {"torch": "torch"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a large library where that is not installed."""
+    for marker, module in _LARGE.items():
+        if importlib.util.find_spec(module) is None:
+            skip = pytest.mark.skip(reason=f"{module} is not installed in this interpreter")
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(skip)
 
 
 def pytest_unconfigure() -> None:

@@ -31,7 +31,7 @@ def pooled(graph: Graph, tensor: str, kind: str, window: Window, size: Shape, co
     if kind == "MAX":
         return _caffe_pool(graph, "MaxPool", tensor, window, sides, LOWEST)
     mean = _caffe_pool(graph, "AveragePool", tensor, window, sides, 0.0, count_include_pad=1)
-    divisors = [_divisors(*side) for side in sides]
+    divisors = [average_divisors(*side) for side in sides]
     with np.errstate(divide="ignore"):  # Caffe divides nothing by nothing too
         correction = math.prod(window.kernel) / np.multiply.outer(divisors[0], divisors[1])
     return mean if (correction == 1).all() else graph.op("Mul", mean, graph.constant(correction))
@@ -59,7 +59,7 @@ def _caffe_pool(
     return graph.op("Pad", pooled, graph.constant([0] * 6 + beyond, np.int64), graph.constant(empty))
 
 
-def _divisors(side: int, count: int, kernel: int, stride: int, pad: int) -> NDArray[np.float64]:
+def average_divisors(side: int, count: int, kernel: int, stride: int, pad: int) -> NDArray[np.float64]:
     """What Caffe's average pooling divides by along one side: the window clipped to the padded input, for each window."""
     starts = np.arange(count) * stride - pad
     widths: NDArray[np.float64] = (np.minimum(starts + kernel, side + pad) - starts).astype(np.float64)

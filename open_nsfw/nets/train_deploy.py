@@ -30,21 +30,22 @@ def train_val(net: Net, trained: Collection[str], options: TrainingOptions) -> s
         if layer.type == "Softmax":
             logits = layer.bottoms[0]
         elif layer.type != "Input":
-            parts.append(_text(layer, net.input_name, _rates(layer, trained, head)))
+            parts.append(_text(layer, net.input_name, rates(layer, trained, head)))
     return "".join([*parts, *map(loss_layer, ("loss", "accuracy"), (logits, logits))])
 
 
-def _rates(layer: Layer, trained: Collection[str], head: str) -> tuple[tuple[float, float], ...]:
+def rates(layer: Layer, trained: Collection[str], head: str) -> tuple[tuple[float, float], ...]:
+    """(lr_mult, decay_mult) of each blob of a layer, where the layers `trained` learn, `head` as the last of them."""
     if layer.name not in trained or layer.type == "BatchNorm":
         return ((0.0, 0.0),) * len(layer.blobs)
     return (HEAD_RATES if layer.name == head else RATES)[: len(layer.blobs)]
 
 
-def _text(layer: Layer, input_name: str, rates: tuple[tuple[float, float], ...]) -> str:
+def _text(layer: Layer, input_name: str, mults: tuple[tuple[float, float], ...]) -> str:
     param = schema.LayerParameter()
     param.CopyFrom(layer.param)
     del param.param[:], param.blobs[:]
-    for lr_mult, decay_mult in rates:
+    for lr_mult, decay_mult in mults:
         param.param.add(lr_mult=lr_mult, decay_mult=decay_mult)
     if layer.type == "BatchNorm":
         param.batch_norm_param.use_global_stats = True

@@ -119,7 +119,23 @@ def loss_layer(name: str, logits: str) -> str:
     return head[:-2] + phase + "}\n"
 
 
-def solver(options: TrainingOptions, tested: int | None = None) -> str:
+@dataclass(frozen=True)
+class SolverSettings:
+    """Caffe's SGD: each step is `momentum` times the last one plus `base_lr * lr_mult` times (gradient + `weight_decay *
+    decay_mult` * weight)."""
+
+    base_lr: float = 0.001
+    """Learning rate, times each blob's lr_mult."""
+    momentum: float = 0.9
+    weight_decay: float = 0.0001
+    """Times each blob's decay_mult."""
+    steps: int = 15000
+    """In all."""
+    step_size: int | None = 5000
+    """After so many steps, again and again, the rate is a tenth; None: it stays."""
+
+
+def solver(options: TrainingOptions, tested: int | None = None, settings: SolverSettings = SolverSettings()) -> str:
     """solver.prototxt, every field with what it means. Paths are taken from the folder that Caffe is started in.
 
     `tested`: how many pictures there are to test on, None where nobody knows.
@@ -134,13 +150,14 @@ def solver(options: TrainingOptions, tested: int | None = None) -> str:
         ("test_interval: 500", "steps between two tests"),
         ("test_initialization: true", "a test before the first step, to see where it starts"),
         ('type: "SGD"', "stochastic gradient descent"),
-        ("base_lr: 0.001", "learning rate, times each layer's lr_mult; for a net without weights rather 0.05"),
-        ('lr_policy: "step"', "the rate is multiplied by gamma ..."),
-        ("stepsize: 5000", "... after so many steps, again and again"),
-        ("gamma: 0.1", ""),
-        ("momentum: 0.9", "how much of the last step goes on in the next"),
-        ("weight_decay: 0.0001", "pulls weights towards 0, times each layer's decay_mult"),
-        ("max_iter: 15000", "steps in all"),
+        (
+            f"base_lr: {settings.base_lr:g}",
+            "learning rate, times each layer's lr_mult; for a net without weights rather 0.05",
+        ),
+        *_policy(settings),
+        (f"momentum: {settings.momentum:g}", "how much of the last step goes on in the next"),
+        (f"weight_decay: {settings.weight_decay:g}", "pulls weights towards 0, times each layer's decay_mult"),
+        (f"max_iter: {settings.steps}", "steps in all"),
         ("display: 50", "steps between two lines in the log"),
         ("snapshot: 1000", "steps between two saved states"),
         ('snapshot_prefix: "snapshot"', "their names: snapshot_iter_1000.caffemodel and .solverstate"),
@@ -149,3 +166,13 @@ def solver(options: TrainingOptions, tested: int | None = None) -> str:
     )
     width = max(len(line) for line, _ in lines)
     return "".join(f"{line:{width}}  # {why}\n" if why else f"{line}\n" for line, why in lines)
+
+
+def _policy(settings: SolverSettings) -> tuple[tuple[str, str], ...]:
+    if settings.step_size is None:
+        return (('lr_policy: "fixed"', "the rate stays as it is"),)
+    return (
+        ('lr_policy: "step"', "the rate is multiplied by gamma ..."),
+        (f"stepsize: {settings.step_size}", "... after so many steps, again and again"),
+        ("gamma: 0.1", ""),
+    )
