@@ -10,6 +10,7 @@
 #   OPEN_NSFW_MODEL_DIR    the packaged model, for a checkout mounted at /workspace whose own nsfw_model/ has no weights
 #   OPEN_NSFW_CACHE        where the converted models lie already, so that the first run is as fast as the next; they are
 #                          root's, and so are taken whatever user the command runs as
+#   OPEN_NSFW_IMAGE_BUILD  and _EXTRAS: how the image was built, for the answer to a library that is not in it
 #   ORT_DISABLE_TELEMETRY  newer releases of ONNX Runtime report to their maker unless told not to
 
 # What strangers upload: films, HEIF photos, zstd archives. `parquet` and `policy` (for `open-nsfw calibrate`) are larger.
@@ -30,6 +31,7 @@ RUN printf '%s\n' '#!/bin/sh' \
     >/opt/open_nsfw/bin/caffe && chmod 755 /opt/open_nsfw/bin/caffe
 
 FROM debian:bullseye-slim AS caffe
+ARG EXTRAS
 LABEL org.opencontainers.image.title="open_nsfw with real Caffe" \
     org.opencontainers.image.description="The probability that a picture is pornographic, by Yahoo's open_nsfw in pycaffe" \
     org.opencontainers.image.licenses="BSD-2-Clause"
@@ -38,6 +40,8 @@ COPY --from=caffe-build /opt/open_nsfw /opt/open_nsfw
 ENV PATH=/opt/open_nsfw/bin:$PATH \
     OPEN_NSFW_MODEL_DIR=/opt/open_nsfw/model \
     OPEN_NSFW_CACHE=/var/cache/open_nsfw \
+    OPEN_NSFW_IMAGE_BUILD="docker build --target caffe --tag open_nsfw_caffe" \
+    OPEN_NSFW_IMAGE_EXTRAS=$EXTRAS \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1
 RUN useradd --uid 1000 --create-home open_nsfw
@@ -56,6 +60,7 @@ RUN /opt/open_nsfw/bin/pip install --no-cache-dir "/source${EXTRAS:+[$EXTRAS]}"
 RUN ln -s /opt/open_nsfw/lib/python3.*/site-packages/open_nsfw/model /opt/open_nsfw/model
 
 FROM debian:trixie-slim
+ARG EXTRAS
 LABEL org.opencontainers.image.title="open_nsfw" \
     org.opencontainers.image.description="The probability that a picture is pornographic, by Yahoo's open_nsfw network" \
     org.opencontainers.image.licenses="BSD-2-Clause"
@@ -64,6 +69,8 @@ COPY --from=build /opt/open_nsfw /opt/open_nsfw
 ENV PATH=/opt/open_nsfw/bin:$PATH \
     OPEN_NSFW_MODEL_DIR=/opt/open_nsfw/model \
     OPEN_NSFW_CACHE=/var/cache/open_nsfw \
+    OPEN_NSFW_IMAGE_BUILD="docker build --tag open_nsfw" \
+    OPEN_NSFW_IMAGE_EXTRAS=$EXTRAS \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1
 RUN useradd --uid 1000 --create-home open_nsfw

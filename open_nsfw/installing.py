@@ -34,6 +34,10 @@ EXTRAS = {
     "tensorboard": ("tensorboard>=2.20",),
 }
 
+# Set by the Dockerfile in its images: the command that builds the image, and the extras that are in it.
+IMAGE_BUILD_VARIABLE = "OPEN_NSFW_IMAGE_BUILD"
+IMAGE_EXTRAS_VARIABLE = "OPEN_NSFW_IMAGE_EXTRAS"
+
 
 def requirement(name: str) -> str:
     """A library that is always needed, with its bound: "numpy>=1.22" for "numpy"."""
@@ -114,8 +118,25 @@ def _belongs_to_the_system() -> bool:
 
 
 def install_command(extra: str) -> str:
-    """The shell command that installs the libraries of an extra into the environment that runs this."""
+    """The shell command that installs the libraries of an extra into the environment that runs this.
+
+    In an image of the Dockerfile it builds the image again, with that extra: a container forgets what pip installs.
+    """
+    if in_image():
+        return f"{_image_build(extra)} . (in the checkout, outside of this container)"
     return f"{pip_command()} install {libraries(extra)}"
+
+
+def in_image() -> bool:
+    """Whether this runs in an image that the Dockerfile built."""
+    return bool(os.environ.get(IMAGE_BUILD_VARIABLE))
+
+
+def _image_build(extra: str) -> str:
+    if extra == "caffe":
+        return "docker build --target caffe --tag open_nsfw_caffe"
+    present = filter(None, os.environ.get(IMAGE_EXTRAS_VARIABLE, "").split(","))
+    return f"{os.environ[IMAGE_BUILD_VARIABLE]} --build-arg EXTRAS={','.join([*present, extra])}"
 
 
 def libraries(extra: str) -> str:

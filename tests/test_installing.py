@@ -72,6 +72,17 @@ def test_the_systems_own_python_is_left_alone(tmp_path: Path, monkeypatch: pytes
     assert install_command("heif") == f"{python} -m venv .venv && .venv/bin/pip install 'pillow-heif>=0.16'"
 
 
+@pytest.mark.parametrize(("there", "wanted"), [("video,heif", "video,heif,policy"), ("", "policy")])
+def test_in_an_image_the_image_is_built_again(monkeypatch: pytest.MonkeyPatch, there: str, wanted: str) -> None:
+    """Its user may not install, and a container would forget it."""
+    monkeypatch.setenv("OPEN_NSFW_IMAGE_BUILD", "docker build --tag open_nsfw")
+    monkeypatch.setenv("OPEN_NSFW_IMAGE_EXTRAS", there)
+    command = f"docker build --tag open_nsfw --build-arg EXTRAS={wanted} ."
+    where = "(in the checkout, outside of this container)"
+    assert install_command("policy") == f"{command} {where}"
+    assert install_command("caffe") == f"docker build --target caffe --tag open_nsfw_caffe . {where}"
+
+
 def test_markers_are_left_out() -> None:
     assert libraries("caffe").startswith("kendryte-caffe==1.0.0.20210829 scikit-image ")
     assert ";" not in "".join(map(libraries, EXTRAS))

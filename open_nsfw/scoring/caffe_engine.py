@@ -18,7 +18,7 @@ from typing import Any, Callable
 import numpy as np
 
 from open_nsfw.errors import EngineError, ModelError, UnsupportedLayerError
-from open_nsfw.installing import install_command, libraries
+from open_nsfw.installing import in_image, install_command, libraries
 from open_nsfw.pictures.pixels import MEAN_BGR, Pixels
 from open_nsfw.scoring.engine import Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
@@ -46,7 +46,7 @@ def import_caffe() -> Any:
 
 
 def _ways_out() -> str:
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10) or in_image():
         return f"{install_command('caffe')}, or use --engine onnxruntime"
     return f"in an environment of Python 3.9: pip install {libraries('caffe')}, or use --engine onnxruntime"
 

@@ -44,6 +44,8 @@ ENVIRONMENT = {
     "OPEN_NSFW_MODEL_DIR": "a folder with the packaged model's files, looked into where package and checkout lack them",
     "OPEN_NSFW_WEIGHTS": "when building: a copy of the weights, which are downloaded otherwise",
     "OPEN_NSFW_SOURCE_URL": "when building for a package index: where the source can be read; links of README lead there",
+    "OPEN_NSFW_IMAGE_BUILD": "set in the images: the command that built this one, named where a library is not in it",
+    "OPEN_NSFW_IMAGE_EXTRAS": "set in the images: the extras that are in this one",
     "GLOG_minloglevel": "how much pycaffe logs; 2 (errors only) unless it is set",
     "ORT_DISABLE_TELEMETRY": "set to 1 before ONNX Runtime is loaded, so that it reports to nobody",
 }
