@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from open_nsfw.scan.bulk import scan_rows, score_batch
     from open_nsfw.scoring.classifier import Classifier, Score
     from open_nsfw.scoring.engine import Engine
+    from open_nsfw.scoring.explanation import Explainer, Explanation
+    from open_nsfw.scoring.heat_map import heat_map
     from open_nsfw.scoring.load import load_engine, load_model, load_models
     from open_nsfw.scoring.options import LoadOptions
     from open_nsfw.scoring.scorer import Models
@@ -35,6 +37,8 @@ _HOMES = {
     "Classifier": "scoring.classifier",
     "Engine": "scoring.engine",
     "EngineError": "errors",
+    "Explainer": "scoring.explanation",
+    "Explanation": "scoring.explanation",
     "InputError": "errors",
     "Limits": "pictures.formats",
     "LoadOptions": "scoring.options",
@@ -43,6 +47,7 @@ _HOMES = {
     "OpenNsfwError": "errors",
     "Row": "rows.row",
     "Score": "scoring.classifier",
+    "heat_map": "scoring.heat_map",
     "load_engine": "scoring.load",
     "load_model": "scoring.load",
     "load_models": "scoring.load",
@@ -54,6 +59,8 @@ __all__ = [
     "Classifier",
     "Engine",
     "EngineError",
+    "Explainer",
+    "Explanation",
     "InputError",
     "Limits",
     "LoadOptions",
@@ -63,6 +70,7 @@ __all__ = [
     "Row",
     "Score",
     "__version__",
+    "heat_map",
     "load_engine",
     "load_model",
     "load_models",

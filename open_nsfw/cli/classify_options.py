@@ -13,6 +13,7 @@ from open_nsfw.cli.options import (
     add_any_model_option,
     add_debug_option,
     add_engine_option,
+    add_frame_options,
     add_gpu_option,
     add_jobs_option,
     add_model_options,
@@ -107,19 +108,7 @@ def _add_source_options(group: Any) -> None:
         help="also score the paths in FILE, one per line or NUL-separated; `-` is standard input",
     )
     group.add_argument("--hidden", action="store_true", help="also score hidden files in folders")
-    group.add_argument(
-        "--frames",
-        default="first",
-        metavar="WHICH",
-        help="frames of animations and pages of TIFFs to score: first (default), all, every=N, or max=N, evenly spread",
-    )
-    group.add_argument(
-        "--every",
-        type=parsing.positive,
-        default=1.0,
-        metavar="SECONDS",
-        help="score a video's frames so many seconds apart (default 1)",
-    )
+    add_frame_options(group)
 
 
 def _add_output_options(group: Any) -> None:

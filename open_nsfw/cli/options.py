@@ -54,6 +54,23 @@ def add_gpu_option(parser: Any) -> None:
     )
 
 
+def add_frame_options(parser: Any) -> None:
+    """--frames and --every"""
+    parser.add_argument(
+        "--frames",
+        default="first",
+        metavar="WHICH",
+        help="frames of animations and pages of TIFFs to score: first (default), all, every=N, or max=N, evenly spread",
+    )
+    parser.add_argument(
+        "--every",
+        type=parsing.positive,
+        default=1.0,
+        metavar="SECONDS",
+        help="score a video's frames so many seconds apart (default 1)",
+    )
+
+
 def add_jobs_option(parser: Any) -> None:
     """--jobs"""
     parser.add_argument(

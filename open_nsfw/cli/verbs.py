@@ -17,6 +17,7 @@ VERBS = {
     "cache": Verb("cache", "list or remove the converted models that are kept for later runs"),
     "calibrate": Verb("calibrate", "choose thresholds on labelled pictures, and write a report and a policy"),
     "completion": Verb("completion", "print a script that lets bash or zsh complete options"),
+    "explain": Verb("explain", "show which parts of a picture make its score, as heat maps and numbers"),
     "features": Verb("features", "write blobs of a network for many pictures, as a Parquet table"),
     "fine-tune": Verb("fine_tune", "fit a network to labelled pictures, and write a report on whether it got better"),
     "net-cost": Verb("net_cost", "print what a Caffe network costs, layer by layer, and draw it"),

@@ -28,13 +28,13 @@ def convert(net: Net, output: str, fold: bool = True) -> bytes:
     return _serialized(_graph(fold_batch_norm(net) if fold else net, [output]), net, [output])
 
 
-def convert_blobs(net: Net, outputs: Sequence[str]) -> bytes:
+def convert_blobs(net: Net, outputs: Sequence[str], fold: bool = False) -> bytes:
     """The model of `convert` that gives several blobs, in this order, each as Caffe has it when all layers have run.
 
-    Nothing is folded, because folding takes away the blobs between a convolution and its scale. Raises ModelError for a
-    blob that no layer makes.
+    With `fold`, batch norm and scale layers disappear into the layer before them, and with them the blobs between. Raises
+    ModelError for a blob that no layer makes, or that folding takes away.
     """
-    return _serialized(_graph(net, outputs), net, outputs)
+    return _serialized(_graph(fold_batch_norm(net) if fold else net, outputs), net, outputs)
 
 
 def convert_by_layer(net: Net, output: str) -> tuple[bytes, dict[str, str]]:

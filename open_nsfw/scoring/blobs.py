@@ -41,7 +41,7 @@ class BlobEngine(Engine):
     def __init__(self, files: ModelFiles, blobs: Sequence[str], threads: int | None = None) -> None:
         """Raises ModelError for a net that cannot be read, makes no such blob, or does not read pictures."""
         net = read_net(files.model_def, files.pretrained_model)
-        self.model_def, self.model_hash = str(files.model_def), files.short_hash
+        self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
         self.input_shape = net.input_shape[1:]
         self._input = net.input_name
         if len(self.input_shape) != 3 or self.input_shape[0] != 3 or max(self.input_shape[1:]) > SIDE:

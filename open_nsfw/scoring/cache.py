@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import logging
 import os
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from open_nsfw.errors import ModelError
@@ -44,10 +45,12 @@ def cache_dir() -> Path:
     return Path(os.path.expanduser(base)) / "open_nsfw"
 
 
-def float_key(files: ModelFiles, runtime: str | None = None) -> str:
-    """The key of a converted model; `runtime` is the release of ONNX Runtime that optimized it, None for none."""
+def float_key(files: ModelFiles, runtime: str | None = None, blobs: Sequence[str] = ()) -> str:
+    """The key of a converted model; `runtime` is the release of ONNX Runtime that optimized it, None for none. `blobs`:
+    what it gives beside its output."""
     optimized = "" if runtime is None else f"-ort{runtime}"
-    return f"{files.digest[:32]}-v{CONVERTER_VERSION}{optimized}"
+    names = f"-blobs{hashlib.sha256(json.dumps(list(blobs)).encode()).hexdigest()[:16]}" if blobs else ""
+    return f"{files.digest[:32]}-v{CONVERTER_VERSION}{optimized}{names}"
 
 
 def int8_key(files: ModelFiles, ranges: bytes) -> str:

@@ -19,7 +19,7 @@ STALE_SECONDS = 86400.0  # a temporary file of that age was left by a process th
 
 _ENTRY = (  # a regular expression for the names of cached models
     r"(?P<model>[0-9a-f]{32})-v(?P<converter>\d+)"
-    r"(?:-ort(?P<runtime>[^-]+)|-int8-v(?P<quantizer>\d+)-[0-9a-f]+)?-[0-9a-f]{64}\.onnx"
+    r"(?:-ort(?P<runtime>[^-]+)|-int8-v(?P<quantizer>\d+)-[0-9a-f]+)?(?P<blobs>-blobs[0-9a-f]{16})?-[0-9a-f]{64}\.onnx"
 )
 
 
@@ -62,7 +62,8 @@ def entries(folder: Path) -> list[Entry]:
 def _kind(match: re.Match[str]) -> str:
     if match["quantizer"] is not None:
         return "int8"
-    return "float32" if match["runtime"] is None else f"float32, optimized by ONNX Runtime {match['runtime']}"
+    optimized = "" if match["runtime"] is None else f", optimized by ONNX Runtime {match['runtime']}"
+    return f"float32{' with blobs' if match['blobs'] else ''}{optimized}"
 
 
 def _outdated(match: re.Match[str]) -> bool:

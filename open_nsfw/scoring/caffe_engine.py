@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from typing import Any, Callable
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from open_nsfw.errors import EngineError, ModelError, UnsupportedLayerError
 from open_nsfw.installing import in_image, install_command, libraries
 from open_nsfw.pictures.pixels import MEAN_BGR, Pixels
-from open_nsfw.scoring.engine import Engine, Float32, output_name
+from open_nsfw.scoring.engine import BlobSource, Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.text import brief
 
@@ -58,7 +59,7 @@ class CaffeEngine(Engine):
 
     def __init__(self, files: ModelFiles, gpu: int | None = None) -> None:
         caffe = import_caffe()
-        self.model_def, self.model_hash = str(files.model_def), files.short_hash
+        self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
         known_input = _checked_input(files)
         arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
         _survives(lambda: _choose_device(caffe, gpu), _no_gpu)
@@ -95,26 +96,49 @@ class CaffeEngine(Engine):
         return np.stack([self._transformer.preprocess(self._input, image) for image in images])
 
     def _compute(self, blob: Float32) -> Float32:
+        return self.compute_blobs(blob, [self.output_name])[self.output_name]
+
+    def with_blobs(self, names: Sequence[str]) -> BlobSource:
+        for name in names:
+            if name not in self._net.blobs:
+                raise ModelError(f'{self.model_def}: the net makes no blob "{name}"')
+        return _CaffeBlobs(self, [self.output_name, *names])
+
+    def compute_blobs(self, blob: Float32, names: Sequence[str]) -> dict[str, Float32]:
+        """These blobs of the net for float32 (N, C, H, W), N at least 1: name -> float32 (N, ...)."""
         with self._lock:
             _choose_device(self._caffe, self._gpu)  # which Caffe keeps for each thread
             if not self._fixed_batch:
-                return self._compute_batch(blob)
+                return self._compute_batch(blob, names)
             batches = [blob[start : start + self._batch] for start in range(0, len(blob), self._batch)]
-            return np.concatenate([self._compute_batch(self._filled(batch))[: len(batch)] for batch in batches])
+            computed = [
+                {name: values[: len(batch)] for name, values in self._compute_batch(self._filled(batch), names).items()}
+                for batch in batches
+            ]
+            return {name: np.concatenate([each[name] for each in computed]) for name in names}
 
     def _filled(self, batch: Float32) -> Float32:
         """The batch with inputs of zeros behind it, up to the size that the net is fixed to."""
         missing = np.zeros((self._batch - len(batch), *self.input_shape), np.float32)
         return np.concatenate([batch, missing])
 
-    def _compute_batch(self, blob: Float32) -> Float32:
+    def _compute_batch(self, blob: Float32, names: Sequence[str]) -> dict[str, Float32]:
         if self._net.blobs[self._input].data.shape != blob.shape:
             self._net.blobs[self._input].reshape(*blob.shape)
             self._net.reshape()
         self._net.blobs[self._input].data[...] = blob
         self._net.forward()
-        output: Float32 = self._net.blobs[self.output_name].data.copy()
-        return output
+        return {name: self._net.blobs[name].data.copy() for name in names}
+
+
+class _CaffeBlobs(BlobSource):
+    """Several blobs of an engine's net."""
+
+    def __init__(self, engine: CaffeEngine, names: Sequence[str]) -> None:
+        self._engine, self._names = engine, names
+
+    def blobs(self, blob: Float32) -> dict[str, Float32]:
+        return self._engine.compute_blobs(blob, self._names)
 
 
 def _has_fixed_batch(net: Any) -> bool:

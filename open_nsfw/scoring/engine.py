@@ -7,13 +7,15 @@ is no Caffe. Each library is imported when its engine is asked for.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from open_nsfw.errors import ModelError
+from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.pictures.pixels import Pixels, to_blob
+from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.text import brief
 
 OUTPUT = "prob"  # the blob that Yahoo's script reads
@@ -31,6 +33,8 @@ class Engine(ABC):
     """Whether calls of `forward` from several threads run side by side; otherwise they wait for each other."""
     batch_size = 1
     """How many inputs at once pay off."""
+    files: ModelFiles
+    """What the net was read from."""
     model_def: str
     """Where the net was read from, for error messages."""
     model_hash: str
@@ -59,9 +63,25 @@ class Engine(ABC):
         output = self._compute(ready if count else np.zeros((1, *self.input_shape), np.float32))
         return output.reshape(output.shape[0], -1)[:count]
 
+    def with_blobs(self, names: Sequence[str]) -> BlobSource:
+        """The same net on this engine, giving further blobs, by the names that Caffe gives them, beside `output_name`.
+
+        Raises ModelError for a blob that the net does not make, EngineError where this engine gives scores alone.
+        """
+        raise EngineError(f"the engine {self.name} gives scores and no other blobs; --engine onnxruntime does")
+
     def blob_from_pixels(self, pixels: Pixels) -> Float32:
         """uint8 (N, H, W, 3) RGB, 0..255 -> float32 (N, 3, H, W), the network's input."""
         return to_blob(pixels)
+
+
+class BlobSource(ABC):
+    """A net ready to compute several of its blobs."""
+
+    @abstractmethod
+    def blobs(self, blob: Float32) -> dict[str, Float32]:
+        """All that was asked for, and the engine's own output, of float32 (N, C, H, W), N at least 1: name -> float32
+        (N, ...)."""
 
 
 def output_name(blob_names: list[str], outputs: list[str]) -> str:

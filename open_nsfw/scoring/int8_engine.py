@@ -38,7 +38,7 @@ class Int8Engine(Engine):
     ) -> None:
         """`ranges`: the ranges file, None for the packaged one. Raises ModelError and EngineError."""
         self.ranges, content = read_ranges(files, ranges)
-        self.model_def, self.model_hash = str(files.model_def), files.short_hash
+        self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
         self._session = int8_session(quantized_model(files, self.ranges, content), threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
         self._input = model_input.name
@@ -79,9 +79,9 @@ def quantized_model(files: ModelFiles, ranges: Ranges, content: bytes) -> Path |
     return cached(int8_key(files, content), ".onnx", lambda: quantized(files, ranges))
 
 
-def float_model(files: ModelFiles) -> bytes:
-    """The float32 ONNX model that is quantized."""
-    model = converted_model(files, optimized=False)
+def float_model(files: ModelFiles, blobs: Sequence[str] = ()) -> bytes:
+    """The float32 ONNX model that is quantized; it gives its output, and behind that the `blobs`."""
+    model = converted_model(files, optimized=False, blobs=blobs)
     return model.read_bytes() if isinstance(model, Path) else model
 
 

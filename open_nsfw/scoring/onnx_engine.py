@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.installing import libraries, pip_command
 from open_nsfw.pictures.pixels import MEAN_BGR
 from open_nsfw.scoring.cache import cached, float_key
-from open_nsfw.scoring.engine import Engine, Float32, output_name
+from open_nsfw.scoring.engine import BlobSource, Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.scoring.onnx_runtime import (
     CPU,
@@ -44,8 +45,9 @@ class OnnxRuntimeEngine(Engine):
 
     def __init__(self, files: ModelFiles, gpu: int | None = None, threads: int | None = None) -> None:
         _providers(gpu)  # raises EngineError before the net is converted
-        self.model_def, self.model_hash = str(files.model_def), files.short_hash
+        self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
         self.concurrent, self.batch_size = (True, 1) if gpu is None else (False, GPU_BATCH)
+        self._gpu, self._threads = gpu, threads
         self._session = _open(converted_model(files, optimized=gpu is None), gpu, threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
         self._input = model_input.name
@@ -54,6 +56,22 @@ class OnnxRuntimeEngine(Engine):
 
     def _compute(self, blob: Float32) -> Float32:
         return run_session(self._session, {self._input: blob})[0]
+
+    def with_blobs(self, names: Sequence[str]) -> BlobSource:
+        model = converted_model(self.files, self._gpu is None, names)
+        return OnnxBlobs(_open(model, self._gpu, self._threads))
+
+
+class OnnxBlobs(BlobSource):
+    """A session on a converted model of several outputs."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self._names = [output.name[len("output_") :] for output in session.get_outputs()]
+
+    def blobs(self, blob: Float32) -> dict[str, Float32]:
+        return dict(zip(self._names, run_session(self._session, {self._input: blob})))
 
 
 def _providers(gpu: int | None) -> tuple[Provider, ...]:
@@ -75,15 +93,15 @@ def _open(model: Path | bytes, gpu: int | None, threads: int | None) -> Any:
     return session
 
 
-def converted_model(files: ModelFiles, optimized: bool = True) -> Path | bytes:
+def converted_model(files: ModelFiles, optimized: bool = True, blobs: Sequence[str] = ()) -> Path | bytes:
     """The net as an ONNX model, from the cache or converted now: a path, or the bytes where there is no place to keep
-    it.
+    it. It gives its output, and behind that the `blobs`.
 
     `optimized` models went through this release of ONNX Runtime's own graph optimizer already, which saves every later
     start a third of its loading time; they are for the CPU.
     """
-    key = float_key(files, import_onnxruntime().__version__ if optimized else None)
-    return cached(key, ".onnx", lambda: _optimized(_convert(files)) if optimized else _convert(files))
+    key = float_key(files, import_onnxruntime().__version__ if optimized else None, blobs)
+    return cached(key, ".onnx", lambda: _optimized(_convert(files, blobs)) if optimized else _convert(files, blobs))
 
 
 def _optimized(model: bytes) -> bytes:
@@ -106,7 +124,7 @@ def _optimized(model: bytes) -> bytes:
         return model
 
 
-def _convert(files: ModelFiles) -> bytes:
+def _convert(files: ModelFiles, blobs: Sequence[str]) -> bytes:
     """Convert, and check the result: read back, its folded weights must compute what the unfolded layers compute."""
     from open_nsfw.nets import onnx_graph
     from open_nsfw.nets.read import read_net
@@ -115,7 +133,7 @@ def _convert(files: ModelFiles) -> bytes:
     try:
         output = output_name(net.blob_names, net.output_names)
         checked = before_softmax(net, output)
-        converted = onnx_graph.convert(net, output)
+        converted = onnx_graph.convert_blobs(net, [output, *blobs], fold=True)
         folded, plain = onnx_graph.convert(net, checked), onnx_graph.convert(net, checked, fold=False)
     except ModelError as error:
         raise type(error)(f"{files.model_def}: {error}") from error

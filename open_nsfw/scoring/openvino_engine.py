@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError
 from open_nsfw.installing import install_command
 from open_nsfw.scoring.classifier import NSFW
-from open_nsfw.scoring.engine import Engine, Float32
+from open_nsfw.scoring.engine import BlobSource, Engine, Float32
 from open_nsfw.scoring.int8_engine import float_model, logits, probes, quantized_model
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.names import PRECISIONS, check_precision
@@ -53,32 +54,29 @@ class OpenVinoEngine(Engine):
         openvino = import_openvino()
         self.exact = precision == "float32"
         self.name = "openvino" if self.exact else f"openvino-{precision}"
-        self.model_def, self.model_hash = str(files.model_def), files.short_hash
+        self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
         model = float_model(files)
         if precision == "int8":
             quantized = quantized_model(files, *read_ranges(files, ranges))
             model = quantized.read_bytes() if isinstance(quantized, Path) else quantized
-        self._openvino, self._model = openvino, model
-        self._precision, self._threads = HINTS[precision], threads or available_cores()
-        self._requests = threading.local()
-        request = self._request()
-        compiled = request.get_compiled_model()
+        self._openvino, self._precision, self._threads = openvino, HINTS[precision], threads or available_cores()
+        self._requests = _Requests(openvino, model, self._precision, self._threads)
+        compiled = self._requests.own().get_compiled_model()
         self.input_shape = tuple(each.get_length() for each in list(compiled.inputs[0].get_partial_shape())[1:])
         names = compiled.outputs[0].get_names()  # the graph's, and the node's before it
         self.output_name = next(name[len("output_") :] for name in sorted(names) if name.startswith("output_"))
         self._check(files, LARGEST_DIFFERENCES[precision])
 
-    def _request(self) -> Any:
-        """This thread's own compiled model: one that serves several at once (NUM_STREAMS) was seen to compute int8
-        wrongly."""
-        if not hasattr(self._requests, "own"):
-            compiled = _compile(self._openvino, self._model, self._precision, self._threads)
-            self._requests.own = compiled.create_infer_request()
-        return self._requests.own
-
     def _compute(self, blob: Float32) -> Float32:
-        output: Float32 = self._request().infer([blob], share_inputs=True)[0]
+        output: Float32 = self._requests.own().infer([blob], share_inputs=True)[0]
         return output.copy()
+
+    def with_blobs(self, names: Sequence[str]) -> BlobSource:
+        if self._precision == HINTS["int8"] and not self.exact:
+            return super().with_blobs(names)
+        model = float_model(self.files, names)
+        order = [self.output_name, *names]
+        return _OpenVinoBlobs(_Requests(self._openvino, model, self._precision, self._threads), order)
 
     def _check(self, files: ModelFiles, largest: float) -> None:
         """Compare with ONNX Runtime on a few inputs. Raises EngineError if they differ by more than the precision can
@@ -96,6 +94,34 @@ class OpenVinoEngine(Engine):
                 f"OpenVINO {self._openvino.__version__} computes {self.name} wrongly here, off by {worst:.2g} logits; "
                 "use another release of OpenVINO or --engine onnxruntime"
             )
+
+
+class _Requests:
+    """What computes a model, for several threads."""
+
+    def __init__(self, openvino: Any, model: bytes, precision: str, threads: int) -> None:
+        self._openvino, self._model, self._precision, self._threads = openvino, model, precision, threads
+        self._local = threading.local()
+
+    def own(self) -> Any:
+        """This thread's own compiled model: one that serves several at once (NUM_STREAMS) was seen to compute int8
+        wrongly."""
+        if not hasattr(self._local, "own"):
+            compiled = _compile(self._openvino, self._model, self._precision, self._threads)
+            self._local.own = compiled.create_infer_request()
+        return self._local.own
+
+
+class _OpenVinoBlobs(BlobSource):
+    """A model of several outputs, whose names are given in their order."""
+
+    def __init__(self, requests: _Requests, names: Sequence[str]) -> None:
+        self._requests, self._names = requests, list(names)
+        requests.own()  # what is wrong with the model is told now
+
+    def blobs(self, blob: Float32) -> dict[str, Float32]:
+        found = self._requests.own().infer([blob], share_inputs=True)
+        return {name: found[index].copy() for index, name in enumerate(self._names)}
 
 
 def import_openvino() -> Any:

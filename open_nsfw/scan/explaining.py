@@ -1,0 +1,106 @@
+"""Items -> what explains their scores: of each the picture, of several frames the one with the highest score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from open_nsfw.errors import InputError
+from open_nsfw.pictures.extraction import NO_PICTURES
+from open_nsfw.pictures.formats import SIDE
+from open_nsfw.pictures.isolation import DecodeWorker
+from open_nsfw.pictures.picture import Failure, Picture
+from open_nsfw.pictures.pixels import as_array
+from open_nsfw.scan.decoders import Decoders
+from open_nsfw.scoring.engine import Engine
+from open_nsfw.scoring.explanation import ExplainedScore, Explainer, Explanation
+from open_nsfw.sources.item import Item
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What came of one item."""
+
+    path: str
+    member: str | None
+    picture: Picture | None = None
+    """Its picture, of several the one that scores highest; None where none has a score."""
+    explanation: Explanation | None = None
+    """Of that picture."""
+    drawn: bytes | None = None
+    """What was drawn of the two."""
+    error: InputError | None = None
+    """Why there is no score, or what became of its other frames."""
+
+
+Draw = Callable[[Picture, Explanation], bytes]
+
+
+def explain_items(
+    items: Iterable[Item], explainer: Explainer, decoders: Decoders, draw: Draw | None = None
+) -> Iterator[Explained]:
+    """What explains the score of each item, in their order; what was taken for its content alone and has only sound is
+    passed over. `draw` is called where pictures are scored, in several threads. Raises SetupError."""
+    passed_over = 0  # items in a row
+    for item, found in decoders.map(partial(_explained, explainer, draw), items):
+        if passed_over < item.unless_seen:
+            continue
+        only_sound = item.by_content and found.error is not None and found.error.code == NO_PICTURES
+        passed_over = passed_over + 1 if only_sound else 0
+        if not only_sound:
+            yield found
+
+
+def _explained(explainer: Explainer, draw: Draw | None, worker: DecodeWorker, item: Item) -> tuple[Item, Explained]:
+    """One item, in the thread of a decoding process."""
+    highest: Picture | None = None
+    explanation: Explanation | None = None
+    error = item.error
+    try:
+        for found in worker.decode(item.encoded) if error is None else ():
+            if isinstance(found, Failure):
+                error = error or found.error
+            elif isinstance(found, Picture):
+                (score,) = explainer.score_pixels([as_array(found)])
+                if not isinstance(score, ExplainedScore):
+                    error = error or score.error
+                elif explanation is None or score > explanation.score:
+                    highest, explanation = found, score.explanation
+    except InputError as ended:
+        error = error or ended
+    drawn = None if draw is None or highest is None or explanation is None else draw(highest, explanation)
+    return item, Explained(item.path, item.member, highest, explanation, drawn, error)
+
+
+def as_json(found: Explained, engine: Engine) -> dict[str, Any]:
+    """An explanation as its JSON file has it; `seen` are the left, top, right and bottom edges of what the cells cover, as
+    shares of the picture's width and height."""
+    picture, explanation = found.picture, found.explanation
+    assert picture is not None and explanation is not None
+    rows, columns = engine.input_shape[1:]
+    left, top = (SIDE - columns) // 2, (SIDE - rows) // 2
+    return {
+        "path": found.path,
+        "member": found.member,
+        "frame": picture.frame,
+        "seconds": picture.seconds,
+        "track": picture.track,
+        "width": picture.width,
+        "height": picture.height,
+        "format": picture.format,
+        "score": explanation.score,
+        "logit": explanation.logit,
+        "bias": explanation.bias,
+        "cells": cell_rows(explanation),
+        "method": explanation.method,
+        "seen": [left / SIDE, top / SIDE, (left + columns) / SIDE, (top + rows) / SIDE],
+        "engine": engine.name,
+        "model": engine.model_hash,
+    }
+
+
+def cell_rows(explanation: Explanation) -> list[list[float]]:
+    """The cells, row by row, each as the shortest decimal number that is this float32."""
+    return [[float(str(value)) for value in row] for row in explanation.cells]
