@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "calibration": _CALIBRATION,
     "training": _TRAINING,
     "cluster": {"training", *_TRAINING},
-    "service": {"calibration", *_CALIBRATION},
+    "review": {"calibration", *_CALIBRATION},
+    "service": {"review", "calibration", *_CALIBRATION},
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 

@@ -23,7 +23,7 @@ from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.policy import BANDS, BANDS_OF_ONE_THRESHOLD, Policy
 from open_nsfw.calibration.request import CalibrationRequest
 from open_nsfw.calibration.result import Calibration, Measured, Provenance
-from open_nsfw.calibration.sample import Sample
+from open_nsfw.calibration.sample import Floats, Sample
 from open_nsfw.calibration.scored import Scored
 from open_nsfw.errors import UsageError
 from open_nsfw.version import __version__
@@ -56,7 +56,8 @@ def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:
     nsfw = np.array([each.nsfw for each in examples], dtype=bool)
     request.names.require_both(int((~nsfw).sum()), int(nsfw.sum()), request.labels)
     grouping = _grouping(examples, scored, request)
-    sample = Sample(np.array([each.score for each in examples], dtype=np.float64), nsfw, grouping.numbers)
+    scores = np.array([each.score for each in examples], dtype=np.float64)
+    sample = Sample(scores, nsfw, grouping.numbers, weights_of(examples))
     choices = thresholds.choose(sample, wishes)
     chosen = _policy_choice(choices, request.policy_from)
     names = _band_names(choices[chosen], request.band_names)
@@ -77,6 +78,12 @@ def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:
         provenance=provenance,
         warnings=() if warning is None else (warning,),
     )
+
+
+def weights_of(examples: list[Example]) -> Floats | None:
+    """float64 (N,), above 0: how many pictures each stands for; None where all stand for as many."""
+    weights = np.array([1.0 if each.weight is None else each.weight for each in examples])
+    return None if len(weights) == 0 or np.all(weights == weights[0]) else weights
 
 
 def _grouping(examples: list[Example], scored: Scored, request: CalibrationRequest) -> Grouping:
@@ -100,8 +107,11 @@ def _provenance(scored: Scored, sample: Sample, request: CalibrationRequest) -> 
 
 def data_hash(sample: Sample) -> str:
     """SHA-256 of the scores and labels that count, in any order: of the sorted lines `SCORE,LABEL`, each with its line end,
-    the score as Python's repr has it, the label 1 for nsfw and 0 for sfw."""
-    lines = sorted(f"{score!r},{int(nsfw)}\n" for score, nsfw in zip(sample.scores.tolist(), sample.nsfw.tolist()))
+    the score as Python's repr has it, the label 1 for nsfw and 0 for sfw; where there are weights, `SCORE,LABEL,WEIGHT`."""
+    columns = [[repr(score) for score in sample.scores.tolist()], [str(int(nsfw)) for nsfw in sample.nsfw.tolist()]]
+    if sample.weights is not None:
+        columns.append([repr(weight) for weight in sample.weights.tolist()])
+    lines = sorted(",".join(cells) + "\n" for cells in zip(*columns))
     return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
 
 

@@ -9,6 +9,9 @@ scikit-learn computes the curves and areas. The intervals:
   a picture added at either end of the scores: without it a band has no width where the sample happens to have no error.
   At any one threshold these are the Jeffreys intervals.
 
+Where pictures have weights, all curves and areas are of weights, the bootstrap's random weights are multiplied by them,
+DeLong's variance is that of weighted means, and Newcombe's sizes are divided by the design effect.
+
 Where pictures come in groups, DeLong's variance is Obuchowski's for clustered data (Biometrics 1997), Newcombe's sizes
 are divided by the design effect, and the bootstrap is one of groups: the pictures of a group share one weight.
 """
@@ -68,21 +71,21 @@ def curves(sample: Sample, options: BootstrapOptions) -> Curves:
     """ROC and precision-recall curve, their areas and bands, and the Brier score."""
     from sklearn import metrics
 
-    nsfw, scores = sample.nsfw, sample.scores
-    fpr, recall, roc_thresholds = metrics.roc_curve(nsfw, scores)
-    precision, pr_recall, pr_thresholds = metrics.precision_recall_curve(nsfw, scores)
+    nsfw, scores, weights = sample.nsfw, sample.scores, sample.weights
+    fpr, recall, roc_thresholds = metrics.roc_curve(nsfw, scores, sample_weight=weights)
+    precision, pr_recall, pr_thresholds = metrics.precision_recall_curve(nsfw, scores, sample_weight=weights)
     draws = _bootstrap(sample, options)
     sides = tails(options.confidence)
-    area = float(metrics.roc_auc_score(nsfw, scores))
-    average = float(metrics.average_precision_score(nsfw, scores))
-    every_fpr, every_recall, _ = metrics.roc_curve(nsfw, scores, drop_intermediate=False)
+    area = float(metrics.roc_auc_score(nsfw, scores, sample_weight=weights))
+    average = float(metrics.average_precision_score(nsfw, scores, sample_weight=weights))
+    every_fpr, every_recall, _ = metrics.roc_curve(nsfw, scores, drop_intermediate=False, sample_weight=weights)
     roc_values = every_recall[np.searchsorted(every_fpr, GRID, side="right") - 1]
     # Recall falls along scikit-learn's arrays; the last point that has enough is the highest threshold.
     enough = len(pr_recall) - np.searchsorted(pr_recall[::-1], GRID, side="left") - 1
     return Curves(
         auc=_auc_interval(sample, area, options.confidence),
         average_precision=_average_precision_interval(average, draws, options.confidence),
-        brier=float(metrics.brier_score_loss(nsfw, scores)),
+        brier=float(metrics.brier_score_loss(nsfw, scores, sample_weight=weights)),
         roc={"false_positive_rate": fpr, "recall": recall, "threshold": roc_thresholds},
         pr={"precision": precision, "recall": pr_recall, "threshold": pr_thresholds},
         roc_band=_band(roc_values, draws.recall, sides),
@@ -110,8 +113,13 @@ class _Draws:
 def _bootstrap(sample: Sample, options: BootstrapOptions) -> _Draws:
     """Each resample gives every picture a random weight; the classes keep theirs."""
     random = np.random.default_rng(options.seed)
-    draw_weights = _weights_of_steps(sample) if sample.groups is None else _weights_of_groups(sample, sample.groups)
-    odds = sample.positives / sample.negatives
+    if sample.groups is None and sample.weights is None:
+        draw_weights = _weights_of_steps(sample)
+    else:
+        groups = np.arange(len(sample.nsfw)) if sample.groups is None else sample.groups
+        draw_weights = _weights_of_groups(sample, groups)
+    odds = sample.total(True) / sample.total(False)
+    half_pictures = [sample.total(nsfw) / sample.class_worth(nsfw) for nsfw in (True, False)]
     shape = (options.resamples, len(GRID))
     draws = _Draws(np.empty(shape), np.empty(shape), np.empty(shape[0]), np.empty(shape[0]))
     for number in range(options.resamples):
@@ -120,8 +128,7 @@ def _bootstrap(sample: Sample, options: BootstrapOptions) -> _Draws:
             _cumulative(weights[0]), _cumulative(weights[1]), odds
         )
         recall, fpr = (
-            _cumulative(_with_ends(each, random, sample.class_effect(nsfw)))
-            for nsfw, each in zip((True, False), weights)
+            _cumulative(_with_ends(each, random, half_picture)) for each, half_picture in zip(weights, half_pictures)
         )
         draws.average_precision[number] = _average_precision(recall, fpr, odds)
         at = np.searchsorted(fpr, GRID, side="right") - 1
@@ -143,14 +150,15 @@ def _weights_of_steps(sample: Sample) -> DrawWeights:
 
 
 def _weights_of_groups(sample: Sample, groups: Ints) -> DrawWeights:
-    """Of pictures in groups: each group has one exponential weight, which all of its pictures have, in both classes."""
+    """Of pictures in groups: each group has one exponential weight, which all of its pictures have, in both classes, times
+    their own."""
     from scipy.sparse import csr_array
 
     at, steps = _step_of_each(sample)
     number = np.unique(groups, return_inverse=True)[1]
     count = int(number.max()) + 1
     positives, negatives = (
-        csr_array((np.ones(int(members.sum())), (steps - 1 - at[members], number[members])), shape=(steps, count))
+        csr_array((sample.each_weight[members], (steps - 1 - at[members], number[members])), shape=(steps, count))
         for members in (sample.nsfw, ~sample.nsfw)
     )
 
@@ -179,9 +187,10 @@ def _steps(sample: Sample) -> tuple[Floats, Floats]:
     return positives[::-1], (total - positives)[::-1]
 
 
-def _with_ends(weights: Floats, random: np.random.Generator, effect: float) -> Floats:
-    """One more weight, of half an independent picture, before the highest score and behind the lowest."""
-    top, bottom = effect * random.standard_gamma(0.5, 2)
+def _with_ends(weights: Floats, random: np.random.Generator, independent: float) -> Floats:
+    """One more weight, of half an independent picture, before the highest score and behind the lowest; `independent` is the
+    weight of a whole one."""
+    top, bottom = independent * random.standard_gamma(0.5, 2)
     return np.concatenate(((top,), weights, (bottom,)))
 
 
@@ -212,10 +221,18 @@ def _area_error(sample: Sample) -> float:
     positives, negatives = sample.scores[sample.nsfw], sample.scores[~sample.nsfw]
     if min(len(positives), len(negatives)) < 2:
         return 0.0
-    over, under = _ranks(positives, negatives), _ranks(negatives, positives)
+    weights = sample.each_weight
+    over = _ranks(positives, negatives, weights[~sample.nsfw])
+    under = _ranks(negatives, positives, weights[sample.nsfw])
     if sample.groups is not None:
         return _obuchowski_error(sample, over, under, sample.groups)
-    return math.sqrt(over.var(ddof=1) / len(positives) + under.var(ddof=1) / len(negatives))
+    return math.sqrt(_variance(over, weights[sample.nsfw]) + _variance(under, weights[~sample.nsfw]))
+
+
+def _variance(values: Floats, weights: Floats) -> float:
+    """Of the weighted mean of values, by how they lie."""
+    count, mean = len(values), np.average(values, weights=weights)
+    return float((weights**2 @ (values - mean) ** 2) / weights.sum() ** 2 * count / (count - 1))
 
 
 def _obuchowski_error(sample: Sample, over: Floats, under: Floats, groups: Ints) -> float:
@@ -225,8 +242,11 @@ def _obuchowski_error(sample: Sample, over: Floats, under: Floats, groups: Ints)
     count = int(number.max()) + 1
     if count < 2:
         return 0.0
-    of_positives = np.bincount(number[sample.nsfw], over - over.mean(), count) / sample.positives
-    of_negatives = np.bincount(number[~sample.nsfw], under - under.mean(), count) / sample.negatives
+    of_positives, of_negatives = (
+        np.bincount(number[members], weights * (values - np.average(values, weights=weights)), count) / weights.sum()
+        for members, values in ((sample.nsfw, over), (~sample.nsfw, under))
+        for weights in (sample.each_weight[members],)
+    )
     variance = 0.0
     for members, sums in ((sample.nsfw, of_positives), (~sample.nsfw, of_negatives)):
         with_members = len(np.unique(number[members]))
@@ -236,12 +256,12 @@ def _obuchowski_error(sample: Sample, over: Floats, under: Floats, groups: Ints)
     return math.sqrt(max(variance, 0.0))
 
 
-def _ranks(values: Floats, among: Floats) -> Floats:
-    """The share of `among` below each value, ties by half."""
-    among = np.sort(among)
-    ranks: Floats = (np.searchsorted(among, values, "left") + np.searchsorted(among, values, "right")) / (
-        2 * len(among)
-    )
+def _ranks(values: Floats, among: Floats, weights: Floats) -> Floats:
+    """The share of `among`, by its `weights`, that is below each value, ties by half."""
+    order = np.argsort(among)
+    among, below = among[order], np.append(0.0, np.cumsum(weights[order]))
+    first, last = np.searchsorted(among, values, "left"), np.searchsorted(among, values, "right")
+    ranks: Floats = (below[first] + below[last]) / (2 * below[-1])
     return ranks
 
 

@@ -41,7 +41,15 @@ def placed(levels: Floats, index: int) -> float:
     return between(float(levels[index - 1]) if index else 0.0, float(levels[index])) if levels[index] > 0 else 0.0
 
 
-def at_or_over(scores: Floats, levels: Floats) -> Floats:
-    """How many of `scores` count as nsfw with the threshold at each of L levels, and last, over all: (L + 1,)."""
-    counts = len(scores) - np.searchsorted(np.sort(scores), levels, side="left")
-    return np.append(counts, 0).astype(np.float64)
+def at_or_over(sample: Sample, nsfw: bool, levels: Floats, power: int = 1) -> Floats:
+    """The weight (without weights: the number) of the pictures of one class that count as nsfw with the threshold at each of
+    L levels, and last, over all: float64 (L + 1,). `power` 2: of the squared weights."""
+    members = sample.nsfw == nsfw
+    scores = sample.scores[members]
+    order = np.argsort(scores)
+    above = np.searchsorted(scores[order], levels, side="left")
+    if sample.weights is None:
+        return np.append(len(scores) - above, 0).astype(np.float64)
+    weights = (sample.weights[members][order] ** power)[::-1]
+    running = np.append(0.0, np.cumsum(weights))[::-1]  # from each place in the order to the highest score
+    return np.append(running[above], 0.0)

@@ -31,10 +31,12 @@ class Distribution:
     """How many independent pictures those of the class are worth, like `nsfw_worth`."""
     nsfw_worth: float
 
-    def counts(self, scores: Sequence[float] | Floats) -> Floats:
-        """How many of `scores` lie in each bin: float64 (B,)."""
+    def counts(self, scores: Sequence[float] | Floats, weights: Floats | None = None) -> Floats:
+        """How many of `scores` lie in each bin: float64 (B,). With `weights`, float64 (N,), as many in all, in proportion to
+        their weights, each bin rounded to a whole number."""
         bins = np.searchsorted(self.edges, scores, side="right")
-        return np.bincount(bins, minlength=len(self.edges) + 1).astype(np.float64)
+        counts = np.bincount(bins, weights, minlength=len(self.edges) + 1).astype(np.float64)
+        return counts if weights is None else np.maximum(np.round(counts / weights.sum() * len(bins)), counts > 0)
 
     def as_json(self) -> dict[str, object]:
         """As a policy keeps it."""
@@ -45,13 +47,25 @@ class Distribution:
 def distribution_of(sample: Sample) -> Distribution:
     """At most `BINS` bins that hold about as much of both classes together, each class counting the same."""
     steps = np.linspace(0, 1, 1001)
-    classes = [sample.scores[chosen] for chosen in (~sample.nsfw, sample.nsfw)]
-    pooled = np.concatenate([np.quantile(scores, steps) for scores in classes])
+    members = (~sample.nsfw, sample.nsfw)
+    classes = [sample.scores[chosen] for chosen in members]
+    weights = [None if sample.weights is None else sample.weights[chosen] for chosen in members]
+    pooled = np.concatenate([_quantiles(*each, steps) for each in zip(classes, weights)])
     inner = np.quantile(pooled, np.linspace(0, 1, BINS + 1)[1:-1])
     edges = np.array(sorted({float(f"{edge:.{EDGE_DIGITS}g}") for edge in inner if edge > 0}), dtype=np.float64)
     empty = np.zeros(len(edges) + 1)
-    sfw, nsfw = (Distribution(edges, empty, empty, 0, 0).counts(scores) for scores in classes)
-    return Distribution(edges, sfw, nsfw, *(round(sample.class_worth(nsfw), 3) for nsfw in (False, True)))
+    sfw, nsfw = (Distribution(edges, empty, empty, 0, 0).counts(*each) for each in zip(classes, weights))
+    worth = (min(sample.class_worth(each), counts.sum()) for each, counts in ((False, sfw), (True, nsfw)))
+    return Distribution(edges, sfw, nsfw, *(round(each, 3) for each in worth))
+
+
+def _quantiles(scores: Floats, weights: Floats | None, at: Floats) -> Floats:
+    """The quantiles of scores; of weighted ones, the lowest score that so much of the weight does not exceed."""
+    if weights is None:
+        return np.quantile(scores, at)
+    order = np.argsort(scores)
+    shares = np.cumsum(weights[order]) / weights.sum()
+    return scores[order][np.minimum(np.searchsorted(shares, at), len(scores) - 1)]
 
 
 def distribution_in(policy: Policy) -> Distribution:

@@ -38,6 +38,8 @@ def counted(result: Calibration) -> list[str]:
     phrases = [f"{len(sample.nsfw):,} pictures count: {sample.negatives:,} sfw, {sample.positives:,} nsfw"]
     if sample.groups is not None:
         phrases.append(f"from {sample.group_count:,} groups ({WORDS[result.grouping.by]})")
+    if sample.weights is not None:
+        phrases.append(f"weighted, standing for {sample.weights.sum():,.0f}")
     for members, word in (
         (found.missing, "missing"),
         (found.unreadable, "unreadable"),

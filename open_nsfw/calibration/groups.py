@@ -77,9 +77,10 @@ def numbered(names: Sequence[str | None]) -> Ints | None:
 def warning(sample: Sample, by: str) -> str | None:
     """What is to be said of a sample that is worth far fewer pictures than it has."""
     counts = {False: sample.negatives, True: sample.positives}
-    if all(sample.class_worth(nsfw) >= FEW * count for nsfw, count in counts.items()):
+    worth = {nsfw: count / sample.group_effect(nsfw) for nsfw, count in counts.items()}
+    if all(worth[nsfw] >= FEW * count for nsfw, count in counts.items()):
         return None
-    sfw, nsfw = (max(1, round(sample.class_worth(each))) for each in (False, True))
+    sfw, nsfw = (max(1, round(worth[each])) for each in (False, True))
     return (
         f"the {len(sample.nsfw):,} pictures come from {sample.group_count:,} groups ({WORDS[by]}): the {counts[False]:,} sfw "
         f"ones tell as much as {sfw:,} independent pictures, the {counts[True]:,} nsfw ones as {nsfw:,}; label pictures from "

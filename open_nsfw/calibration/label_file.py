@@ -8,6 +8,7 @@ from open_nsfw.calibration.labels import Entry, LabelNames, Labels
 from open_nsfw.calibration.tables import Cells, quoted, read_table
 from open_nsfw.errors import UsageError
 
+HEAVIEST = 1e12  # pictures that one stands for; squares and sums of such weights are exact enough
 TEXTS = ("path", "member", "error", "sha256", "model", "engine")  # columns beside label and score
 
 
@@ -25,7 +26,15 @@ def read_label_file(path: str, names: LabelNames) -> Labels:
     scored = "score" in columns
     reader = _EntryReader(names, scored, os.path.dirname(path))
     entries = [reader.entry(row, f"{path} line {line}", line) for line, row in rows if is_counted(row)]
+    _check_weights(entries, path)
     return Labels(entries=entries, scored=scored)
+
+
+def _check_weights(entries: list[Entry], path: str) -> None:
+    """Raises UsageError where some have a weight and others none."""
+    without = [entry.line for entry in entries if entry.weight is None]
+    if without and len(without) < len(entries):
+        raise UsageError(f"{path} line {without[0]}: the weight is empty; give all lines one, or none")
 
 
 def is_counted(row: Cells) -> bool:
@@ -46,6 +55,19 @@ def score_of(value: object, where: str) -> float | None:
     return score
 
 
+def weight_of(value: object, where: str) -> float | None:
+    """The weight in a cell; None where it is empty. Raises UsageError for anything but a finite number above 0."""
+    if value is None or value == "":
+        return None
+    try:
+        weight = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else 0.0
+    except (ValueError, OverflowError):
+        weight = 0.0
+    if not 0 < weight <= HEAVIEST:
+        raise UsageError(f"{where}: the weight {quoted(value)} is no number above 0, at most {HEAVIEST:g}")
+    return weight
+
+
 class _EntryReader:
     """Makes an Entry of each row of one file."""
 
@@ -64,12 +86,14 @@ class _EntryReader:
         texts = {name: text_of(row.get(name), name, where) for name in TEXTS}
         group = row.get("group")
         texts["group"] = str(group) if type(group) is int else text_of(group, "group", where)
+        weight = weight_of(row.get("weight"), where)
         if not self._scored:
-            return Entry(nsfw, self._path(texts["path"], where), group=texts["group"], line=line)
+            return Entry(nsfw, self._path(texts["path"], where), group=texts["group"], weight=weight, line=line)
         score = score_of(row.get("score"), where)
         if score is None and texts["error"] is None:
             texts["error"] = "no-score: its score is empty"
-        return Entry(nsfw, score=score, line=line, **{**texts, "error": texts["error"] if score is None else None})
+        texts["error"] = texts["error"] if score is None else None
+        return Entry(nsfw, score=score, weight=weight, line=line, **texts)
 
     def _path(self, given: str | None, where: str) -> str:
         if not given:

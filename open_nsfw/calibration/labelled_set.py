@@ -24,6 +24,8 @@ class Example:
     """As the labels name it."""
     sha256: str | None = None
     """Of the encoded picture."""
+    weight: float | None = None
+    """How many pictures it stands for; None where all stand for as many."""
 
 
 @dataclass

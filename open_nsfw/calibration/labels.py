@@ -52,6 +52,8 @@ class Entry:
     engine: str | None = None
     group: str | None = None
     """What it has in common with pictures that are not independent of it: the film, the session, the original."""
+    weight: float | None = None
+    """How many pictures it stands for, where pictures were not all as likely to be labelled."""
     line: int = 0
 
 

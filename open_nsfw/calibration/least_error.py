@@ -24,9 +24,9 @@ GOOD_ENOUGH = 0.2  # a cost known to within a fifth needs no warning
 
 
 def class_weights(sample: Sample, prevalence: float | None) -> tuple[float, float]:
-    """What one sfw and one nsfw picture of the sample stand for, as shares of all pictures."""
+    """What a weight of 1 of the sample's sfw pictures, and of its nsfw ones, stands for, as shares of all pictures."""
     share = sample.share(prevalence)
-    return (1 - share) / sample.negatives, share / sample.positives
+    return (1 - share) / sample.total(False), share / sample.total(True)
 
 
 def cheapest(sample: Sample, costs: Costs, wishes: Wishes) -> Choice:
@@ -48,8 +48,8 @@ def _cheapest_threshold(sample: Sample, costs: Costs, prevalence: float | None) 
     """The threshold whose errors cost least; of several, the highest."""
     levels = distinct_scores(sample)
     sfw, nsfw = class_weights(sample, prevalence)
-    blocked = at_or_over(sample.scores[~sample.nsfw], levels)
-    missed = sample.positives - at_or_over(sample.scores[sample.nsfw], levels)
+    blocked = at_or_over(sample, False, levels)
+    missed = sample.total(True) - at_or_over(sample, True, levels)
     cost = costs.false_positive * sfw * blocked + costs.false_negative * nsfw * missed
     if levels[-1] >= 1:
         cost = cost[:-1]  # no threshold is over 1
@@ -88,7 +88,7 @@ def held_out_errors(sample: Sample, pick: Pick, confidence: float) -> tuple[Rate
     blocked, missed = np.zeros_like(sample.nsfw), np.zeros_like(sample.nsfw)
     folds = _folds(sample)
     for rest, part in folds:
-        low, high = pick(Sample(sample.scores[rest], sample.nsfw[rest]))
+        low, high = pick(sample.part(rest))
         blocked[part] = sample.scores[part] >= high
         missed[part] = sample.scores[part] < low
     if not folds:

@@ -3,8 +3,9 @@
 A promise is kept with the confidence asked for (95 % unless told otherwise), not only on the sample: the threshold
 leaves so few errors that the one-sided exact limit on the true rate is within the promise. Since the threshold depends
 on the order of one class's scores alone, that limit holds although it was chosen on the same sample (Wilks, Annals of
-Mathematical Statistics 1941). Where the sample is too small for that at any threshold, the sample's own rate is taken,
-and the promise counts as not kept; a warning says how many pictures it would take.
+Mathematical Statistics 1941). Of weighted pictures, it is the one-sided limit of the weighted rate, as rates.py has it,
+at every threshold on the promise's side. Where the sample is too small for that at any threshold, the sample's own rate
+is taken, and the promise counts as not kept; a warning says how many pictures it would take.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 
 from open_nsfw.calibration.choices import Choice, Promise, Wishes
 from open_nsfw.calibration.cut_points import at_or_over, between, distinct_scores, placed
-from open_nsfw.calibration.rates import class_rate, upper_limit
-from open_nsfw.calibration.sample import Flags, Sample
+from open_nsfw.calibration.rates import class_rate, linearized_effect, upper_limit
+from open_nsfw.calibration.sample import Flags, Floats, Sample
 from open_nsfw.calibration.words import number, percent
 
 ROUNDING = 1e-12  # of a share times a count
@@ -45,7 +46,10 @@ def keep_promises(sample: Sample, wishes: Wishes) -> Choice:
 def _lowest_threshold(sample: Sample, most: float, wishes: Wishes) -> float:
     """The lowest threshold that few enough sfw pictures reach for a false-positive rate of at most `most`."""
     levels = distinct_scores(sample)
-    reached = at_or_over(sample.scores[~sample.nsfw], levels)
+    if sample.weights is not None:
+        within = _within(sample, False, levels, most, wishes)
+        return placed(levels, int(np.flatnonzero(~np.append(False, within))[-1]))
+    reached = at_or_over(sample, False, levels)
     # The first that has few enough: counts fall along the levels.
     return placed(levels, int(np.argmax(reached <= _errors(sample, False, most, wishes))))
 
@@ -53,9 +57,33 @@ def _lowest_threshold(sample: Sample, most: float, wishes: Wishes) -> float:
 def _highest_threshold(sample: Sample, least: float, wishes: Wishes) -> float:
     """The highest threshold that few enough nsfw pictures stay under for a recall of at least `least`."""
     levels = distinct_scores(sample)
-    missed = sample.positives - at_or_over(sample.scores[sample.nsfw], levels)
+    if sample.weights is not None:
+        within = _within(sample, True, levels, 1 - least, wishes)
+        return placed(levels, int(np.flatnonzero(~np.append(within, False))[0]) - 1)
+    missed = sample.positives - at_or_over(sample, True, levels)
     # The last that has few enough: misses rise along the levels.
     return placed(levels, int(np.searchsorted(missed, _errors(sample, True, 1 - least, wishes), side="right")) - 1)
+
+
+def _within(sample: Sample, nsfw: bool, levels: Floats, most: float, wishes: Wishes) -> Flags:
+    """Whether a weighted class's rate of errors is within `most` at each of L levels and over all, bool (L + 1,): by its
+    one-sided limit, or, where no level keeps that, as measured."""
+    total, count = sample.total(nsfw), sample.positives if nsfw else sample.negatives
+    squares = at_or_over(sample, nsfw, levels, power=2)
+    wrong, wrong_squares = at_or_over(sample, nsfw, levels), squares
+    if nsfw:
+        wrong, wrong_squares = total - wrong, squares[0] - squares
+    value = np.clip(wrong / total, 0.0, 1.0)
+    own: Flags = value <= most * (1 + ROUNDING)
+    if wishes.as_measured:
+        return own
+    of_weights = sample.weight_effect(sample.nsfw == nsfw)
+    effect = np.maximum(of_weights, linearized_effect(value, wrong_squares, squares[0], total, count))
+    worth = count / (effect * sample.group_effect(nsfw))
+    within: Flags = np.array(
+        [upper_limit(v * n, n, wishes.confidence) <= most for v, n in zip(value, worth)], dtype=bool
+    )
+    return within if within.any() else own
 
 
 def needed(promise: float, confidence: float) -> int:
@@ -110,7 +138,7 @@ def _checked(sample: Sample, wishes: Wishes, about: str, claim: str, limit: floa
     confidence = wishes.confidence
     wrong = class_rate(sample, nsfw, errors, confidence)
     measured = class_rate(sample, nsfw, ~errors, confidence) if nsfw else wrong
-    bound = _limit_of(wrong.count or 0, sample, nsfw, confidence)
+    bound = upper_limit(wrong.hits, wrong.worth, confidence)
     most = 1 - limit if nsfw else limit
     return Promise(
         about=about,
@@ -123,12 +151,6 @@ def _checked(sample: Sample, wishes: Wishes, about: str, claim: str, limit: floa
     )
 
 
-def _limit_of(count: int, sample: Sample, nsfw: bool, confidence: float) -> float:
-    """The one-sided upper limit on the true rate of errors of a class of which `count` are there."""
-    total, effect = sample.positives if nsfw else sample.negatives, sample.class_effect(nsfw)
-    return upper_limit(count / effect, total / effect, confidence)
-
-
 def _warning(sample: Sample, nsfw: bool, claim: str, most: float, bound: float, wishes: Wishes) -> str | None:
     def possible(limit: float) -> str:
         return percent(1 - limit if nsfw else limit)
@@ -139,11 +161,11 @@ def _warning(sample: Sample, nsfw: bool, claim: str, most: float, bound: float, 
         return None
     total = sample.positives if nsfw else sample.negatives
     alike, ones = "", "of them"
-    if sample.groups is not None:
+    if sample.groups is not None or sample.weights is not None:
         alike = f", which are worth {max(1, round(sample.class_worth(nsfw))):,} independent ones,"
         ones = "independent ones"
     return (
         f"the sample is too small to support {claim}: even without an error among its {total:,} pictures of that "
-        f"class{alike} the true one may be {possible(_limit_of(0, sample, nsfw, wishes.confidence))}; "
+        f"class{alike} the true one may be {possible(upper_limit(0, sample.class_worth(nsfw), wishes.confidence))}; "
         f"it takes at least {needed(most, wishes.confidence):,} {ones}"
     )

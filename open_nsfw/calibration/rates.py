@@ -4,7 +4,8 @@ scikit-learn computes every number that it can; what it has no function for (int
 
 - A rate (k of n) has the exact interval of Clopper and Pearson (Biometrika 1934), which covers at least as often as it
   says. Of pictures that come in groups, k and n are divided by the design effect first (Korn and Graubard, Survey
-  Methodology 1998; sample.py says how large it is).
+  Methodology 1998; sample.py says how large it is). Of weighted pictures, the rate is a ratio of weights, and the design
+  effect at least that of its linearized variance (Taylor series; Woodruff, JASA 1971).
 - A number made of two rates, such as the precision at another share of nsfw, has the interval of draws from the rates'
   Jeffreys posteriors, Beta(k + 1/2, n - k + 1/2).
 
@@ -40,6 +41,16 @@ class Rate:
     design_effect: float = 1.0
     """How many times as many pictures it took to know the rate so well as independent ones would have taken."""
 
+    @property
+    def worth(self) -> float:
+        """So many independent pictures tell as much as the `of` do."""
+        return (self.of or 0) / self.design_effect
+
+    @property
+    def hits(self) -> float:
+        """As many of `worth` as make the rate's value."""
+        return (self.value or 0.0) * self.worth
+
     def as_json(self) -> dict[str, Any]:
         """For numbers.json and policies."""
         counted = {} if self.count is None else {"count": self.count, "of": self.of}
@@ -66,24 +77,46 @@ def rate(count: int, total: int, confidence: float, effect: float = 1.0) -> Rate
 
 def class_rate(sample: Sample, nsfw: bool, hits: Flags, confidence: float) -> Rate:
     """How many pictures of one class are among `hits`, bool (N,)."""
-    members = sample.nsfw == nsfw
-    return rate(int((hits & members).sum()), int(members.sum()), confidence, sample.class_effect(nsfw))
+    return _rate_among(sample, sample.nsfw == nsfw, hits, confidence, sample.class_effect(nsfw))
 
 
 def mixed_rate(sample: Sample, among: Flags, hits: Flags, confidence: float) -> Rate:
     """How many of the pictures `among`, bool (N,), of whichever class, are among `hits`, too."""
-    return rate(int((hits & among).sum()), int(among.sum()), confidence, sample.mixed_effect(among))
+    return _rate_among(sample, among, hits, confidence, sample.mixed_effect(among))
+
+
+def _rate_among(sample: Sample, among: Flags, hits: Flags, confidence: float, effect: float) -> Rate:
+    count, total = int((hits & among).sum()), int(among.sum())
+    if sample.weights is None or not total:
+        return rate(count, total, confidence, effect)
+    weights = sample.weights[among]
+    value, squares = float(weights @ hits[among] / weights.sum()), weights**2
+    of_weights = sample.weight_effect(among)
+    linearized = linearized_effect(value, float(squares @ hits[among]), squares.sum(), weights.sum(), total)
+    effect *= max(1.0, float(linearized) / of_weights)
+    worth, side = total / effect, (1 + confidence) / 2
+    low, high = 1 - upper_limit((1 - value) * worth, worth, side), upper_limit(value * worth, worth, side)
+    return Rate(value, min(low, value), max(high, value), count, total, effect)
+
+
+def linearized_effect(value: Any, squares_of_hits: Any, squares: float, weight: float, total: int) -> Any:
+    """The design effect by the linearized variance of a weighted rate; 0 where the rate is 0 or 1.
+
+    `value`: the rate, a number or float64 (M,). `squares_of_hits`, alike: the squared weights of the pictures that are hit;
+    `squares` of all pictures. `weight`: of all. `total`: how many they are.
+    """
+    variance = ((1 - 2 * value) * squares_of_hits + value**2 * squares) / weight**2
+    simple = value * (1 - value) / total
+    return np.divide(
+        variance, simple, out=np.zeros_like(np.asarray(value, np.float64)), where=np.asarray(simple) > 1e-15
+    )
 
 
 def combined(function: Callable[[Floats, Floats], Floats], first: Rate, second: Rate, confidence: float) -> Rate:
     """`function(first, second)` of rates measured on different pictures, by draws from their Jeffreys posteriors."""
     random = np.random.default_rng(0)
     draws = [
-        random.beta(
-            (each.count or 0) / each.design_effect + 0.5,
-            ((each.of or 0) - (each.count or 0)) / each.design_effect + 0.5,
-            POSTERIOR_DRAWS,
-        )
+        random.beta(each.hits + 0.5, max(each.worth - each.hits, 0.0) + 0.5, POSTERIOR_DRAWS)
         for each in (first, second)
     ]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -201,10 +234,15 @@ def reliability(sample: Sample, confidence: float) -> list[ReliabilityBin]:
     """Each of `RELIABILITY_BINS` equal steps of the score that has pictures."""
     from sklearn.calibration import calibration_curve
 
-    _, means = calibration_curve(sample.nsfw, sample.scores, n_bins=RELIABILITY_BINS, strategy="uniform")
     edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
     bins = np.searchsorted(edges[1:-1], sample.scores)  # as calibration_curve has it: a score on an edge belongs below
     filled = np.flatnonzero(np.bincount(bins, minlength=RELIABILITY_BINS))
+    if sample.weights is None:
+        _, means = calibration_curve(sample.nsfw, sample.scores, n_bins=RELIABILITY_BINS, strategy="uniform")
+    else:  # for which scikit-learn's function has no place
+        means = np.array(
+            [np.average(sample.scores[bins == each], weights=sample.weights[bins == each]) for each in filled]
+        )
     return [
         ReliabilityBin(float(mean), mixed_rate(sample, bins == number, sample.nsfw, confidence))
         for number, mean in zip(filled, means)

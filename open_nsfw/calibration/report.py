@@ -58,6 +58,10 @@ WISHES = {
     "review-budget": "A budget of review",
     "bands": "Thresholds as given",
 }
+WEIGHTED = (
+    "The pictures have weights: each stands for so many. Rates, curves and areas are of weights, so a rate is not the number of "
+    "its pictures over that of all; the histogram and the confusion tables count pictures."
+)
 MEASURES = {
     "false_positive_rate": "sfw at or over the upper threshold",
     "miss_rate": "nsfw under the lower threshold",
@@ -280,6 +284,7 @@ def _counted(result: Calibration) -> Html:
         "What was counted",
         element("p", "; ".join(counted(result)) + "."),
         element("p", _groups(result)),
+        *([] if result.sample.weights is None else [element("p", WEIGHTED)]),
         listing(RULES),
         *(details(f"{len(names):,} {title}", names) for title, names in lists if names),
         element("details", element("summary", "How the numbers are made") + listing(METHODS)),

@@ -48,14 +48,14 @@ def _budget_thresholds(sample: Sample, share: float, costs: Costs, prevalence: f
     least cost outside; of several, those that leave least between them."""
     levels = distinct_scores(sample)
     sfw, nsfw = class_weights(sample, prevalence)
-    blocked = at_or_over(sample.scores[~sample.nsfw], levels)
-    found = at_or_over(sample.scores[sample.nsfw], levels)
+    blocked = at_or_over(sample, False, levels)
+    found = at_or_over(sample, True, levels)
     share_over = sfw * blocked + nsfw * found  # falls from 1 to 0
     last = len(levels) - (levels[-1] >= 1)  # where the upper threshold may be
     # For each lower threshold the highest upper one within the budget: it blocks the fewest sfw pictures.
     upper = np.searchsorted(-share_over, share + ROUNDING - share_over, side="right") - 1
     upper = np.minimum(upper, last)
-    missed = sample.positives - found
+    missed = sample.total(True) - found
     error = costs.false_negative * nsfw * missed + costs.false_positive * sfw * blocked[upper]
     error[upper < np.arange(len(upper))] = np.inf
     best = np.flatnonzero(error <= error.min() + ROUNDING)
@@ -67,8 +67,11 @@ def _worth(sample: Sample, wishes: Wishes) -> int:
     """How many pictures, drawn one by one from the traffic, tell as much about a share of it as the sample does: unequal
     weights of the classes (Kish, Survey Sampling 1965) and groups make it worth fewer than it has."""
     weights = class_weights(sample, wishes.prevalence)
-    equal = 1 / (sample.negatives * weights[0] ** 2 + sample.positives * weights[1] ** 2)
-    return max(1, int(equal / sample.mixed_effect(np.ones_like(sample.nsfw)) + ROUNDING_OF_WORTH))
+    squares = [float((sample.each_weight[sample.nsfw == nsfw] ** 2).sum()) for nsfw in (False, True)]
+    equal = 1 / (squares[0] * weights[0] ** 2 + squares[1] * weights[1] ** 2)
+    everything = np.ones_like(sample.nsfw)
+    of_groups = sample.mixed_effect(everything) / sample.weight_effect(everything)
+    return max(1, int(equal / of_groups + ROUNDING_OF_WORTH))
 
 
 def _affordable(sample: Sample, budget: float, wishes: Wishes) -> float:

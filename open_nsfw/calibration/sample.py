@@ -7,6 +7,10 @@ intraclass correlation, estimated by one-way analysis of variance (Donner and Ko
 ranks within a class. As few groups tell little about the ICC, the effect is multiplied by the squared ratio of Student's
 quantiles for groups and for pictures (Korn and Graubard, Survey Methodology 1998), but it never exceeds that of an ICC of
 1, where the pictures of a group count as one. A rate over pictures of both classes takes the ICC to be 1.
+
+Where pictures were not all as likely to be labelled, each has a weight, one over its probability. The variance is then
+larger by the design effect n sum(w^2) / sum(w)^2, too (Kish, 1965), and both effects together by their product (Gabler,
+Haeder and Lahiri, Survey Methodology 1999).
 """
 
 from __future__ import annotations
@@ -32,6 +36,23 @@ class Sample:
     nsfw: Flags
     groups: Ints | None = None
     """int64 (N,), from 0: which pictures come from the same source. None: each stands for itself."""
+    weights: Floats | None = None
+    """float64 (N,), above 0: how many pictures each stands for, such as one over the probability with which it was chosen to
+    be labelled. None: all stand for as many."""
+
+    def part(self, chosen: Ints) -> Sample:
+        """The pictures of these indices, each standing for itself."""
+        weights = None if self.weights is None else self.weights[chosen]
+        return Sample(self.scores[chosen], self.nsfw[chosen], weights=weights)
+
+    @property
+    def each_weight(self) -> Floats:
+        """float64 (N,): the weights, 1 where there are none."""
+        return np.ones(len(self.nsfw)) if self.weights is None else self.weights
+
+    def total(self, nsfw: bool) -> float:
+        """The weight of one class's pictures together: how many there are, where there are no weights."""
+        return float(self.each_weight[self.nsfw == nsfw].sum())
 
     @property
     def positives(self) -> int:
@@ -45,7 +66,9 @@ class Sample:
 
     def share(self, prevalence: float | None) -> float:
         """The share of nsfw to reckon with: `prevalence`, or where that is None the sample's own."""
-        return self.positives / len(self.nsfw) if prevalence is None else prevalence
+        if prevalence is not None:
+            return prevalence
+        return self.total(True) / (self.total(False) + self.total(True))
 
     @property
     def group_count(self) -> int:
@@ -53,19 +76,31 @@ class Sample:
         return len(self.nsfw) if self.groups is None else len(np.unique(self.groups))
 
     def class_effect(self, nsfw: bool) -> float:
-        """The design effect of a rate of one class's pictures; 1 where each stands for itself."""
-        return self._class_effects[int(nsfw)]
+        """The design effect of a rate of one class's pictures; 1 where each stands for itself and all weigh the same."""
+        return self.group_effect(nsfw) * self.weight_effect(self.nsfw == nsfw)
+
+    def group_effect(self, nsfw: bool) -> float:
+        """That part of the design effect which comes from groups."""
+        return self._group_effects[int(nsfw)]
+
+    def weight_effect(self, chosen: Flags) -> float:
+        """That part of the design effect of the `chosen` pictures, bool (N,), which comes from unequal weights."""
+        if self.weights is None or not chosen.any():
+            return 1.0
+        weights = self.weights[chosen]
+        return float(len(weights) * (weights**2).sum() / weights.sum() ** 2)
 
     def mixed_effect(self, chosen: Flags) -> float:
         """The design effect of a rate of the `chosen` pictures, bool (N,), of both classes."""
-        return 1.0 if self.groups is None or not chosen.any() else _mean_group_size(self.groups[chosen])
+        of_groups = 1.0 if self.groups is None or not chosen.any() else _mean_group_size(self.groups[chosen])
+        return of_groups * self.weight_effect(chosen)
 
     def class_worth(self, nsfw: bool) -> float:
         """How many independent pictures tell as much as those of one class do."""
         return (self.positives if nsfw else self.negatives) / self.class_effect(nsfw)
 
     @cached_property
-    def _class_effects(self) -> tuple[float, float]:
+    def _group_effects(self) -> tuple[float, float]:
         if self.groups is None:
             return 1.0, 1.0
         sfw, nsfw = (_design_effect(self.scores[each], self.groups[each]) for each in (~self.nsfw, self.nsfw))

@@ -78,7 +78,8 @@ def from_entries(labels: Labels) -> Scored:
         if entry.score is None:
             found.add_failure(name, entry.error or "")
         else:
-            example = Example(entry.score, entry.nsfw, entry.path, entry.member, entry.group, entry.sha256)
+            about = (entry.path, entry.member, entry.group, entry.sha256, entry.weight)
+            example = Example(entry.score, entry.nsfw, *about)
             found.add(example, name, identity_of(entry.sha256, entry.path, entry.member))
     engines = {entry.engine for entry in labels.entries if entry.score is not None}
     return Scored(found, next(iter(models), None), engine=_single(engines))
@@ -205,7 +206,7 @@ def _by_entry(labels: Labels, rows: dict[str, list[Row]]) -> LabelledSet:
     for entry in labels.entries:
         path = entry.path or ""
         if path in rows and path not in failed:
-            _add(found, rows[path], entry.nsfw, entry.group)
+            _add(found, rows[path], entry.nsfw, entry.group, entry.weight)
         elif path not in failed:
             found.add_failure(printable(path), "not-found: there is no such file")
         if path not in rows or any(row.score is None for row in rows[path]):
@@ -213,10 +214,12 @@ def _by_entry(labels: Labels, rows: dict[str, list[Row]]) -> LabelledSet:
     return found
 
 
-def _add(found: LabelledSet, rows: Iterable[Row], nsfw: bool, group: str | None = None) -> None:
+def _add(
+    found: LabelledSet, rows: Iterable[Row], nsfw: bool, group: str | None = None, weight: float | None = None
+) -> None:
     for row in rows:
         if row.score is None:
             found.add_failure(label(row), row.error or "")
         else:
             identity = identity_of(row.sha256, row.path, row.member)
-            found.add(Example(row.score, nsfw, row.path, row.member, group, row.sha256), label(row), identity)
+            found.add(Example(row.score, nsfw, row.path, row.member, group, row.sha256, weight), label(row), identity)

@@ -16,10 +16,10 @@ THUMBNAIL_QUALITY = 70  # of JPEG; about 8 kB each
 def thumbnails(examples: list[Example]) -> dict[Key, bytes]:
     """Small JPEGs of these pictures, by (path, member); those that cannot be had any more are left out."""
     wanted = [(example.path, example.member) for example in examples if example.path is not None]
-    return {key: _small(picture) for key, picture in decoded_again(wanted)}
+    return {key: small_jpeg(picture) for key, picture in decoded_again(wanted)}
 
 
-def _small(picture: Picture) -> bytes:
+def small_jpeg(picture: Picture) -> bytes:
     """A JPEG of what the network looks at, in the picture's own proportions."""
     longest, side = max(picture.width, picture.height), picture.side
     size = max(1, round(side * picture.width / longest)), max(1, round(side * picture.height / longest))

@@ -22,6 +22,9 @@ from open_nsfw.text import printable
 LONGEST_ROW = 2 * 2**20
 LARGEST_INT = 2**63 - 1  # Parquet's int64
 
+# What a file is told that --resume is not to touch.
+LEFT_ALONE = "it was left as it is, choose another --output or --overwrite it"
+
 KINDS = ("picture", "frame", "summary")
 _FIELDS = {one.name: one for one in FIELDS}
 _TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,)}
@@ -41,37 +44,37 @@ class Record(NamedTuple):
     values: dict[str, Any]
 
 
-def read_rows(path: str, form: str) -> Iterator[Row]:
+def read_rows(path: str, form: str, advice: str = LEFT_ALONE) -> Iterator[Row]:
     """The rows of a file that was written as `form`: "jsonl", "csv" or "parquet". A torn last row is left out.
 
-    Raises UsageError if the file holds anything else, OSError if it cannot be read.
+    Raises UsageError if the file holds anything else, with `advice` as what to do; OSError if it cannot be read.
     """
     if form == "parquet":
-        yield from _parquet_rows(path)
+        yield from _parquet_rows(path, advice)
         return
     with open(path, "rb") as file:
-        for record in reader_of(file, path, form):
+        for record in reader_of(file, path, form, advice):
             yield Row(**record.values)
 
 
-def _parquet_rows(path: str) -> Iterator[Row]:
+def _parquet_rows(path: str, advice: str) -> Iterator[Row]:
     from open_nsfw.rows import parquet as parquet_rows
 
     try:
         for found in parquet_rows.read(path):
             yield Row(**_checked(found))
     except ValueError:
-        raise not_ours(path, "it is no Parquet file that this command wrote") from None
+        raise not_ours(path, "it is no Parquet file that this command wrote", advice) from None
 
 
-def not_ours(path: str, why: str) -> UsageError:
-    """The refusal of a file that --resume is not to touch."""
-    return UsageError(f"{printable(path)}: {why}; it was left as it is, choose another --output or --overwrite it")
+def not_ours(path: str, why: str, advice: str = LEFT_ALONE) -> UsageError:
+    """The refusal of a file that is not what was expected; `advice` says what to do."""
+    return UsageError(f"{printable(path)}: {why}; {advice}")
 
 
-def reader_of(file: BinaryIO, path: str, form: str) -> JsonReader:
-    """The reader of `form`, "jsonl" or "csv"; `path` is for messages."""
-    return CsvReader(file, path) if form == "csv" else JsonReader(file, path)
+def reader_of(file: BinaryIO, path: str, form: str, advice: str = LEFT_ALONE) -> JsonReader:
+    """The reader of `form`, "jsonl" or "csv"; `path` and `advice` are for messages."""
+    return (CsvReader if form == "csv" else JsonReader)(file, path, advice)
 
 
 class JsonReader:
@@ -79,9 +82,9 @@ class JsonReader:
 
     kind = "JSON lines"
 
-    def __init__(self, file: BinaryIO, path: str) -> None:
+    def __init__(self, file: BinaryIO, path: str, advice: str = LEFT_ALONE) -> None:
         self._file = file
-        self._path = path
+        self._path, self._advice = path, advice
         self._lines_read = 0
         self._first_line = 0  # of the record in hand
         self.whole = 0
@@ -127,7 +130,9 @@ class JsonReader:
         return json_object(raw)
 
     def _refuse(self) -> UsageError:
-        return not_ours(self._path, f"line {self._first_line:,} is no row that this command wrote as {self.kind}")
+        return not_ours(
+            self._path, f"line {self._first_line:,} is no row that this command wrote as {self.kind}", self._advice
+        )
 
 
 class CsvReader(JsonReader):

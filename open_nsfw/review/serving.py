@@ -1,0 +1,118 @@
+"""Who gets which picture next: in the order of asking, none to two people at once, and how much is left."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+
+from open_nsfw.review.item import COLUMNS, Item, item_of
+from open_nsfw.review.log import Person
+from open_nsfw.review.store import Store
+
+LEASE_SECONDS = 300.0  # that a picture is kept for the one who has it; every request of the page begins them anew
+
+# Open to a person: wanted, there, not behind a look-alike, and without an opinion of theirs. The first line is that of the
+# index item_open, which SQLite takes only if it stands here word by word.
+_OPEN = """asked = 1 AND given < wanted AND place_on_disk IS NOT NULL
+  AND (leader IS NULL OR leader = id)
+  AND NOT EXISTS (SELECT 1 FROM opinion WHERE opinion.item = item.id AND person = :person AND (label <> '' OR :skipped = 0))"""
+_FREE = "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.item = item.id AND holder <> :holder AND until > :now)"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person wants to see."""
+
+    count: int = 1
+    queue: str = ""
+    """`undecided`, `audit` or `calibration`; empty: all."""
+    skipped: bool = False
+    """Also what this person has skipped."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """How much there is to do for a person."""
+
+    open: int
+    skipped: int
+    """Of those that are not decided, how many this person has skipped."""
+    others: int
+    """How many others have in hand just now."""
+
+
+def next_items(store: Store, person: Person, wanted: Wanted, lease_seconds: float = LEASE_SECONDS) -> list[Item]:
+    """The next pictures for a person: those that they have in hand already first. They are kept for them for a while."""
+    now = time.time()
+    values = {"person": person.name, "holder": person.holder, "now": now, "queue": wanted.queue}
+    values |= {"skipped": int(wanted.skipped), "count": wanted.count}
+    of_queue = "" if not wanted.queue else "AND queue = :queue"
+    with store.writing() as connection:
+        held = connection.execute(
+            f"""SELECT {COLUMNS} FROM item WHERE {_OPEN} {of_queue}
+            AND id IN (SELECT item FROM lease WHERE holder = :holder) ORDER BY place LIMIT :count""",
+            values,
+        ).fetchall()
+        fresh: list[sqlite3.Row] = []
+        if len(held) < wanted.count:
+            fresh = connection.execute(
+                f"""SELECT {COLUMNS} FROM item INDEXED BY item_open WHERE {_OPEN} {of_queue} {_FREE}
+                AND id NOT IN (SELECT item FROM lease WHERE holder = :holder)
+                ORDER BY place LIMIT :count - {len(held)}""",
+                values,
+            ).fetchall()
+        items = [item_of(row) for row in [*held, *fresh]]
+        connection.execute("DELETE FROM lease WHERE holder = ? OR until <= ?", (person.holder, now))
+        connection.executemany(
+            "INSERT INTO lease VALUES (?, ?, ?)", [(item.id, person.holder, now + lease_seconds) for item in items]
+        )
+    return items
+
+
+def give_back(store: Store, holder: str) -> None:
+    """End all leases of a session."""
+    with store.writing() as connection:
+        connection.execute("DELETE FROM lease WHERE holder = ?", (holder,))
+
+
+def take_in_hand(store: Store, person: Person, items: list[int], lease_seconds: float = LEASE_SECONDS) -> list[Item]:
+    """Give a person these items, as after an undo, those that others have in hand excepted."""
+    now, found = time.time(), []
+    with store.writing() as connection:
+        for number in items:
+            row = connection.execute(
+                f"""SELECT {COLUMNS} FROM item WHERE id = :id AND (leader IS NULL OR leader = id) {_FREE}""",
+                {"id": number, "holder": person.holder, "now": now},
+            ).fetchone()
+            if row is not None:
+                connection.execute(
+                    "INSERT OR REPLACE INTO lease VALUES (?, ?, ?)", (number, person.holder, now + lease_seconds)
+                )
+                found.append(item_of(row))
+    return found
+
+
+def left_for(store: Store, person: Person, queue: str = "") -> Left:
+    """How much there is to do for a person."""
+    values = {"person": person.name, "holder": person.holder, "now": time.time(), "queue": queue, "skipped": 0}
+    of_queue = "" if not queue else "AND queue = :queue"
+    with store.reading() as connection:
+
+        def count(condition: str) -> int:
+            return int(connection.execute(f"SELECT count(*) FROM {condition} {of_queue}", values).fetchone()[0])
+
+        open_now = count(f"item INDEXED BY item_open WHERE {_OPEN}")
+        skipped = count(
+            """opinion JOIN item ON item.id = opinion.item WHERE person = :person AND label = ''
+            AND asked = 1 AND given < wanted AND place_on_disk IS NOT NULL AND (leader IS NULL OR leader = id)"""
+        )
+        others = count("lease JOIN item ON item.id = lease.item WHERE holder <> :holder AND until > :now")
+    return Left(open_now, skipped, others)
+
+
+def item_by_id(store: Store, number: int) -> Item | None:
+    """The item of this number."""
+    with store.reading() as connection:
+        row = connection.execute(f"SELECT {COLUMNS} FROM item WHERE id = ?", (number,)).fetchone()
+    return None if row is None else item_of(row)
