@@ -17,7 +17,7 @@ from open_nsfw.rows.row import Row
 from open_nsfw.text import printable
 
 FORMS = {".csv": "csv", ".parquet": "parquet"}  # by the end of the name; everything else is JSON lines
-ADVICE = "rows that `classify_nsfw --output` wrote are needed, as .jsonl, .csv or .parquet"
+ADVICE = "; rows that `classify_nsfw --output` wrote are needed, as .jsonl, .csv or .parquet"
 
 
 class Found(NamedTuple):

@@ -23,7 +23,7 @@ LONGEST_ROW = 2 * 2**20
 LARGEST_INT = 2**63 - 1  # Parquet's int64
 
 # What a file is told that --resume is not to touch.
-LEFT_ALONE = "it was left as it is, choose another --output or --overwrite it"
+LEFT_ALONE = "; it was left as it is, choose another --output or --overwrite it"
 
 KINDS = ("picture", "frame", "summary")
 _FIELDS = {one.name: one for one in FIELDS}
@@ -47,7 +47,7 @@ class Record(NamedTuple):
 def read_rows(path: str, form: str, advice: str = LEFT_ALONE) -> Iterator[Row]:
     """The rows of a file that was written as `form`: "jsonl", "csv" or "parquet". A torn last row is left out.
 
-    Raises UsageError if the file holds anything else, with `advice` as what to do; OSError if it cannot be read.
+    Raises UsageError if the file holds anything else, `advice` at the end of its line; OSError if it cannot be read.
     """
     if form == "parquet":
         yield from _parquet_rows(path, advice)
@@ -68,8 +68,8 @@ def _parquet_rows(path: str, advice: str) -> Iterator[Row]:
 
 
 def not_ours(path: str, why: str, advice: str = LEFT_ALONE) -> UsageError:
-    """The refusal of a file that is not what was expected; `advice` says what to do."""
-    return UsageError(f"{printable(path)}: {why}; {advice}")
+    """The refusal of a file that is not what was expected; `advice`, behind a semicolon, says what to do."""
+    return UsageError(f"{printable(path)}: {why}{advice}")
 
 
 def reader_of(file: BinaryIO, path: str, form: str, advice: str = LEFT_ALONE) -> JsonReader:
