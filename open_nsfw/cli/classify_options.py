@@ -125,6 +125,11 @@ def _add_output_options(group: Any) -> None:
     add_overwrite_option(group)
     group.add_argument("--hash", action="store_true", help="add the SHA-256 of each file to its row")
     group.add_argument(
+        "--explain",
+        action="store_true",
+        help="add what each of 7 x 7 parts of the picture adds to its score; `open-nsfw explain` draws that",
+    )
+    group.add_argument(
         "--quiet",
         action="store_true",
         help="print no failures, progress bar or summary, only an error that ends the run",
@@ -233,6 +238,7 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
             ranges=values.ranges,
         ),
         jobs=values.jobs,
+        explain=values.explain,
         verdict=_verdict(values),
         output=OutputOptions(
             values.format,
@@ -261,6 +267,9 @@ def _check(values: argparse.Namespace) -> None:
     """Raises UsageError for options that make no sense together."""
     if values.fast and values.precision != "float32":
         raise UsageError("--fast and --precision cannot be combined: the fast mode has its own precisions")
+    if values.explain and (values.fast or values.precision != "float32"):
+        other = "--fast" if values.fast else "--precision"
+        raise UsageError(f"--explain and {other} cannot be combined: what is explained is the exact score")
     if values.precision != "float32" and values.engine != "openvino":
         raise UsageError(f"--precision {values.precision} needs --engine openvino")
     from_policy = values.fail_above == HIGHEST_OF_POLICY

@@ -50,6 +50,8 @@ class ScanRequest:
     """The model and what computes it; thresholds and threads are not settled yet."""
     jobs: int | None = None
     """Pictures decoded and scored at a time; None for one a core."""
+    explain: bool = False
+    """Whether rows have what parts of the picture add to the score."""
     verdict: VerdictRequest = VerdictRequest()
     output: OutputOptions = OutputOptions()
     """Where rows go; what `resume` holds earlier rows to is not settled yet."""

@@ -84,6 +84,7 @@ class Scan:
             model=self._model_files.short_hash,  # scores of two models in one file would be worth nothing
             keeps_inexact=self._keeps_inexact(),
             hash=extraction.hash,
+            cells=self._request.explain,
             frame_choice=extraction.frames.name_for,
             max_frames=extraction.frames.max_frames,
             verdict=(lambda score: None) if policy is None else policy.verdict,
@@ -111,7 +112,11 @@ class Scan:
         models = load_models(load, self._model_files)
         if self._decisions.policy is not None and not self._request.verdict.any_model:
             self._decisions.policy.check_model(models.exact.engine.model_hash)
-        return models
+        if not self._request.explain:
+            return models
+        from open_nsfw.scoring.explanation import Explainer  # few runs explain
+
+        return replace(models, exact=Explainer(models.exact))
 
     def _reporter(self, writer: Writer) -> Reporter:
         tally = Tally(self._decisions.bands, self._decisions.fail_above, self._request.load.fast)

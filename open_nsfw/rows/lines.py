@@ -3,7 +3,7 @@
 How names survive, which are any bytes at all on Unix and reach Python through `os.fsdecode`:
 
     jsonl    ASCII only; a byte that is not UTF-8 is a lone surrogate, as in Python: "caf\\udce9.jpg"
-    csv      the name's own bytes, quoted as RFC 4180 has it; null is an empty cell, an empty string is ""
+    csv      the name's own bytes, quoted as RFC 4180 has it; null is an empty cell, an empty string is ""; cells as in JSON
     parquet  a name that is not UTF-8, or begins with `bytes:`, is spelled so and percent-encoded: bytes:caf%E9.jpg
     text     a name with control characters or bytes that are not UTF-8 is spelled as shells read it: $'caf\\xe9.jpg'
 """
@@ -41,6 +41,8 @@ def _csv_cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return '"' + value.replace('"', '""') + '"' if not (value and _CSV_QUOTED.isdisjoint(value)) else value
+    if isinstance(value, list):  # as JSON has it, which has commas
+        return f'"{value}"'
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 

@@ -22,6 +22,8 @@ class Wanted:
     """Whether a score that is not exact, of this engine, may stay; its picture is scored again if not."""
     hash: bool = False
     """Rows have a SHA-256; what has none is scored again."""
+    cells: bool = False
+    """Scores have their cells; what has none is scored again."""
     frame_choice: Callable[[str], str | None] | None = None
     """The `frame_choice` of a row about a file of this `format`; what has another one is scored again."""
     max_frames: int | None = None

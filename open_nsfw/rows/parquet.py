@@ -22,6 +22,7 @@ from open_nsfw.text import encode_name
 ROWS_AT_ONCE = 10_000  # a row group; bounds what is in memory
 LARGEST_GROUP = 2**30  # bytes of a row group that is read; one of this command's has some tens of bytes a cell
 LONGEST_TEXTS = 2**21  # bytes of all texts of one row, as the reader of the other formats has it
+MOST_CELLS = 1024  # values that the cells of one row have; those of nets have 49, and seldom more than 256
 BYTES = "bytes:"
 
 
@@ -59,6 +60,7 @@ def schema() -> Any:
     """The columns of a row, as a pyarrow.Schema."""
     arrow = import_module("pyarrow")
     types = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
+    types["Grid"] = arrow.list_(arrow.list_(arrow.float64()))
     return arrow.schema([arrow.field(one.name, types[one.type], one.nullable) for one in FIELDS])
 
 
@@ -84,7 +86,7 @@ def read(path: str) -> Iterator[dict[str, Any]]:
     arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     try:
         metadata = parquet.read_metadata(path)
-        columns = set(metadata.schema.names)
+        columns = set(metadata.schema.to_arrow_schema().names)
         if "path" not in columns or not columns <= {one.name for one in FIELDS}:
             raise ValueError("other columns")
         _check_sizes(metadata)
@@ -100,8 +102,12 @@ def read(path: str) -> Iterator[dict[str, Any]]:
 def _check_sizes(metadata: Any) -> None:
     """Raises ValueError for groups of rows that would not fit into memory."""
     for number in range(metadata.num_row_groups):
-        if metadata.row_group(number).total_byte_size > LARGEST_GROUP:
+        group = metadata.row_group(number)
+        if group.total_byte_size > LARGEST_GROUP:
             raise ValueError("a group of rows that is too large")
+        # A list of a billion zeros takes a few bytes in the file.
+        if any(group.column(each).num_values > MOST_CELLS * group.num_rows for each in range(group.num_columns)):
+            raise ValueError("a column with more values than a row can have")
 
 
 def _dictionaries(batch: Any) -> Iterator[dict[str, Any]]:

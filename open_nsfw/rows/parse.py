@@ -1,6 +1,7 @@
 """A line of strangers' JSON or CSV -> its values, in time and memory that its length bounds.
 
 json_object   the bytes of one JSON object -> a dictionary
+json_value    any JSON -> its value
 csv_cells     a record of CSV -> its cells
 """
 
@@ -21,13 +22,18 @@ class Cell(NamedTuple):
 
 def json_object(raw: bytes) -> dict[str, Any]:
     """Raises ValueError for anything but one JSON object, also for numbers of absurd length, NaN and infinities."""
-    try:
-        found = json.loads(raw, parse_int=integer, parse_float=number, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    found = json_value(raw)
     if not isinstance(found, dict):
         raise ValueError("not an object")
     return found
+
+
+def json_value(raw: bytes | str) -> Any:
+    """Any JSON value. Raises ValueError for anything else, also for numbers of absurd length, NaN and infinities."""
+    try:
+        return json.loads(raw, parse_int=integer, parse_float=number, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def integer(text: str) -> int:

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from open_nsfw.errors import UsageError
 from open_nsfw.rows.lines import csv_header, json_line
-from open_nsfw.rows.parse import Cell, csv_cells, integer, json_object, number
-from open_nsfw.rows.row import FIELDS, Field, Row
+from open_nsfw.rows.parse import Cell, csv_cells, integer, json_object, json_value, number
+from open_nsfw.rows.row import FIELDS, Field, Grid, Row
 from open_nsfw.text import printable
 
 # Bytes of a row, line's end included. The longest name, of a member of an archive or in a list, has 131,072 bytes, and
@@ -27,12 +27,15 @@ LEFT_ALONE = "; it was left as it is, choose another --output or --overwrite it"
 
 KINDS = ("picture", "frame", "summary")
 _FIELDS = {one.name: one for one in FIELDS}
-_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,)}
+_TYPES: dict[str, tuple[type, ...]] = {
+    **{"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "Grid": (list,)}
+}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": integer,
     "float": number,
     "bool": {"true": True, "false": False}.__getitem__,
+    "Grid": json_value,
 }
 _JSON_START = json_line(Row("")).partition(b'""')[0]
 
@@ -204,12 +207,21 @@ def _checked(found: dict[str, Any]) -> dict[str, Any]:
         value = found.get(name, None if field.nullable else _DEFAULTS.get(name))
         if not _fits(value, field):
             raise ValueError(name)
-        values[name] = float(value) if field.type == "float" and value is not None else value
+        values[name] = value if value is None else _AS_IN_ROWS.get(field.type, _unchanged)(value)
     if values["kind"] not in KINDS:
         raise ValueError("kind")
     return values
 
 
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _grid(value: list[list[float]]) -> Grid:
+    return tuple(tuple(map(float, row)) for row in value)
+
+
+_AS_IN_ROWS: dict[str, Callable[[Any], Any]] = {"float": float, "Grid": _grid}
 _DEFAULTS = {"kind": "picture", "engine": "", "model": ""}
 
 
@@ -220,6 +232,13 @@ def _fits(value: Any, field: Field) -> bool:
         return False
     if field.type == "str":
         return True
+    if field.type == "Grid":
+        return all(type(row) is list and len(row) == len(value[0]) and all(map(_is_real, row)) for row in value)
     if isinstance(value, int) and abs(value) > LARGEST_INT:
         return False
     return math.isfinite(value) and field.least <= value <= field.most
+
+
+def _is_real(value: Any) -> bool:
+    """A finite number."""
+    return type(value) in (int, float) and abs(value) <= LARGEST_INT and math.isfinite(value)

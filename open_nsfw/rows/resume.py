@@ -133,6 +133,8 @@ class RowReview:
         wanted = self._wanted
         if wanted.hash and row["sha256"] is None and code not in NEVER_HASHED:
             return True
+        if wanted.cells and row["cells"] is None and row["score"] is not None:
+            return True
         if wanted.frame_choice is None or row["format"] is None:
             return False
         choice: str | None = row["frame_choice"]

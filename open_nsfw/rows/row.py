@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 from open_nsfw.text import printable
 
+Grid = tuple[tuple[float, ...], ...]
+"""Rows of numbers, each of one length."""
+
 
 def _means(meaning: str, least: float = -math.inf, most: float = math.inf) -> dict[str, Any]:
     """What a column says, and what its numbers lie between."""
@@ -76,12 +79,20 @@ class Row:
             "`every N s` of a video"
         ),
     )
+    bias: float | None = field(default=None, metadata=_means("the logit where all `cells` are 0, with `--explain`"))
+    cells: Grid | None = field(
+        default=None,
+        metadata=_means(
+            "7 rows of what 7 parts of the picture add to the logit, with `--explain`: `bias` and all cells make the logit "
+            "of `score`; of a summary those of the highest frame"
+        ),
+    )
     engine: str = field(default="", metadata=_means("what computed the score: `caffe`, `onnxruntime`, ..."))
     model: str = field(default="", metadata=_means("a short hash of prototxt and weights"))
 
 
 class Field(NamedTuple):
-    """One column: `type` is "str", "int", "float" or "bool"."""
+    """One column: `type` is "str", "int", "float", "bool" or "Grid"."""
 
     name: str
     type: str
@@ -98,12 +109,19 @@ def _fields_of_row() -> tuple[Field, ...]:
 
 
 FIELDS = _fields_of_row()
-_CASTS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def _grid(value: Grid) -> list[list[float]]:
+    return [[float(number) for number in row] for row in value]
+
+
+_CASTS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": float, "bool": bool, "Grid": _grid}
 _COLUMNS = tuple((one.name, _CASTS[one.type]) for one in FIELDS)
 
 
 def cells(row: Row) -> dict[str, Any]:
-    """The values by field, in the order of `FIELDS`, as plain str, int, float, bool or None; no NaN, no infinity."""
+    """The values by field, in the order of `FIELDS`, as plain str, int, float, bool, list of lists of float, or None; no NaN,
+    no infinity."""
     values: dict[str, Any] = {}
     for name, cast in _COLUMNS:
         value = getattr(row, name)

@@ -93,14 +93,9 @@ def as_json(found: Explained, engine: Engine) -> dict[str, Any]:
         "score": explanation.score,
         "logit": explanation.logit,
         "bias": explanation.bias,
-        "cells": cell_rows(explanation),
+        "cells": explanation.cell_rows(),
         "method": explanation.method,
         "seen": [left / SIDE, top / SIDE, (left + columns) / SIDE, (top + rows) / SIDE],
         "engine": engine.name,
         "model": engine.model_hash,
     }
-
-
-def cell_rows(explanation: Explanation) -> list[list[float]]:
-    """The cells, row by row, each as the shortest decimal number that is this float32."""
-    return [[float(str(value)) for value in row] for row in explanation.cells]

@@ -28,7 +28,7 @@ from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import Item
 
 # Columns of a row that are about a score, which a table of blobs has only if `prob` is among them.
-ABOUT_SCORES = ("score", "verdict", "exact", "frames", "max", "mean", "above")
+ABOUT_SCORES = ("score", "verdict", "exact", "frames", "max", "mean", "above", "bias", "cells")
 GROUP_BYTES = 32 * 2**20  # of a row group, which is in memory at once
 
 

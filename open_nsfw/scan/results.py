@@ -30,7 +30,10 @@ class PictureResult:
         scored = self.outcome if isinstance(self.outcome, Scored) else self.outcome.result()
         if scored.score.error is not None:
             return replace(self.row, error=error_text(scored.score.error))
-        return replace(self.row, score=scored.score, exact=scored.exact)
+        # Its class is not imported here: NumPy comes with it, and this is loaded before there is a model.
+        explanation = getattr(scored.score, "explanation", None)
+        row = replace(self.row, score=scored.score, exact=scored.exact)
+        return row if explanation is None else replace(row, bias=explanation.bias, cells=explanation.cell_rows())
 
 
 class ItemResult:
@@ -108,9 +111,10 @@ def _summary(rows: list[Row], above: float) -> Row:
     basis = replace(rows[0], kind="summary", frame=None, seconds=None, track=None, error=None, score=None, exact=exact)
     if not scores:
         return replace(basis, frames=0, above=0, error=f"{NO_PICTURES}: none of its frames could be scored")
-    highest, mean = max(scores), sum(scores) / len(scores)
-    count = sum(score >= above for score in scores)
-    return replace(basis, score=highest, max=highest, mean=mean, frames=len(scores), above=count)
+    mean, count = sum(scores) / len(scores), sum(score >= above for score in scores)
+    highest = scored[scores.index(max(scores))]
+    basis = replace(basis, bias=highest.bias, cells=highest.cells)
+    return replace(basis, score=highest.score, max=highest.score, mean=mean, frames=len(scores), above=count)
 
 
 def _finished(row: Row, scorer: Scorer, options: PipelineOptions) -> Row:

@@ -49,6 +49,10 @@ class Explanation:
     method: str = EXACT
     """`EXACT`: bias and cells add up to the logit. `OCCLUSION`: what covering the cell takes from it."""
 
+    def cell_rows(self) -> tuple[tuple[float, ...], ...]:
+        """The cells, row by row, each as the shortest decimal number that is this float32."""
+        return tuple(tuple(float(str(value)) for value in row) for row in self.cells)
+
 
 class ExplainedScore(Score):
     """A score that carries its explanation."""
@@ -123,7 +127,7 @@ def _tail_of(engine: Engine) -> LinearTail:
     try:
         return linear_tail(fold_batch_norm(net), OUTPUT)
     except ModelError as error:
-        raise ModelError(f"{engine.model_def}: {error}; --occlusion explains any net") from error
+        raise ModelError(f"{engine.model_def}: {error}; open-nsfw explain --occlusion takes any net") from error
 
 
 class _Occlusion:

@@ -95,7 +95,7 @@ def test_other_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     line = capsys.readouterr().err
     assert line == (
         f"open-nsfw explain: error: {tmp_path / 'net.prototxt'}: no Softmax layer with an input of its own makes "
-        '"prob"; --occlusion explains any net\n'
+        '"prob"; open-nsfw explain --occlusion takes any net\n'
     )
     assert explain(PICTURE, "--output", tmp_path / "why", "--occlusion", "--quiet", *options) == 0
     found = numbers(tmp_path / "why" / "0.500-rocket.json")

@@ -35,7 +35,7 @@ def test_json_line_is_these_bytes() -> None:
         b'"score": 0.0129502080381, "exact": null, "verdict": null, "error": null, '
         b'"width": 640, "height": 480, "format": "JPEG", "bytes": 12345, '
         b'"modified": 1700000000.25, "sha256": null, "frames": null, "max": null, "mean": null, "above": null, '
-        b'"frame_choice": null, "engine": "onnxruntime", "model": "1f2e3d4c"}\n'
+        b'"frame_choice": null, "bias": null, "cells": null, "engine": "onnxruntime", "model": "1f2e3d4c"}\n'
     )
 
 
@@ -48,13 +48,14 @@ def test_json_of_a_name_that_is_not_utf_8_is_ascii_and_gives_the_bytes_back() ->
 def test_csv_lines_are_these_bytes() -> None:
     assert lines.csv_header() == (
         b"path,member,kind,frame,seconds,track,score,exact,verdict,error,width,height,format,bytes,modified,sha256,"
-        b"frames,max,mean,above,frame_choice,engine,model\r\n"
+        b"frames,max,mean,above,frame_choice,bias,cells,engine,model\r\n"
     )
     assert lines.csv_line(FAILED) == (
-        b'b.jpg,,picture,,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,,caffe,1f2e3d4c\r\n'
+        b'b.jpg,,picture,,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,,,,caffe,1f2e3d4c\r\n'
     )
     assert (
-        lines.csv_line(Row(os.fsdecode(b'\xe9"\n'), member="")) == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,,,"",""\r\n'
+        lines.csv_line(Row(os.fsdecode(b'\xe9"\n'), member=""))
+        == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,,,,,"",""\r\n'
     )
 
 
@@ -124,3 +125,10 @@ def test_strings_that_stand_for_no_bytes_are_written_all_the_same(name: str) -> 
     assert json.loads(lines.json_line(row))["path"] == json.loads(json.dumps(name))
     assert lines.text_line(row).endswith(b"\n")
     assert parquet_rows.spell(name) is not None
+
+
+def test_cells_as_json_and_in_csv() -> None:
+    """Rows of numbers; in CSV the same text, quoted for its commas."""
+    row = Row("a.jpg", bias=2.0, cells=((0.5, -1.25), (3e-07, 0.0)))
+    assert b'"bias": 2.0, "cells": [[0.5, -1.25], [3e-07, 0.0]], ' in lines.json_line(row)
+    assert b',2.0,"[[0.5, -1.25], [3e-07, 0.0]]",' in lines.csv_line(row)

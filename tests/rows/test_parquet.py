@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from open_nsfw.errors import UsageError
 from open_nsfw.rows import parquet as parquet_rows
 from open_nsfw.rows import reader as row_reader
 from open_nsfw.rows.row import FIELDS, Row
@@ -53,7 +56,13 @@ def test_parquet_types_are_those_of_the_fields(tmp_path: Path) -> None:
 
     write(tmp_path / "rows.parquet", [], "parquet")
     schema = pyarrow.parquet.read_schema(tmp_path / "rows.parquet")
-    types = {"string": "str", "int64": "int", "double": "float", "bool": "bool"}
+    types = {
+        "string": "str",
+        "int64": "int",
+        "double": "float",
+        "bool": "bool",
+        "list<element: list<element: double>>": "Grid",
+    }
     assert [(one.name, types[str(one.type)], one.nullable) for one in schema] == [one[:3] for one in FIELDS]
 
 
@@ -98,3 +107,16 @@ try:
 except UsageError as error:
     print(str(error).split(": ")[1].split(";")[0])
 """
+
+
+def test_cells_of_absurd_number_are_refused(tmp_path: Path) -> None:
+    """A long list of zeros takes next to nothing in the file, and gigabytes when it is read."""
+    arrow = pytest.importorskip("pyarrow")
+    file = tmp_path / "scores.parquet"
+    zeros = arrow.ListArray.from_arrays([0, 1_000_000], arrow.array(np.zeros(1_000_000)))
+    cells = arrow.ListArray.from_arrays([0, 1], zeros)
+    table = arrow.table({"path": ["a.jpg"], "cells": cells})
+    importlib.import_module("pyarrow.parquet").write_table(table, file)
+    assert file.stat().st_size < 20_000
+    with pytest.raises(UsageError, match="it is no Parquet file that this command wrote"):
+        list(row_reader.read_rows(str(file), "parquet"))

@@ -163,3 +163,27 @@ def test_damaged_files_give_rows_or_are_refused(form: str, data: st.DataObject, 
         end += len(line)
         if end <= at:
             assert line in after
+
+
+GRIDS = [
+    "[[1, 2], [3]]",
+    "[1, 2]",
+    "[[1, NaN]]",
+    "[[1e999]]",
+    '[["1"]]',
+    "[[true]]",
+    "{}",
+    "[[1]",
+    "[[9223372036854775808]]",
+]
+
+
+@pytest.mark.parametrize("cells", GRIDS)
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_cells_that_are_no_rows_of_numbers(tmp_path: Path, form: str, cells: str) -> None:
+    """Are refused with the number of the line."""
+    file = tmp_path / "scores"
+    text = f'{{"path": "a.jpg", "cells": {cells}}}\n' if form == "jsonl" else f'path,cells\r\na.jpg,"{cells}"\r\n'
+    file.write_bytes(text.replace('""1""', '"1"').encode())
+    with pytest.raises(UsageError, match=f"line {1 if form == 'jsonl' else 2} is no row that this command wrote"):
+        list(read_rows(str(file), form))

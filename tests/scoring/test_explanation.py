@@ -76,7 +76,7 @@ def test_other_heads_are_refused_and_occlusion_takes_them(tmp_path: Path) -> Non
     model = load_model(files.model_def, files.pretrained_model, engine="onnxruntime")
     with pytest.raises(ModelError) as caught:
         Explainer(model)
-    line = "the softmax is over 3 values; an exact explanation needs 2 classes; --occlusion explains any net"
+    line = "the softmax is over 3 values; an exact explanation needs 2 classes; open-nsfw explain --occlusion takes any net"
     assert str(caught.value) == f"{files.model_def}: {line}"
     found = Explainer(model, occlusion=True).explain(PICTURE)
     assert found.bias is None and found.method == "occlusion"

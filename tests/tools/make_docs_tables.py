@@ -29,11 +29,12 @@ PACKAGE = DOCS.parent / "open_nsfw"
 PAGES = tuple(sorted(DOCS.glob("*.md")))
 ROW_SCHEMA = DOCS / "row.schema.json"
 
-_JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "Grid": "array"}
 _CONSTRAINTS: dict[str, dict[str, Any]] = {
     "kind": {"enum": ["picture", "frame", "summary"]},
     "error": {"pattern": f"^({'|'.join(ERROR_CODES)}): "},
     "sha256": {"pattern": "^[0-9a-f]{64}$"},
+    "cells": {"items": {"type": "array", "items": {"type": "number"}}},
 }
 
 # What the package and its build read from the environment. A test compares the names with those in the source.
@@ -53,7 +54,7 @@ ENVIRONMENT = {
 
 def rows_table() -> str:
     """The columns of a row, with their types in JSON and in Parquet."""
-    types = {one.name: str(one.type) for one in parquet.schema()}
+    types = {one.name: re.sub(r"<\w+: ", "<", str(one.type)) for one in parquet.schema()}
     lines = ["| Field | Type | In Parquet | What it means |", "|---|---|---|---|"]
     for one in FIELDS:
         null = " or null" if one.nullable else ""

@@ -44,7 +44,17 @@ counts = st.one_of(st.none(), st.integers(0, 2**63 - 1))
 reals = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
 texts = st.one_of(st.none(), st.just(""), names)
 truths = st.one_of(st.none(), st.booleans())
-columns = {"str | None": texts, "int | None": counts, "float | None": reals, "bool | None": truths, "str": names}
+grids = st.integers(0, 3).flatmap(
+    lambda width: st.lists(st.tuples(*[st.floats(-1e9, 1e9)] * width), max_size=3).map(tuple)
+)
+columns = {
+    "Grid | None": st.one_of(st.none(), grids),
+    "str | None": texts,
+    "int | None": counts,
+    "float | None": reals,
+    "bool | None": truths,
+    "str": names,
+}
 own = {
     "kind": st.sampled_from(row_reader.KINDS),
     **dict.fromkeys(("score", "max", "mean"), st.one_of(st.none(), st.floats(0, 1))),
