@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from open_nsfw.pictures.pixels import as_array
 from open_nsfw.progress import Progress
 from open_nsfw.rows.row import Row, label
 from open_nsfw.scan.decoders import Decoders
-from open_nsfw.scan.explaining import Explained, as_json, explain_items
+from open_nsfw.scan.explaining import Explained, ExplainOptions, as_json, explain_items
 from open_nsfw.scan.run import Interruption, count_ahead
 from open_nsfw.scoring.explanation import Explainer, Explanation
 from open_nsfw.scoring.heat_map import GROUNDS, heat_map
@@ -64,6 +65,7 @@ class Request:
     output: str
     ground: str = GROUNDS[0]
     occlusion: bool = False
+    blur_below: float | None = None
     frames: FrameChoice = FrameChoice()
     load: LoadOptions = LoadOptions()
     jobs: int | None = None
@@ -84,6 +86,7 @@ def parse(argv: Sequence[str]) -> Request:
         values.output,
         values.ground,
         values.occlusion,
+        values.blur_below,
         FrameChoice.parse(values.frames, values.every),
         LoadOptions(values.model_def, values.pretrained_model, values.engine, values.gpu, threads=1),
         values.jobs,
@@ -113,6 +116,12 @@ def parser() -> OneLineParser:
         action="store_true",
         help="for nets that have no exact explanation: cover 49 squares in turn, and show what each takes from the logit",
     )
+    add(
+        "--blur-below",
+        type=parsing.score,
+        metavar="T",
+        help="also write each picture with as many cells blurred, highest first, as bring its true score below T",
+    )
     add_frame_options(result)
     add_model_options(result)
     add_engine_option(result)
@@ -129,24 +138,39 @@ def _run(request: Request) -> int:
     explainer = Explainer(load_models(request.load).exact, request.occlusion)
     jobs, failed = request.jobs or default_jobs(), 0
     folder = _Folder(request, explainer)
+    options = ExplainOptions(folder.draw, request.blur_below)
     with (
         Progress(partial(count_ahead, request.inputs), shown=not request.quiet) as progress,
-        Decoders(Extraction(frames=request.frames), jobs) as decoders,
+        Decoders(Extraction(frames=request.frames, whole=request.blur_below is not None), jobs) as decoders,
         Interruption(decoders.stop) as interruption,
     ):
-        for found in explain_items(Sources(request.inputs), explainer, decoders, folder.draw):
-            if found.error is not None:
-                failed += 1
-                if not request.quiet:
-                    progress.say(f"{PROGRAM}: {_label(found)}: {found.error}")
-            if found.explanation is not None:
-                line = folder.write(found)
-                if not request.quiet:
-                    print_text(f"{line}\n")
+        for found in explain_items(Sources(request.inputs), explainer, decoders, options):
+            problems = _problems(found, request)
+            failed += bool(problems)
+            lines = [] if found.explanation is None else folder.write(found)
+            if not request.quiet:
+                for problem in problems:
+                    progress.say(f"{PROGRAM}: {_label(found)}: {problem}")
+                print_text("".join(f"{line}\n" for line in lines))
             progress.advance()
     if interruption.signal is not None:
         return ended_by(interruption.signal)
     return Status.FAILED if failed else Status.DONE
+
+
+def _problems(found: Explained, request: Request) -> list[str]:
+    """What could not be done about an item, in words."""
+    problems = [] if found.error is None else [str(found.error)]
+    if request.blur_below is None or found.explanation is None or found.explanation.score < request.blur_below:
+        return problems
+    if found.blurred is None:
+        problems.append("frames of videos and animations are not blurred")
+    elif not found.blurred.is_below:
+        problems.append(
+            f"cannot be brought below {request.blur_below:g}: with all {len(found.blurred.cells)} cells blurred it scores "
+            f"{found.blurred.score:.6g}; no blurred picture is written"
+        )
+    return problems
 
 
 def _make_folder(request: Request) -> None:
@@ -173,13 +197,24 @@ class _Folder:
             as_array(picture), explanation, (picture.width, picture.height), input_size, self._request.ground
         )
 
-    def write(self, found: Explained) -> str:
-        """Write the heat map and its numbers; the line that says so."""
+    def write(self, found: Explained) -> list[str]:
+        """Write the heat map, its numbers and the blurred picture; the lines that say so."""
         assert found.explanation is not None and found.drawn is not None
         base = Path(self._request.output, self._free_name(found))
         write_whole(f"{base}.png", found.drawn)
         write_whole(f"{base}.json", json.dumps(as_json(found, self._engine), allow_nan=False) + "\n")
-        return f"NSFW score: {found.explanation.score:.12g} {_label(found)}: {printable(f'{base}.png')}"
+        lines = [f"NSFW score: {found.explanation.score:.12g} {_label(found)}: {printable(f'{base}.png')}"]
+        blurred = f"{base}.blurred.png"
+        with suppress(FileNotFoundError):
+            os.unlink(blurred)  # of an earlier run, whose threshold was another
+        if found.blurred is not None and found.blurred.file is not None:
+            write_whole(blurred, found.blurred.file)
+            cells = ", ".join(f"{row + 1}/{column + 1}" for row, column in found.blurred.cells)
+            words = (
+                f"with {len(found.blurred.cells)} of {found.explanation.cells.size} cells blurred, row/column {cells}"
+            )
+            lines.append(f"NSFW score: {found.blurred.score:.12g} {words}: {printable(blurred)}")
+        return lines
 
     def _free_name(self, found: Explained) -> str:
         """The picture's own name without its ending, numbered where another picture of the run has it."""

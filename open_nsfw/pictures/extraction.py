@@ -72,6 +72,8 @@ class Extraction:
     frames: FrameChoice = FrameChoice()
     hash: bool = False
     """Whether the SHA-256 of the encoded file is wanted."""
+    whole: bool = False
+    """Whether pictures are wanted in full size beside the recipe's pixels; of files with several frames they are not had."""
     max_memory: int = 3 * 1024**3
     """Bytes of address space that decoding may take, where the platform can limit it (POSIX); 0 for no limit."""
 

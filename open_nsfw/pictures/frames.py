@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from PIL import Image
 
@@ -45,11 +46,19 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
     if options.frames.mode != "first":
         image, total = _counted(image, data, options)
     if total == 1:
-        yield recipe_picture(image) if quick_side is None else quick_picture(image, len(data), quick_side)
+        yield _only_picture(image, len(data), options, quick_side)
     elif image.format in INDEPENDENT:
         yield from _members(image, options, total)
     else:
         yield from _animation(image, options, total)
+
+
+def _only_picture(image: Image.Image, size: int, options: Extraction, quick_side: int | None) -> Picture:
+    """The picture of a file that has one, or of which one is wanted."""
+    if quick_side is not None:
+        return quick_picture(image, size, quick_side)
+    picture = recipe_picture(image)
+    return replace(picture, whole=to_rgb(image).tobytes()) if options.whole else picture
 
 
 def _counted(image: Image.Image, data: bytes, options: Extraction) -> tuple[Image.Image, int]:

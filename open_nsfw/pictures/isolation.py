@@ -104,11 +104,12 @@ class DecodeWorker:
             raise _crash(f"it answered with {error}") from None
 
     def _received(self, process: WorkerProcess, request: Request, limit: float) -> Iterator[Answer]:
+        most_whole = 3 * self._options.limits.max_pixels if self._options.whole else 0
         spent = 0.0
         to_send: Request | None = request
         while True:
             with self._watchdog.deadline(process, min(self._seconds, limit - spent)) as deadline:
-                answer = _exchange(process, to_send)
+                answer = _exchange(process, to_send, most_whole)
             to_send, spent = None, spent + deadline.spent
             if answer is None:
                 raise self._timeout(spent, limit) if deadline.missed else _crash(process.end())
@@ -229,14 +230,15 @@ def _descriptor(encoded: Encoded) -> int | None:
     return encoded.fileno()
 
 
-def _exchange(process: WorkerProcess, request: Request | None) -> Answer | None:
-    """The next answer, to `request` if that is to be sent yet; None where the process ends instead."""
+def _exchange(process: WorkerProcess, request: Request | None, most_whole: int) -> Answer | None:
+    """The next answer, to `request` if that is to be sent yet; None where the process ends instead. `most_whole`: bytes that
+    a picture in full size may have."""
     try:
         if request is not None:
             send(process.requests, request)
     except OSError:  # it does not read any more
         return None
-    answer = receive_answer(process.answers)
+    answer = receive_answer(process.answers, most_whole)
     if isinstance(answer, Ready):
         raise ProtocolError("a message out of order")
     return answer

@@ -100,6 +100,7 @@ def in_order(answers: Iterable[Answer], request: Request, options: Extraction) -
                 raise ProtocolError("more pictures than it may")
             if isinstance(answer.found, Picture):
                 _check_pixels(answer.found, request.quick_side)
+                _check_whole(answer.found, options)
         yield answer
         if isinstance(answer, (End, FileFailure)):
             return
@@ -115,6 +116,13 @@ def _note_shown(found: Found, shown: dict[int | None, int]) -> None:
     if repeated or LARGEST in shown.values():
         raise ProtocolError("a picture that was there already")
     shown[found.track] = index
+
+
+def _check_whole(picture: Picture, options: Extraction) -> None:
+    is_wanted = options.whole and picture.exact and picture.frame is None
+    size = 3 * picture.width * picture.height if is_wanted else 0
+    if len(picture.whole) != size or size > 3 * options.limits.max_pixels:
+        raise ProtocolError("a picture in full size that was not asked for, or none")
 
 
 def _check_pixels(picture: Picture, quick_side: int | None) -> None:

@@ -32,6 +32,8 @@ class Picture:
     """Decoded at reduced size."""
     track: int | None = None
     """Which video track it is of, from 0, in a file that has several."""
+    whole: bytes = b""
+    """The picture itself, uint8, RGB, `height` rows of `width` pixels, where that was asked for."""
 
     @property
     def side(self) -> int:

@@ -29,7 +29,9 @@ from open_nsfw.pictures.picture import Failure, Picture
 
 _LENGTHS = struct.Struct(">IQ")
 LONGEST_HEADER = 1 << 16  # bytes of an answer; what it says of a picture or an error has some thousands
-LONGEST_PAYLOAD = 3 * SIDE * SIDE  # bytes of an answer: the pixels of one picture
+LONGEST_PAYLOAD = (
+    3 * SIDE * SIDE
+)  # bytes of an answer: the pixels of one picture; behind so many, the picture in full size
 LONGEST_TEXT = 1000  # characters of an error's sentence; what a library says may hold half of the file
 
 
@@ -118,7 +120,8 @@ def _message(kind: str, fields: dict[str, Any], payload: bytes) -> Message:
         return FileInfo(**fields)
     request = fields.pop("request")
     if kind == "picture":
-        return FoundPicture(request, Picture(payload, **fields))
+        pixels, whole = payload[:LONGEST_PAYLOAD], payload[LONGEST_PAYLOAD:]
+        return FoundPicture(request, Picture(pixels, whole=whole, **fields))
     if kind == "end":
         return End(request)
     error = InputError(fields.pop("code"), fields.pop("message"))
@@ -142,7 +145,7 @@ def _parts(message: Message) -> tuple[dict[str, Any], bytes]:
         return {"kind": "file-failure", **header, **_error(message.error), "worn": message.worn}, b""
     found = message.found
     if isinstance(found, Picture):
-        return {"kind": "picture", **header, **_fields_of(found, "picture", but="request")}, found.pixels
+        return {"kind": "picture", **header, **_fields_of(found, "picture", but="request")}, found.pixels + found.whole
     failed = {"frame": found.frame, "seconds": found.seconds, "track": found.track}
     return {"kind": "failure", **header, **_error(found.error), **failed}, b""
 
@@ -173,10 +176,10 @@ def receive_request(stream: BinaryIO) -> Request | None:
     return message
 
 
-def receive_answer(stream: BinaryIO) -> Ready | Answer | None:
-    """The next message of a decoding process; None where the stream ends before it is whole. Raises ProtocolError for
-    anything that is no such message."""
-    message = _receive(stream, LONGEST_HEADER, LONGEST_PAYLOAD)
+def receive_answer(stream: BinaryIO, most_whole: int = 0) -> Ready | Answer | None:
+    """The next message of a decoding process; None where the stream ends before it is whole. `most_whole`: bytes that a
+    picture in full size may have. Raises ProtocolError for anything that is no such message."""
+    message = _receive(stream, LONGEST_HEADER, LONGEST_PAYLOAD + most_whole)
     if isinstance(message, Request):
         raise ProtocolError("no answer")
     return message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.isolation import DecodeWorker
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.pictures.pixels import as_array
+from open_nsfw.scan.blurring import Blurred, blur_below
 from open_nsfw.scan.decoders import Decoders
 from open_nsfw.scoring.engine import Engine
 from open_nsfw.scoring.explanation import ExplainedScore, Explainer, Explanation
@@ -31,20 +32,29 @@ class Explained:
     """Of that picture."""
     drawn: bytes | None = None
     """What was drawn of the two."""
+    blurred: Blurred | None = None
+    """What was blurred of the picture, where that was asked for and the file has one picture."""
     error: InputError | None = None
     """Why there is no score, or what became of its other frames."""
 
 
-Draw = Callable[[Picture, Explanation], bytes]
+@dataclass(frozen=True)
+class ExplainOptions:
+    """What is made of each picture and its explanation."""
+
+    draw: Callable[[Picture, Explanation], bytes] | None = None
+    """Gives `Explained.drawn`. Called in several threads."""
+    blur_below: float | None = None
+    """Blur pictures until their score is below this; needs decoders that give pictures in full size."""
 
 
 def explain_items(
-    items: Iterable[Item], explainer: Explainer, decoders: Decoders, draw: Draw | None = None
+    items: Iterable[Item], explainer: Explainer, decoders: Decoders, options: ExplainOptions = ExplainOptions()
 ) -> Iterator[Explained]:
     """What explains the score of each item, in their order; what was taken for its content alone and has only sound is
-    passed over. `draw` is called where pictures are scored, in several threads. Raises SetupError."""
+    passed over. Raises SetupError."""
     passed_over = 0  # items in a row
-    for item, found in decoders.map(partial(_explained, explainer, draw), items):
+    for item, found in decoders.map(partial(_explained, explainer, options), items):
         if passed_over < item.unless_seen:
             continue
         only_sound = item.by_content and found.error is not None and found.error.code == NO_PICTURES
@@ -53,7 +63,9 @@ def explain_items(
             yield found
 
 
-def _explained(explainer: Explainer, draw: Draw | None, worker: DecodeWorker, item: Item) -> tuple[Item, Explained]:
+def _explained(
+    explainer: Explainer, options: ExplainOptions, worker: DecodeWorker, item: Item
+) -> tuple[Item, Explained]:
     """One item, in the thread of a decoding process."""
     highest: Picture | None = None
     explanation: Explanation | None = None
@@ -70,8 +82,14 @@ def _explained(explainer: Explainer, draw: Draw | None, worker: DecodeWorker, it
                     highest, explanation = found, score.explanation
     except InputError as ended:
         error = error or ended
-    drawn = None if draw is None or highest is None or explanation is None else draw(highest, explanation)
-    return item, Explained(item.path, item.member, highest, explanation, drawn, error)
+    if highest is None or explanation is None:
+        return item, Explained(item.path, item.member, error=error)
+    drawn = None if options.draw is None else options.draw(highest, explanation)
+    blurred = None
+    if options.blur_below is not None and highest.whole:
+        blurred = blur_below(highest, explanation, explainer, options.blur_below)
+        highest = replace(highest, whole=b"")  # it is large, and no longer of use
+    return item, Explained(item.path, item.member, highest, explanation, drawn, blurred, error)
 
 
 def as_json(found: Explained, engine: Engine) -> dict[str, Any]:
@@ -98,4 +116,5 @@ def as_json(found: Explained, engine: Engine) -> dict[str, Any]:
         "seen": [left / SIDE, top / SIDE, (left + columns) / SIDE, (top + rows) / SIDE],
         "engine": engine.name,
         "model": engine.model_hash,
+        "blur": None if found.blurred is None else found.blurred.as_json(),
     }

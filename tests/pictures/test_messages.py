@@ -6,6 +6,7 @@ import pytest
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
+from open_nsfw.pictures.formats import Limits
 from open_nsfw.pictures.messages import (
     Answer,
     End,
@@ -92,3 +93,22 @@ def test_quick_pixels_are_as_many_as_the_net_needs() -> None:
     assert len(order(INFO, SHOWN, END, side=224)) == 3  # no JPEG: the recipe's
     with pytest.raises(ProtocolError):
         order(INFO, quick(256), END, side=224)
+
+
+def test_a_picture_in_full_size_is_as_large_as_it_says() -> None:
+    """Where it was asked for it must be there, within the limit; otherwise it must not. Frames have none."""
+    wanted = Extraction(limits=Limits(max_pixels=48), whole=True)
+
+    def shown(width: int, height: int, size: int) -> tuple[Answer, ...]:
+        return INFO, FoundPicture(7, Picture(PIXELS, width, height, "PNG", whole=bytes(size))), END
+
+    assert len(order(*shown(8, 6, 144), options=wanted)) == 3
+    assert len(order(INFO, frame(0), END, options=wanted)) == 3
+    for answers, options in (
+        (shown(8, 6, 0), wanted),
+        (shown(8, 6, 143), wanted),
+        (shown(8, 7, 168), wanted),
+        (shown(8, 6, 144), Extraction()),
+    ):
+        with pytest.raises(ProtocolError, match="^a picture in full size that was not asked for, or none$"):
+            order(*answers, options=options)

@@ -135,3 +135,12 @@ def test_what_is_too_long_is_not_read() -> None:
     ):
         with pytest.raises(ProtocolError, match="^a message that is too long$"):
             receive_answer(io.BytesIO(struct.pack(">IQ", *lengths) + b"{}"))
+
+
+def test_a_picture_in_full_size() -> None:
+    """Comes behind the recipe's pixels, and only where so many bytes are expected."""
+    message = FoundPicture(7, Picture(PIXELS, 4, 2, "PNG", whole=bytes(range(24))))
+    read = receive_answer(io.BytesIO(sent(message)), most_whole=24)
+    assert read is not None and same(read, message)
+    with pytest.raises(ProtocolError, match="^a message that is too long$"):
+        receive_answer(io.BytesIO(sent(message)), most_whole=23)

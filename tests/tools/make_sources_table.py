@@ -31,6 +31,11 @@ DOCS = {  # no photograph is to be seen in these
     "report.png": "tests/tools/make_report_picture.py",
     "reliability.png": "benchmarks/reliability.py",
 }
+EXPLAINED_PHOTO = "chelsea"  # what the pictures of docs/explain.md show
+EXPLAINED = {
+    "heat-map.png": "pixels moved until the score was 0.950, in grey, with a heat map over it",
+    "blurred.png": "pixels moved until the score was 0.950, and cells blurred until it was below 0.2",
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,9 @@ def _origin_and_making(file: str) -> tuple[dict[str, str], str]:
         return _origin(members[member]), making
     if folder == "pictures":
         return _origin(members[PHOTO]), "tests/tools/pictures.py: reduced, and encoded as the name says"
+    if Path(file).name in EXPLAINED:
+        (member,) = (each for each in members if Path(each).stem == EXPLAINED_PHOTO)
+        return _origin(members[member]), f"tests/tools/make_explain_pictures.py: {EXPLAINED[Path(file).name]}"
     return OURS, DOCS[Path(file).name]
 
 
