@@ -18,7 +18,7 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import Encoded, Extraction, FrameChoice
 from open_nsfw.pictures.isolation import DecodeWorker
 from open_nsfw.pictures.messages import FileInfo
-from open_nsfw.pictures.picture import Failure, Picture
+from open_nsfw.pictures.picture import Picture
 from open_nsfw.pictures.watchdog import Watchdog
 from open_nsfw.review.item import Frame, Item
 from open_nsfw.sources.walk import Sources
@@ -50,6 +50,7 @@ class Previews:
     """Makes previews, some at a time, each in a decoding process, and keeps the last ones. Close it in the end."""
 
     def __init__(self, jobs: int = 2) -> None:
+        self._jobs = jobs
         self._watchdog = Watchdog()
         self._threads = ThreadPoolExecutor(jobs, "previews")
         self._kept: OrderedDict[int, Future[Seen]] = OrderedDict()
@@ -78,6 +79,17 @@ class Previews:
                 self._kept.popitem(last=False)
         return future
 
+    def picture(self, item: Item, number: int) -> Picture:
+        """The picture behind an item's preview of this number, as the network reads it; decoded again, in this thread.
+
+        Raises InputError if there is none.
+        """
+        with self._worker(choice_named(item.frame_choice)) as worker, _encoded(item) as encoded:
+            pictures, _ = _decoded(item, worker, encoded)
+        if not 0 <= number < len(pictures):
+            raise InputError("no-pictures", f"it has no picture of number {number}", item.name)
+        return pictures[number][1]
+
     def of(self, item: Item) -> Seen:
         """An item's previews, for which it waits. Raises InputError if it cannot be had any more, or is another by now."""
         try:
@@ -97,7 +109,7 @@ class Previews:
         with self._lock:
             queue = self._workers.setdefault(key, SimpleQueue())
             if queue.empty():
-                extraction = Extraction(frames=choice, hash=True)
+                extraction = Extraction(frames=choice, hash=True).shared_by(self._jobs)
                 queue.put(DecodeWorker(extraction, SECONDS, self._watchdog))
                 self._all.append(worker := queue.get())
             else:
@@ -138,30 +150,34 @@ def _encoded(item: Item) -> Iterator[Encoded]:
 
 
 def _seen(item: Item, worker: DecodeWorker, encoded: Encoded) -> Seen:
+    pictures, sha256 = _decoded(item, worker, encoded)
+    return Seen(tuple(Preview(small_jpeg(picture), frame) for frame, picture in pictures), sha256)
+
+
+def _decoded(
+    item: Item, worker: DecodeWorker, encoded: Encoded
+) -> tuple[list[tuple[Frame | None, Picture]], str | None]:
+    """(the item's pictures, of several frames those that score highest first; the SHA-256 of the file). Raises InputError."""
     wanted = {(each.frame, each.track): each for each in item.frames}
-    pictures: dict[tuple[int, int | None] | None, Picture] = {}
+    found: list[tuple[Frame | None, Picture]] = []
     sha256: str | None = None
     answers = worker.decode(encoded)
     try:
-        for found in answers:
-            if isinstance(found, FileInfo):
-                sha256 = found.sha256
+        for answer in answers:
+            if isinstance(answer, FileInfo):
+                sha256 = answer.sha256
                 _check_content(item, sha256)
-            elif isinstance(found, Failure):
-                continue
-            elif not wanted:
-                pictures[None] = found
-            elif (key := (found.frame or 0, found.track)) in wanted:
-                pictures[key] = found
-                if len(pictures) == len(wanted):
+            elif isinstance(answer, Picture):
+                frame = wanted.get((answer.frame or 0, answer.track))
+                if frame is not None or not wanted:
+                    found.append((frame, answer))
+                if wanted and len(found) == len(wanted):
                     break
     finally:
-        answers.close()  # type: ignore[attr-defined]  # a generator
-    if not pictures:
+        answers.close()  # type: ignore[attr-defined]  # it is a generator
+    if not found:
         raise InputError("no-pictures", "none of its pictures can be decoded", item.name)
-    order = sorted(pictures, key=lambda key: -(wanted[key].score if key is not None else 0.0))
-    previews = tuple(Preview(small_jpeg(pictures[key]), None if key is None else wanted[key]) for key in order)
-    return Seen(previews, sha256)
+    return sorted(found, key=lambda each: -(each[0].score if each[0] is not None else 0.0)), sha256
 
 
 def _check_content(item: Item, sha256: str | None) -> None:

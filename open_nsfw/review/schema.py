@@ -43,7 +43,10 @@ CREATE TABLE item (
   leader INTEGER,                  -- the item that is shown in place of this one, as they look alike
   UNIQUE (path, member, sha256)
 );
-CREATE INDEX item_open ON item (place) WHERE asked = 1 AND given < wanted AND place_on_disk IS NOT NULL;
+CREATE INDEX item_open ON item (place, queue, leader)
+  WHERE asked = 1 AND given < wanted AND place_on_disk IS NOT NULL;
+CREATE INDEX item_half ON item (queue)
+  WHERE asked = 1 AND given < wanted AND given > 0 AND place_on_disk IS NOT NULL;
 CREATE INDEX item_sha256 ON item (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX item_leader ON item (leader) WHERE leader IS NOT NULL;
 CREATE INDEX item_cell ON item (queue, band, given);
@@ -69,6 +72,7 @@ CREATE TABLE opinion (
   item INTEGER NOT NULL, person TEXT NOT NULL, label TEXT NOT NULL, entry INTEGER NOT NULL,
   PRIMARY KEY (item, person)
 ) WITHOUT ROWID;
+CREATE INDEX opinion_skip ON opinion (person, item) WHERE label = '';
 CREATE TABLE settled (item INTEGER PRIMARY KEY, label TEXT NOT NULL, entry INTEGER NOT NULL);
 CREATE TABLE lease (item INTEGER PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL);
 CREATE INDEX lease_holder ON lease (holder);

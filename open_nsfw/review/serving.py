@@ -12,9 +12,10 @@ from open_nsfw.review.store import Store
 
 LEASE_SECONDS = 300.0  # that a picture is kept for the one who has it; every request of the page begins them anew
 
-# Open to a person: wanted, there, not behind a look-alike, and without an opinion of theirs. The first line is that of the
-# index item_open, which SQLite takes only if it stands here word by word.
-_OPEN = """asked = 1 AND given < wanted AND place_on_disk IS NOT NULL
+# Wanted, and there: the condition of the index item_open, which SQLite takes only where it stands word by word.
+_WANTED = "asked = 1 AND given < wanted AND place_on_disk IS NOT NULL"
+# Open to a person: also not behind a look-alike, and without an opinion of theirs.
+_OPEN = f"""{_WANTED}
   AND (leader IS NULL OR leader = id)
   AND NOT EXISTS (SELECT 1 FROM opinion WHERE opinion.item = item.id AND person = :person AND (label <> '' OR :skipped = 0))"""
 _FREE = "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.item = item.id AND holder <> :holder AND until > :now)"
@@ -48,7 +49,7 @@ def next_items(store: Store, person: Person, wanted: Wanted, lease_seconds: floa
     values = {"person": person.name, "holder": person.holder, "now": now, "queue": wanted.queue}
     values |= {"skipped": int(wanted.skipped), "count": wanted.count}
     of_queue = "" if not wanted.queue else "AND queue = :queue"
-    with store.writing() as connection:
+    with store.writing(durable=False) as connection:
         held = connection.execute(
             f"""SELECT {COLUMNS} FROM item WHERE {_OPEN} {of_queue}
             AND id IN (SELECT item FROM lease WHERE holder = :holder) ORDER BY place LIMIT :count""",
@@ -72,14 +73,14 @@ def next_items(store: Store, person: Person, wanted: Wanted, lease_seconds: floa
 
 def give_back(store: Store, holder: str) -> None:
     """End all leases of a session."""
-    with store.writing() as connection:
+    with store.writing(durable=False) as connection:
         connection.execute("DELETE FROM lease WHERE holder = ?", (holder,))
 
 
 def take_in_hand(store: Store, person: Person, items: list[int], lease_seconds: float = LEASE_SECONDS) -> list[Item]:
     """Give a person these items, as after an undo, those that others have in hand excepted."""
     now, found = time.time(), []
-    with store.writing() as connection:
+    with store.writing(durable=False) as connection:
         for number in items:
             row = connection.execute(
                 f"""SELECT {COLUMNS} FROM item WHERE id = :id AND (leader IS NULL OR leader = id) {_FREE}""",
@@ -94,21 +95,25 @@ def take_in_hand(store: Store, person: Person, items: list[int], lease_seconds: 
 
 
 def left_for(store: Store, person: Person, queue: str = "") -> Left:
-    """How much there is to do for a person."""
-    values = {"person": person.name, "holder": person.holder, "now": time.time(), "queue": queue, "skipped": 0}
-    of_queue = "" if not queue else "AND queue = :queue"
+    """How much there is to do for a person. Counted from indexes, since the page asks for it with every picture."""
+    values = {"person": person.name, "holder": person.holder, "now": time.time(), "queue": queue}
+    of_queue = "" if not queue else "AND item.queue = :queue"
     with store.reading() as connection:
 
         def count(condition: str) -> int:
             return int(connection.execute(f"SELECT count(*) FROM {condition} {of_queue}", values).fetchone()[0])
 
-        open_now = count(f"item INDEXED BY item_open WHERE {_OPEN}")
+        wanted = count(f"item INDEXED BY item_open WHERE {_WANTED} AND (leader IS NULL OR leader = id)")
+        own = count(
+            f"""item INDEXED BY item_half WHERE {_WANTED} AND given > 0 AND (leader IS NULL OR leader = id)
+            AND EXISTS (SELECT 1 FROM opinion WHERE opinion.item = item.id AND person = :person AND label <> '')"""
+        )
         skipped = count(
-            """opinion JOIN item ON item.id = opinion.item WHERE person = :person AND label = ''
-            AND asked = 1 AND given < wanted AND place_on_disk IS NOT NULL AND (leader IS NULL OR leader = id)"""
+            f"""opinion INDEXED BY opinion_skip CROSS JOIN item ON item.id = opinion.item
+            WHERE person = :person AND label = '' AND {_WANTED} AND (leader IS NULL OR leader = id)"""
         )
         others = count("lease JOIN item ON item.id = lease.item WHERE holder <> :holder AND until > :now")
-    return Left(open_now, skipped, others)
+    return Left(wanted - own - skipped, skipped, others)
 
 
 def item_by_id(store: Store, number: int) -> Item | None:

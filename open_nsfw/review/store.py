@@ -39,9 +39,11 @@ class Store:
         self.close()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is there as a whole when the block ends, or not at all. Raises OutputError."""
+    def writing(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction that is there as a whole when the block ends, or not at all; `durable`: also if the power fails then,
+        which no lease needs. Raises OutputError."""
         with self._lock, _told(self.path):
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -100,7 +102,6 @@ def _prepare(connection: sqlite3.Connection, path: str, is_new: bool) -> None:
     if not is_new:
         _check(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # a decision is on disk before the page goes on
     connection.execute("PRAGMA foreign_keys = ON")
     if is_new:
         connection.execute("BEGIN IMMEDIATE")
