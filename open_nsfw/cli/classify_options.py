@@ -221,7 +221,7 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
     _check(values)
     limits = Limits(values.max_bytes, values.max_pixels)
     target = (values.move_above or values.copy_above or (None, None))[1]
-    frames = FrameChoice.parse(values.frames, values.every, values.max_frames)
+    frames = FrameChoice.parse(values.frames, values.every, values.max_frames, values.scenes)
     return ScanRequest(
         inputs=tuple(values.inputs),
         from_list=values.from_list,

@@ -87,7 +87,7 @@ def parse(argv: Sequence[str]) -> Request:
         values.ground,
         values.occlusion,
         values.blur_below,
-        FrameChoice.parse(values.frames, values.every),
+        FrameChoice.parse(values.frames, values.every, scenes=values.scenes),
         LoadOptions(values.model_def, values.pretrained_model, values.engine, values.gpu, threads=1),
         values.jobs,
         values.overwrite,

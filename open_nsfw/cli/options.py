@@ -55,7 +55,7 @@ def add_gpu_option(parser: Any) -> None:
 
 
 def add_frame_options(parser: Any) -> None:
-    """--frames and --every"""
+    """--frames, --every and --scenes"""
     parser.add_argument(
         "--frames",
         default="first",
@@ -65,9 +65,13 @@ def add_frame_options(parser: Any) -> None:
     parser.add_argument(
         "--every",
         type=parsing.positive,
-        default=1.0,
         metavar="SECONDS",
-        help="score a video's frames so many seconds apart (default 1)",
+        help="score a video's frames so many seconds apart (default 1; with --scenes 10, counted from the scene's first)",
+    )
+    parser.add_argument(
+        "--scenes",
+        action="store_true",
+        help="score the first frame of each scene of a video, rather than frames by the clock alone",
     )
 
 

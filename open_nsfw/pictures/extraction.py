@@ -17,6 +17,7 @@ Encoded = Union[str, bytes, BinaryIO]
 SINGLE_FORMATS = ("JPEG", "BMP")  # hold one picture, whatever is asked for
 PICTURE_FORMATS = (*FORMATS, "MPO")  # as rows name them, a JPEG of several pictures among them; all others are videos'
 LEAST_MEMORY = 256 * 1024**2  # bytes of address space; with less, Python and Pillow alone would not fit
+LONGEST_SCENE = 10.0  # seconds of one scene without a frame that is scored
 NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
 
 
@@ -31,15 +32,22 @@ class FrameChoice:
     """Seconds of a video between two frames; its first and last frames are always scored."""
     max_frames: int = 100_000
     """Frames scored of one file before the rest is refused."""
+    scenes: bool = False
+    """Whether the first frame of each scene of a video is scored; `every_seconds` are then counted from there."""
 
     @classmethod
-    def parse(cls, text: str, every_seconds: float = 1.0, max_frames: int = 100_000) -> FrameChoice:
-        """From `first`, `all`, `every=N` or `max=N`. Raises UsageError for anything else."""
+    def parse(
+        cls, text: str, every_seconds: float | None = None, max_frames: int = 100_000, scenes: bool = False
+    ) -> FrameChoice:
+        """From `first`, `all`, `every=N` or `max=N`. `every_seconds`: None for 1, and with `scenes` for 10. Raises UsageError
+        for anything else."""
         mode, _, number = text.partition("=")
+        if every_seconds is None:
+            every_seconds = LONGEST_SCENE if scenes else cls.every_seconds
         if text in ("first", "all"):
-            return cls(text, 1, every_seconds, max_frames)
+            return cls(text, 1, every_seconds, max_frames, scenes)
         if mode in ("every", "max") and number.isascii() and number.isdigit() and int(number) > 0:
-            return cls(mode, int(number), every_seconds, max_frames)
+            return cls(mode, int(number), every_seconds, max_frames, scenes)
         raise UsageError(f'--frames "{text}": first, all, every=N or max=N is needed, N a whole number above 0')
 
     def name_for(self, file_format: str) -> str | None:
@@ -47,7 +55,7 @@ class FrameChoice:
         if file_format in SINGLE_FORMATS:
             return None
         if file_format not in PICTURE_FORMATS:
-            return f"every {float(self.every_seconds):g} s"
+            return f"{'scenes, ' if self.scenes else ''}every {float(self.every_seconds):g} s"
         return self.mode if self.mode in ("first", "all") else f"{self.mode}={self.count}"
 
     def indices(self, total: int) -> list[int]:

@@ -60,3 +60,8 @@ class Sampler:
         self._due = (at // self._every + 1) * self._every
         self._unseen = 0
         return True
+
+    def restart(self, seconds: Fraction) -> None:
+        """The frame at `seconds` is scored, and the next one is due so long after it."""
+        self._due = seconds + self._every
+        self._unseen = 0

@@ -76,6 +76,7 @@ def import_av() -> Any:
     try:
         import av
         import av.error
+        import av.filter
         import av.video.reformatter
     except ImportError:
         raise InputError("missing-library", f"videos need PyAV: {install_command('video')}") from None

@@ -29,6 +29,7 @@ from open_nsfw.pictures.film_clock import (
 )
 from open_nsfw.pictures.film_file import Damage, FilmFile, import_av, open_film, packets, reason_of
 from open_nsfw.pictures.picture import Failure, Found
+from open_nsfw.pictures.scenes import SceneSampler
 
 # Streams in these containers can be joined end to end. FFmpeg knows only the tracks that it found at the beginning; where
 # no more of them comes, the rest is opened anew, up to so many times.
@@ -45,7 +46,7 @@ BT_709, BT_601 = 1, 5  # SWS_CS_ITU709, SWS_CS_ITU601
 
 def video_pictures(source: str | BinaryIO, options: Extraction) -> Iterator[Found]:
     """A film's frames, of each of its video tracks one every `options.frames.every_seconds`, the first and the last one
-    always.
+    always, and with `options.frames.scenes` the first of each scene.
 
     Raises InputError if there is no picture at all, and after the last frame if something in between was damaged.
     """
@@ -69,13 +70,15 @@ class _Shown:
 class _Track:
     """One video track while it is read."""
 
-    def __init__(self, stream: Any, number: int | None, container: str, every: Fraction) -> None:
-        """`number` is None for the only one."""
+    def __init__(self, stream: Any, number: int | None, container: str, every: Fraction, scenes_of: Any = None) -> None:
+        """`number` is None for the only one; `scenes_of`: the module `av`, where scenes are to be told apart."""
         rate = stream.average_rate or 0
         usual = 1 / Fraction(rate if SLOWEST_RATE <= rate <= FASTEST_RATE else USUAL_RATE)
         self._clock = Clock(usual, Fraction(LONGEST_STEP.get(container, LONGEST_STEP_ELSEWHERE)))
         self._unit = stream.time_base or usual  # of times in the container
-        self._sampler = Sampler(every, min(usual, self._unit) / 2)
+        tolerance = min(usual, self._unit) / 2
+        self._sampler = Sampler(every, tolerance)
+        self._scenes = None if scenes_of is None else SceneSampler(scenes_of, every, tolerance)
         self.number = number
         self.count = 0  # frames decoded
         self.seconds = Fraction(0)  # when the last of them is shown
@@ -87,7 +90,8 @@ class _Track:
         """The frame, if it is to be scored."""
         self.seconds = self._clock.tick(None if frame.pts is None else frame.pts * (frame.time_base or self._unit))
         shown = _Shown(frame, self.count, self.seconds)
-        due = self._sampler.is_due(self.seconds)
+        scenes = self._scenes
+        due = self._sampler.is_due(self.seconds) if scenes is None else scenes.is_due(self.seconds, frame)
         self.count += 1
         self.silent = max(0, self.silent - FORGIVEN)
         self.unscored = None if due else shown
@@ -186,7 +190,8 @@ class _Film:
                 continue
             if number not in self._tracks:
                 label = number if self._several else None
-                self._tracks[number] = _Track(stream, label, self._container, self._every)
+                scenes_of = self._av if self._options.frames.scenes else None
+                self._tracks[number] = _Track(stream, label, self._container, self._every, scenes_of)
             usable[stream] = self._tracks[number]
         if is_first and not usable:
             raise failures[0].error

@@ -124,8 +124,9 @@ def choice_named(name: str | None) -> FrameChoice:
     """The choice of frames that rows call so; the first frame where they name none."""
     if name is None:
         return FrameChoice()
-    if name.startswith("every ") and name.endswith(" s"):
-        return FrameChoice(every_seconds=float(name[6:-2]), max_frames=MOST_DECODED)
+    if name.endswith(" s"):  # of a video: `every N s` or `scenes, every N s`
+        scenes, _, every = name[: -len(" s")].rpartition("every ")
+        return FrameChoice(every_seconds=float(every), max_frames=MOST_DECODED, scenes=bool(scenes))
     return FrameChoice.parse(name, max_frames=MOST_DECODED)
 
 

@@ -76,7 +76,7 @@ class Row:
         default=None,
         metadata=_means(
             "how frames were chosen where the format may hold several: `first`, `all`, `every=N`, `max=N`, or "
-            "`every N s` of a video"
+            "`every N s` of a video, or `scenes, every N s`"
         ),
     )
     bias: float | None = field(default=None, metadata=_means("the logit where all `cells` are 0, with `--explain`"))

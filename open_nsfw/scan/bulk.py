@@ -42,16 +42,18 @@ def scan_rows(
     model: Classifier | Models | None = None,
     jobs: int | None = None,
     frames: str = "first",
-    every_seconds: float = 1.0,
+    every_seconds: float | None = None,
+    scenes: bool = False,
 ) -> Iterator[Row]:
     """A row for each picture that `inputs` name, with its score or with its error, as the command writes them.
 
     `inputs`: files, folders, archives, videos, patterns. `model`: from `load_model(threads=1)`, one thread being enough
     for each of several pictures at a time, or from `load_models`, which has the fast mode; None for the packaged model.
     `jobs`: how many pictures at a time, None for one a core. `frames`: of animations, `first`, `all`, `every=N` or `max=N`;
-    of videos one frame in `every_seconds`. Raises UsageError for other `frames`, ModelError and EngineError.
+    of videos one frame in `every_seconds` (None for 1), with `scenes` the first of each scene and in it one in `every_seconds`
+    (None for 10). Raises UsageError for other `frames`, ModelError and EngineError.
     """
-    choice = FrameChoice.parse(frames, every_seconds)
+    choice = FrameChoice.parse(frames, every_seconds, scenes=scenes)
     names = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
     found = _rows(Sources(os.fspath(name) for name in names), model, jobs, choice)
     return (row for rows in found for row in rows)
