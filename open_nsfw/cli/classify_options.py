@@ -11,6 +11,7 @@ from open_nsfw.cli import parsing
 from open_nsfw.cli.options import (
     SUGGESTED,
     add_any_model_option,
+    add_cache_options,
     add_debug_option,
     add_engine_option,
     add_frame_options,
@@ -21,7 +22,7 @@ from open_nsfw.cli.options import (
     add_ranges_option,
 )
 from open_nsfw.cli.parsing import OneLineParser
-from open_nsfw.cli.request import HIGHEST_OF_POLICY, ScanRequest, VerdictRequest
+from open_nsfw.cli.request import DEFAULT_CACHE, HIGHEST_OF_POLICY, CacheRequest, ScanRequest, VerdictRequest
 from open_nsfw.cli.status import SIGNALS
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
@@ -31,6 +32,7 @@ from open_nsfw.scoring.fast import THRESHOLDS, parse_thresholds
 from open_nsfw.scoring.names import PRECISIONS
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.sources.item import STDIN, SourceOptions
+from open_nsfw.text import printable
 from open_nsfw.version import __version__
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ def _add_output_options(group: Any) -> None:
     )
     group.add_argument("--retry-failed", action="store_true", help="with --resume: score again what failed")
     add_overwrite_option(group)
+    add_cache_options(group)
     group.add_argument("--hash", action="store_true", help="add the SHA-256 of each file to its row")
     group.add_argument(
         "--explain",
@@ -247,6 +250,7 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
             overwrite=values.overwrite,
             retry_failed=values.retry_failed,
         ),
+        cache=None if values.cache is None else CacheRequest(values.cache, values.max_cache or DEFAULT_CACHE),
         quiet=values.quiet,
     )
 
@@ -279,10 +283,13 @@ def _check(values: argparse.Namespace) -> None:
         ("--retry-failed", values.retry_failed, "--resume", values.resume),
         ("--policy-for-any-model", values.policy_for_any_model, "--policy FILE", values.policy),
         ("--fail-above without a threshold", from_policy, "--policy FILE", values.policy),
+        ("--max-cache", values.max_cache, "--cache FILE", values.cache),
         ("--dry-run", values.dry_run, "--move-above or --copy-above", values.move_above or values.copy_above),
     ):
         if given and not is_there:
             raise UsageError(f"{option} needs {other}")
+    if values.cache is not None and values.cache == values.output:
+        raise UsageError(f"--cache and --output name the same file: {printable(values.cache)}")
     if not values.inputs and values.from_list is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
     if [*values.inputs, values.from_list].count(STDIN) > 1:

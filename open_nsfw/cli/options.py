@@ -95,6 +95,22 @@ def add_ranges_option(parser: Any, goes_with: str) -> None:
     )
 
 
+def add_cache_options(parser: Any) -> None:
+    """--cache and --max-cache"""
+    parser.add_argument(
+        *("--cache",),
+        type=parsing.file,
+        metavar="FILE",
+        help="keep scores in FILE by content, and score no content twice; several commands may share it",
+    )
+    parser.add_argument(
+        *("--max-cache",),
+        type=parsing.cache_size,
+        metavar="SIZE",
+        help="with --cache: how large FILE may become; what was not used for longest goes first (default 1GiB)",
+    )
+
+
 def add_label_name_options(parser: Any) -> None:
     """--positive and --negative: what the two classes are called."""
     add = parser.add_argument

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from open_nsfw.scan.sorting import Sorting
 
+DEFAULT_CACHE = 1 << 30  # bytes: three to four million pictures
 HIGHEST_OF_POLICY: Literal["policy"] = "policy"
 
 
@@ -32,6 +33,15 @@ class VerdictRequest:
     """From this score on the exit status is 3; `HIGHEST_OF_POLICY` is the policy's highest threshold."""
     sorting: Sorting | None = None
     """Which files are moved or copied."""
+
+
+@dataclass(frozen=True)
+class CacheRequest:
+    """A cache of scores."""
+
+    path: str
+    max_bytes: int
+    """How large its file may become."""
 
 
 @dataclass(frozen=True)
@@ -55,5 +65,6 @@ class ScanRequest:
     verdict: VerdictRequest = VerdictRequest()
     output: OutputOptions = OutputOptions()
     """Where rows go; what `resume` holds earlier rows to is not settled yet."""
+    cache: CacheRequest | None = None
     quiet: bool = False
     """Nothing on stderr but what ends the run."""

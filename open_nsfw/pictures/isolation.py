@@ -70,13 +70,13 @@ class DecodeWorker:
                         given += 1
                         yield each
                 return
-            except _WorkerFailure:
+            except WorkerFailure:
                 if is_fresh:
                     raise
                 # An earlier file may be to blame, which a fresh process tells: it gives again what was given already.
 
     def _decode(self, process: WorkerProcess, encoded: Encoded, quick_side: int | None) -> Iterator[FileInfo | Found]:
-        """The answer of one process. Raises _WorkerFailure where that may be to blame rather than the file."""
+        """The answer of one process. Raises WorkerFailure where that may be to blame rather than the file."""
         request = _request(encoded, quick_side)
         last: Answer | None = None
         try:
@@ -93,7 +93,7 @@ class DecodeWorker:
         if isinstance(last, FileFailure):
             if last.worn:
                 self.close()
-                raise _WorkerFailure(last.error.code, str(last.error))
+                raise WorkerFailure(last.error.code, str(last.error))
             raise last.error
 
     def _answers(self, process: WorkerProcess, request: Request, limit: float) -> Iterator[Answer]:
@@ -185,8 +185,8 @@ class DecodeWorker:
             self._process = None
 
 
-class _WorkerFailure(InputError):
-    """A file has no answer, for a reason that may lie in the process and what earlier files have done to it."""
+class WorkerFailure(InputError):
+    """A file has no answer, for a reason that may lie in the process or the machine rather than in the file."""
 
 
 def _request(encoded: Encoded, quick_side: int | None) -> Request:
@@ -244,5 +244,5 @@ def _exchange(process: WorkerProcess, request: Request | None, most_whole: int) 
     return answer
 
 
-def _crash(reason: str) -> _WorkerFailure:
-    return _WorkerFailure("decoder-crashed", f"the decoder crashed on it ({reason})")
+def _crash(reason: str) -> WorkerFailure:
+    return WorkerFailure("decoder-crashed", f"the decoder crashed on it ({reason})")

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import sniff
-from open_nsfw.pictures.isolation import DecodeWorker
+from open_nsfw.pictures.isolation import DecodeWorker, WorkerFailure
 from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.scan.options import PipelineOptions
@@ -22,10 +23,14 @@ from open_nsfw.scan.results import ItemResult, PictureResult
 from open_nsfw.scoring.scorer import Scorer
 from open_nsfw.sources.item import Item
 
+if TYPE_CHECKING:
+    from open_nsfw.scan.recall import LookUp, Recall
+
 # Pictures that the int8 network computes at once: its weights, too large for a core's own cache, are then read once for
 # all. Four take 5 % less time than four times one, eight no less than that. The float32 network gains nothing. Also what a
 # job decodes before there is a model to score with.
 LARGEST_BATCH = 4
+Work = list[tuple[Item, ItemResult]]
 JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
@@ -96,9 +101,15 @@ class Job:
     """One job. `run` is its thread."""
 
     def __init__(
-        self, worker: DecodeWorker, tasks: TaskQueue, scorer: Future[Scorer], options: PipelineOptions
+        self,
+        worker: DecodeWorker,
+        tasks: TaskQueue,
+        scorer: Future[Scorer],
+        options: PipelineOptions,
+        recall: Recall | None = None,
     ) -> None:
         self._worker, self._tasks, self._scorer, self._options = worker, tasks, scorer, options
+        self._recall = recall
 
     def run(self) -> None:
         """Take turns until no task is left."""
@@ -110,7 +121,11 @@ class Job:
         tasks = self._tasks.take(self._most)
         try:
             results = [ItemResult(task.item) for task in tasks]
-            self._fill([task.item for task in tasks], results)
+            work = [(task.item, result) for task, result in zip(tasks, results)]
+            if self._recall is None:
+                self._fill(work)
+            else:
+                self._fill_unknown(work, self._recall)
             for task, result in zip(tasks, results):
                 task.result.set_result(result)
         except BaseException as error:  # noqa: BLE001  it comes out of Pipeline.rows, in the caller's thread
@@ -133,17 +148,36 @@ class Job:
         """Pictures that are scored at once."""
         return LARGEST_BATCH if self._options.quick or not self._scorer.done() else 1
 
-    def _fill(self, items: list[Item], results: list[ItemResult]) -> None:
+    def _fill_unknown(self, work: Work, recall: Recall) -> None:
+        """Decode and score what is not known by its content. Only then, with nothing that another job may wait for, wait
+        for what other jobs are at."""
+        looked_up: list[LookUp] = []
+        try:
+            for item, result in work:
+                looked_up.append(recall.look_up(item, result))
+            self._fill([(each.item, each.result) for each in looked_up if each.is_work])
+        except BaseException:
+            for each in looked_up:
+                each.result.is_whole = False
+            raise
+        finally:
+            for each in looked_up:
+                recall.publish(each)
+        for each in looked_up:
+            if not each.is_known and not each.is_work and not recall.take_over(each):
+                self._fill([(each.item, each.result)])
+
+    def _fill(self, work: Work) -> None:
         """Decode and score; exactly in the second round, where the pixels of the first did not suffice."""
-        self._round(list(zip(items, results)), self._options.quick)
-        again = [(item, result) for item, result in zip(items, results) if result.needs_exact_pixels]
+        self._round(work, self._options.quick)
+        again = [(item, result) for item, result in work if result.needs_exact_pixels]
         for _, result in again:
             result.begin_again()
         self._round(again, quick=False)
 
-    def _round(self, items: list[tuple[Item, ItemResult]], quick: bool) -> None:
+    def _round(self, work: Work, quick: bool) -> None:
         waiting: list[tuple[PictureResult, Picture]] = []
-        for item, result in items:
+        for item, result in work:
             if result.error is None:
                 self._decode(item, result, waiting, quick)
         self._score(waiting, quick)
@@ -164,6 +198,7 @@ class Job:
                         self._score(waiting, quick)
         except InputError as error:
             result.error = error
+            result.is_whole = not isinstance(error, WorkerFailure)
 
     def _quick_side(self) -> int:
         known = self._options.quick_side

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from open_nsfw.pictures.isolation import DecodeWorker
 from open_nsfw.pictures.watchdog import Watchdog
@@ -22,6 +23,9 @@ from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.results import ItemResult
 from open_nsfw.scoring.scorer import Models, Scorer
 from open_nsfw.sources.item import Item
+
+if TYPE_CHECKING:
+    from open_nsfw.scan.recall import Recall
 
 WINDOW = 256  # files under way, finished ones that wait for a slower one before them included
 WINDOW_BYTES = 128 * 1024 * 1024  # of archive members and the like that are held at once, in memory or temporary files
@@ -39,8 +43,9 @@ class Pipeline:
         extraction = options.extraction.shared_by(options.jobs)
         self._workers = [DecodeWorker(extraction, options.max_seconds, self._watchdog) for _ in range(options.jobs)]
         self._tasks = TaskQueue()
+        self._recall = self._made_recall()
         self._jobs = [
-            threading.Thread(target=Job(worker, self._tasks, self._scorer, options).run, daemon=True)
+            threading.Thread(target=Job(worker, self._tasks, self._scorer, options, self._recall).run, daemon=True)
             for worker in self._workers
         ]
         self._underway: queue.SimpleQueue[_Underway | None] = queue.SimpleQueue()  # in the order of the items
@@ -49,6 +54,13 @@ class Pipeline:
         self._stopped = False
         self._reader: threading.Thread | None = None
         self._reader_error: BaseException | None = None
+
+    def _made_recall(self) -> Recall | None:
+        if self._options.cache is None:
+            return None
+        from open_nsfw.scan.recall import Recall  # loads SQLite, which few runs need
+
+        return Recall(self._options.cache, self._scorer, self._options)
 
     def __enter__(self) -> Pipeline:
         return self
@@ -108,7 +120,7 @@ class Pipeline:
                     continue
                 break
             try:
-                rows = underway.result.result().rows(self._scorer.result(), self._options)
+                rows = self._rows(underway.result.result())
                 if passed_over < underway.unless_seen:
                     continue
                 passed_over = 0 if rows else passed_over + 1
@@ -120,6 +132,12 @@ class Pipeline:
                 self._room.release()
         if self._reader_error is not None:
             raise self._reader_error
+
+    def _rows(self, result: ItemResult) -> list[Row]:
+        rows = result.rows(self._scorer.result(), self._options)
+        if self._recall is not None:
+            self._recall.keep(result)
+        return rows
 
     def _read(self, items: Iterable[Item]) -> None:
         """The reader's thread."""

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import NO_PICTURES
 from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.rows.row import Row
+from open_nsfw.scan.facts import OF_THE_ITEM, Facts, are_lasting
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scoring.scorer import Needs, Outcome, Scored, Scorer
 from open_nsfw.sources.item import Item
+
+if TYPE_CHECKING:
+    from open_nsfw.scan.content import Content
+
+_NAMELESS: dict[str, Any] = {name: "" if name == "path" else None for name in OF_THE_ITEM}
 
 
 class PictureResult:
@@ -24,7 +31,7 @@ class PictureResult:
 
     def scored_row(self) -> Row:
         """The row with its score, for which it waits, or with the reason why there is none."""
-        if self.row.error is not None:
+        if self.row.error is not None or self.row.score is not None:
             return self.row
         assert self.outcome is not None and not isinstance(self.outcome, Needs)
         scored = self.outcome if isinstance(self.outcome, Scored) else self.outcome.result()
@@ -46,6 +53,11 @@ class ItemResult:
         self._pictures: list[PictureResult] = []
         self.error = item.error
         """What ended it."""
+        self.is_whole = True
+        """Whether a decoding process and the engine did all that was asked of them."""
+        self.content: Content | None = None
+        """Whose rows are to be kept, when they are known."""
+        self._info: FileInfo | None = None
 
     @property
     def needs_exact_pixels(self) -> bool:
@@ -57,9 +69,39 @@ class ItemResult:
         self._pictures.clear()
         self.error = None
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether what is known comes from the content, and not from what befell its decoding."""
+        return self.is_whole and are_lasting((each.row for each in self._pictures), self.error)
+
+    def facts(self) -> Facts:
+        """What the content alone determines. Waits for the scores."""
+        rows = tuple(replace(each.scored_row(), **_NAMELESS) for each in self._pictures)
+        return Facts(rows, self.error, self._info is not None)
+
+    def recall(self, facts: Facts, info: FileInfo | None) -> None:
+        """Take what was known of the same content before."""
+        if info is not None:
+            self.set_file(info)
+        self._pictures = [PictureResult(self._named(row)) for row in facts.rows]
+        self.error = facts.error
+
+    def take_over(self, first: ItemResult, info: FileInfo | None) -> None:
+        """Take what is known of another item with the same content, scores that are under way included."""
+        if info is not None and first._info is not None:
+            self.set_file(info)
+        for each in first._pictures:
+            self._pictures.append(PictureResult(self._named(each.row)))
+            self._pictures[-1].outcome = each.outcome
+        self.error = first.error
+
+    def _named(self, row: Row) -> Row:
+        """A row of another item with the same content, as one of this item."""
+        return replace(row, **{name: getattr(self._basis, name) for name in OF_THE_ITEM})
+
     def set_file(self, info: FileInfo) -> None:
         """Take what the decoding process says of the file, where nothing better is known."""
-        known = self._basis.bytes
+        known, self._info = self._basis.bytes, info
         self._basis = replace(self._basis, bytes=info.bytes if known is None else known, sha256=info.sha256)
 
     def add(self, picture: Picture) -> PictureResult:

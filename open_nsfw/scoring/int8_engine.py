@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ class Int8Engine(Engine):
         """`ranges`: the ranges file, None for the packaged one. Raises ModelError and EngineError."""
         self.ranges, content = read_ranges(files, ranges)
         self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
+        self.made_from = hashlib.sha256(content).hexdigest()
         self._session = int8_session(quantized_model(files, self.ranges, content), threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
         self._input = model_input.name

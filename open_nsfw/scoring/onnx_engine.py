@@ -46,6 +46,7 @@ class OnnxRuntimeEngine(Engine):
     def __init__(self, files: ModelFiles, gpu: int | None = None, threads: int | None = None) -> None:
         _providers(gpu)  # raises EngineError before the net is converted
         self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
+        self.made_from = "" if gpu is None else "gpu"
         self.concurrent, self.batch_size = (True, 1) if gpu is None else (False, GPU_BATCH)
         self._gpu, self._threads = gpu, threads
         self._session = _open(converted_model(files, optimized=gpu is None), gpu, threads)

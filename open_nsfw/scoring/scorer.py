@@ -55,7 +55,7 @@ class Scorer:
     """Calls the classifiers from the jobs' threads: directly, or through one thread that collects batches."""
 
     def __init__(self, models: Models) -> None:
-        self._models = models
+        self.models = self._models = models
         engine = models.exact.engine
         self._batches = None if engine.concurrent else _Batches(models.exact)
 

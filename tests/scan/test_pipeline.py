@@ -40,7 +40,12 @@ class Brightness:
 
     def __init__(self, side: int = 224) -> None:
         self.engine = SimpleNamespace(
-            name="brightness", model_hash="0", concurrent=True, exact=True, input_shape=(3, side, side)
+            name="brightness",
+            model_hash="0",
+            made_from="",
+            concurrent=True,
+            exact=True,
+            input_shape=(3, side, side),
         )
         self.batches: list[int] = []
 
