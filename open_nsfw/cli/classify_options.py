@@ -17,8 +17,10 @@ from open_nsfw.cli.options import (
     add_frame_options,
     add_gpu_option,
     add_jobs_option,
+    add_limit_options,
     add_model_options,
     add_overwrite_option,
+    add_policy_option,
     add_ranges_option,
 )
 from open_nsfw.cli.parsing import OneLineParser
@@ -71,7 +73,7 @@ def parser() -> OneLineParser:
     _add_source_options(result.add_argument_group("what is scored"))
     _add_output_options(result.add_argument_group("what comes out"))
     _add_verdict_options(result.add_argument_group("what is done about a score"))
-    _add_limit_options(result.add_argument_group("limits, against hostile files"))
+    add_limit_options(result.add_argument_group("limits, against hostile files"), SourceOptions(), Extraction(), 60.0)
     return result
 
 
@@ -140,12 +142,7 @@ def _add_output_options(group: Any) -> None:
 
 
 def _add_verdict_options(group: Any) -> None:
-    group.add_argument(
-        "--policy",
-        type=parsing.file,
-        metavar="FILE",
-        help="add the verdict of this policy, from `open-nsfw calibrate`, to every row",
-    )
+    add_policy_option(group)
     add_any_model_option(group)
     group.add_argument(
         "--fail-above",
@@ -171,40 +168,6 @@ def _add_verdict_options(group: Any) -> None:
     group.add_argument(
         "--dry-run", action="store_true", help="with --move-above or --copy-above: only print what would be done"
     )
-
-
-def _add_limit_options(group: Any) -> None:
-    limits, sources, extraction = Limits(), SourceOptions(), Extraction()
-    size, count, positive = parsing.byte_count, parsing.count, parsing.positive
-    table = (
-        ("--max-bytes", size, limits.max_bytes, "SIZE", "largest encoded picture, as 100MB (default 512MiB)"),
-        ("--max-pixels", count, limits.max_pixels, "N", "most pixels of a picture (default 178956970)"),
-        (
-            "--max-archive-bytes",
-            size,
-            sources.max_archive_bytes,
-            "SIZE",
-            "most that unpacking an archive may add (default 64GiB)",
-        ),
-        (
-            "--max-archive-ratio",
-            positive,
-            sources.max_archive_ratio,
-            "R",
-            "largest ratio of unpacked to packed size (default 200)",
-        ),
-        ("--max-frames", count, extraction.frames.max_frames, "N", "most frames scored of one file (default 100000)"),
-        ("--max-seconds", positive, 60.0, "S", "longest time to decode one picture (default 60)"),
-        (
-            "--max-memory",
-            parsing.memory,
-            extraction.max_memory,
-            "SIZE",
-            "most memory that a decoder may use (default 3GiB)",
-        ),
-    )
-    for name, kind, default, metavar, text in table:
-        group.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
 
 
 def _score_or_policy(text: str) -> float | str:

@@ -156,6 +156,14 @@ def _bytes(plain: str | None, number: str, letter: str, binary: str, byte: str) 
     return math.floor(float(number) * scale)
 
 
+def size_text(size: int) -> str:
+    """Bytes as `byte_count` reads them: 512MiB."""
+    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= scale and size % scale == 0:
+            return f"{size // scale}{unit}"
+    return str(size)
+
+
 def memory(text: str) -> int:
     """Bytes that a decoding process may use."""
     if (value := byte_count(text)) < LEAST_MEMORY:

@@ -19,7 +19,7 @@ from open_nsfw.pictures.isolation import DecodeWorker, WorkerFailure
 from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.scan.options import PipelineOptions
-from open_nsfw.scan.results import ItemResult, PictureResult
+from open_nsfw.scan.results import Handling, ItemResult, PictureResult
 from open_nsfw.scoring.scorer import Scorer
 from open_nsfw.sources.item import Item
 
@@ -34,11 +34,12 @@ Work = list[tuple[Item, ItemResult]]
 JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """What a job has to do."""
 
     item: Item
+    handling: Handling = field(default_factory=Handling)
     result: Future[ItemResult] = field(default_factory=Future)
 
     def cancel(self) -> None:
@@ -67,6 +68,15 @@ class TaskQueue:
                 self._tasks.append(task)
                 self._changed.notify()
 
+    def abandon(self, task: Task) -> None:
+        """Nobody wants the result of a task any more: one that no job has begun with costs nothing, and one that is under
+        way ends at its next picture."""
+        task.handling.abandoned.set()
+        with self._changed:
+            if task in self._tasks:
+                self._tasks.remove(task)
+                task.cancel()
+
     def stop(self) -> None:
         """Cancel what is there and what comes, when a job or the reader next looks. May be called from a signal handler,
         so it takes no lock."""
@@ -94,6 +104,7 @@ class TaskQueue:
             limit = most(len(self._tasks))
             while self._tasks and (not taken or (len(taken) < limit and _are_jpeg(taken[0], self._tasks[0]))):
                 taken.append(self._tasks.popleft())
+                taken[-1].result.set_running_or_notify_cancel()
             return taken
 
 
@@ -120,9 +131,9 @@ class Job:
         """Give some tasks their results. False if there are no more."""
         tasks = self._tasks.take(self._most)
         try:
-            results = [ItemResult(task.item) for task in tasks]
+            results = [ItemResult(task.item, task.handling) for task in tasks]
             work = [(task.item, result) for task, result in zip(tasks, results)]
-            if self._recall is None:
+            if self._recall is None or any(task.handling.frames is not None for task in tasks):
                 self._fill(work)
             else:
                 self._fill_unknown(work, self._recall)
@@ -187,7 +198,12 @@ class Job:
     ) -> None:
         """Give an item its pictures, and all that wait their scores whenever they make a batch."""
         try:
-            for found in self._worker.decode(item.encoded, self._quick_side() if quick else None):
+            for found in self._worker.decode(
+                item.encoded, self._quick_side() if quick else None, result.handling.frames
+            ):
+                if result.handling.abandoned.is_set():
+                    result.is_whole = False
+                    break  # which ends the decoding process, too
                 if isinstance(found, FileInfo):
                     result.set_file(found)
                 elif isinstance(found, Failure):
@@ -196,6 +212,7 @@ class Job:
                     waiting.append((result.add(found), found))
                     if len(waiting) >= self._batch:
                         self._score(waiting, quick)
+                        result.tell(found)
         except InputError as error:
             result.error = error
             result.is_whole = not isinstance(error, WorkerFailure)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.extraction import NO_PICTURES
+from open_nsfw.pictures.extraction import NO_PICTURES, FrameChoice
 from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.rows.row import Row
@@ -21,6 +24,18 @@ if TYPE_CHECKING:
 _NAMELESS: dict[str, Any] = {name: "" if name == "path" else None for name in OF_THE_ITEM}
 
 
+@dataclass(frozen=True)
+class Handling:
+    """What is particular to one item of a scan."""
+
+    frames: FrameChoice | None = None
+    """Which frames are wanted of it; None for those that the options of the scan name."""
+    watch: Callable[[ItemResult], None] | None = None
+    """Called in the job's thread whenever frames of it have got their scores."""
+    abandoned: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody wants its rows any more: the job ends with the next picture."""
+
+
 class PictureResult:
     """What is known of one picture: its row, and what comes of its score."""
 
@@ -28,6 +43,13 @@ class PictureResult:
         self.row = row
         self.outcome: Outcome | None = None
         """None as long as it has not been asked for, and for a picture that failed."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has its score or its error, so that nobody waits for its row."""
+        if isinstance(self.outcome, Future):
+            return self.outcome.done()
+        return self.row.error is not None or isinstance(self.outcome, Scored)
 
     def scored_row(self) -> Row:
         """The row with its score, for which it waits, or with the reason why there is none."""
@@ -46,7 +68,8 @@ class PictureResult:
 class ItemResult:
     """What is known of one item so far. A job fills it; `rows` is for whoever wants the rows then."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, handling: Handling | None = None) -> None:
+        self.handling = handling or Handling()
         size = item.size if item.data is None and item.file is None else item.held
         self._basis = Row(path=item.path, member=item.member, bytes=size, modified=item.modified)
         self._by_content = item.by_content
@@ -58,6 +81,11 @@ class ItemResult:
         self.content: Content | None = None
         """Whose rows are to be kept, when they are known."""
         self._info: FileInfo | None = None
+
+    def tell(self, latest: Picture) -> None:
+        """Tell who watches that the scores up to this picture's are known or under way."""
+        if self.handling.watch is not None and latest.frame is not None:
+            self.handling.watch(self)
 
     @property
     def needs_exact_pixels(self) -> bool:
@@ -123,6 +151,21 @@ class ItemResult:
         """Give a picture that cannot be had its row."""
         row = replace(self._basis, kind="frame", frame=failed.frame, seconds=failed.seconds, track=failed.track)
         self._pictures.append(PictureResult(replace(row, error=error_text(failed.error))))
+
+    def frame_rows(self, start: int, scorer: Scorer, options: PipelineOptions) -> list[Row]:
+        """The rows of the frames from the `start`-th on that are known already; they are among those that `rows` gives in the
+        end, at the same places. None of a file's only picture: what goes wrong behind it may have gone wrong in it."""
+        known = []
+        for each in self._pictures[start:]:
+            if each.row.frame is None or not each.is_settled:
+                break
+            known.append(_finished(each.scored_row(), scorer, options))
+        return known
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no score is still under way."""
+        return all(each.is_settled for each in self._pictures)
 
     def rows(self, scorer: Scorer, options: PipelineOptions) -> list[Row]:
         """All rows of the item, for whose scores it waits; none of a file that was taken for its content alone and has

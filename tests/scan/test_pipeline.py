@@ -117,7 +117,7 @@ def test_what_waits_for_an_engine_goes_to_it_as_one_batch(jobs: int, quick: bool
     colours = [Item(str(index), data=plain_picture(index * 2)) for index in range(100)]
     with Pipeline(PipelineOptions(jobs, quick=quick, quick_side=224)) as pipeline:
         pipeline.use(used)
-        used.exact.waiting = pipeline._scorer.result()._batches._waiting  # type: ignore[attr-defined,union-attr]
+        used.exact.waiting = pipeline._pool.scorer.result()._batches._waiting  # type: ignore[attr-defined,union-attr]
         pipeline.start(colours)
         rows = [row for each in pipeline.rows() for row in each]
     assert [row.path for row in rows] == [str(index) for index in range(100)]
@@ -156,7 +156,7 @@ def test_nothing_is_kept_of_finished_items(quick: bool) -> None:
         pipeline.use(models(quick))
         assert sum(1 for _ in pipeline.rows()) == 1500
         assert futures() - before < 20
-        assert len(pipeline._tasks) == 0
+        assert len(pipeline._pool.tasks) == 0
 
 
 @pytest.mark.parametrize("quick", [True, False])

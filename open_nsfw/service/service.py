@@ -1,0 +1,47 @@
+"""`Service`: what every route works with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import cast
+
+from starlette.requests import Request
+
+from open_nsfw.service.admission import Admission, Ticket
+from open_nsfw.service.core import Core
+from open_nsfw.service.keys import Keys, key_in
+from open_nsfw.service.options import ServeOptions
+from open_nsfw.service.refusals import key_needed
+
+
+@dataclass
+class Service:
+    """The parts of a running service. A route finds it with `service_of`."""
+
+    options: ServeOptions
+    core: Core
+    admission: Admission
+    keys: Keys | None = None
+    """Who may use it; None: everybody who reaches it."""
+    started: float = field(default_factory=time.time)
+
+    def key_name(self, request: Request) -> str:
+        """The name of the key that a request has; empty where none is needed. Raises Refusal (401)."""
+        if self.keys is None:
+            return ""
+        name = self.keys.name_of(key_in(request.headers.get("authorization", "")))
+        if name is None:
+            raise key_needed()
+        request.scope["open_nsfw.key"] = name
+        return name
+
+    def admit(self, request: Request) -> Ticket:
+        """Let a request in that is going to be scored; a context manager around all of its work. Raises Refusal: 401, 429 or
+        503."""
+        return self.admission.enter(self.key_name(request))
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request came to."""
+    return cast(Service, request.app)
