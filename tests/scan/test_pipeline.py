@@ -182,7 +182,7 @@ def test_left_before_there_is_a_model() -> None:
     with pytest.raises(RuntimeError, match="no model"), Pipeline(PipelineOptions(2, quick=True)) as pipeline:
         pipeline.start(items(400))
         raise RuntimeError("no model")
-    assert not any(job.is_alive() for job in pipeline._jobs)
+    assert not any(job.is_alive() for job in pipeline._pool._jobs)
     with Pipeline(PipelineOptions(2)) as pipeline:
         pass  # and where it was never started
 
@@ -206,7 +206,7 @@ def test_a_film_keeps_no_row_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of a batch get their rows together; what may take long is not one of them."""
     seen, decoded = Event(), DecodeWorker.decode
 
-    def decode(self: DecodeWorker, source: Any, side: Any = None) -> Any:
+    def decode(self: DecodeWorker, source: Any, side: Any = None, frames: Any = None) -> Any:
         assert source != SMALL[2] or seen.wait(60), "its rows wait for the film's"
         yield from decoded(self, source, side)
 
@@ -238,7 +238,7 @@ def test_a_file_is_let_go_with_its_row() -> None:
         rows = pipeline.rows()
         for _ in range(12):
             next(rows)
-        for job in pipeline._jobs:
+        for job in pipeline._pool._jobs:
             job.join(0.2)  # time to come back for more
         assert sum(item() is not None for item in alive) <= 1
         done.set()
