@@ -176,23 +176,6 @@ def add_policy_option(parser: Any) -> None:
     )
 
 
-def add_frame_options(group: Any) -> None:
-    """--frames and --every"""
-    group.add_argument(
-        "--frames",
-        default="first",
-        metavar="WHICH",
-        help="frames of animations and pages of TIFFs to score: first (default), all, every=N, or max=N, evenly spread",
-    )
-    group.add_argument(
-        "--every",
-        type=parsing.positive,
-        default=1.0,
-        metavar="SECONDS",
-        help="score a video's frames so many seconds apart (default 1)",
-    )
-
-
 def add_limit_options(group: Any, sources: SourceOptions, extraction: Extraction, seconds: float) -> None:
     """--max-bytes and the other limits of what one file may cost. Their defaults are those of the arguments; `seconds`: for
     decoding one picture."""

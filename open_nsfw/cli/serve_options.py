@@ -154,7 +154,7 @@ def parse(argv: Sequence[str]) -> ServeOptions:
 
 def _core_options(values: argparse.Namespace) -> CoreOptions:
     limits = Limits(values.max_bytes, values.max_pixels)
-    frames = FrameChoice.parse(values.frames, values.every, values.max_frames)
+    frames = FrameChoice.parse(values.frames, values.every, values.max_frames, values.scenes)
     load = LoadOptions(
         values.model_def,
         values.pretrained_model,

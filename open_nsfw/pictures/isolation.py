@@ -74,6 +74,8 @@ class DecodeWorker:
                         yield each
                 return
             except WorkerFailure:
+                if self._ended:  # it was ended from outside
+                    raise CancelledError from None
                 if is_fresh:
                     raise
                 # An earlier file may be to blame, which a fresh process tells: it gives again what was given already.

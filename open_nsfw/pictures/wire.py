@@ -75,11 +75,12 @@ def _code(value: object) -> bool:
 
 def _frame_choice(value: object) -> bool:
     """The fields of a `FrameChoice`, in its order."""
-    if type(value) is not list or len(value) != 4:
+    if type(value) is not list or len(value) != len(astuple(FrameChoice())):
         return False
-    mode, count, every_seconds, max_frames = value
+    mode, count, every_seconds, max_frames, scenes = value
     is_mode = type(mode) is str and mode in FRAME_MODES
-    return is_mode and _size(count) and _seconds(every_seconds) and every_seconds > 0 and _size(max_frames)
+    has_numbers = _size(count) and _seconds(every_seconds) and every_seconds > 0 and _size(max_frames)
+    return is_mode and has_numbers and _flag(scenes)
 
 
 def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:

@@ -90,13 +90,16 @@ class Core:
         """Items that no job has begun with."""
         return len(self._pool.tasks)
 
-    def frame_choice(self, frames: str | None = None, every_seconds: float | None = None) -> FrameChoice:
+    def frame_choice(
+        self, frames: str | None = None, every_seconds: float | None = None, scenes: bool | None = None
+    ) -> FrameChoice:
         """Which frames one request wants, where it says so; otherwise those of the service's options. Raises UsageError."""
         default = self._options.extraction.frames
-        every = default.every_seconds if every_seconds is None else every_seconds
-        if frames is None:
-            return replace(default, every_seconds=every)
-        return FrameChoice.parse(frames, every, default.max_frames)
+        scenes = default.scenes if scenes is None else scenes
+        if every_seconds is None and scenes == default.scenes:
+            every_seconds = default.every_seconds
+        choice = FrameChoice.parse(frames or "first", every_seconds, default.max_frames, scenes)
+        return choice if frames else replace(choice, mode=default.mode, count=default.count)
 
     async def answers(self, items: Iterable[Item], choice: FrameChoice | None = None) -> AsyncGenerator[Answer, None]:
         """Each row of each item, in order, as it comes; an archive gives the rows of its members. Takes the items over and
@@ -123,10 +126,12 @@ class Core:
     async def _begun(self, items: deque[Item], options: PipelineOptions) -> AsyncGenerator[tuple[int, Underway], None]:
         """Each item, in order, in the hands of the jobs, with some of those behind it."""
         running: deque[tuple[int, Underway]] = deque()
+        own, wanted = self._options.extraction.frames, options.extraction.frames
+        frames = None if wanted == own else wanted
         patience: float | None = self._wait_seconds
         try:
             async for number, item in self._unpacked(items):
-                running.append((number, Underway(self._pool, item, options, patience)))
+                running.append((number, Underway(self._pool, item, options, frames, patience)))
                 patience = None
                 if len(running) > self.jobs + AHEAD:
                     yield running.popleft()

@@ -28,7 +28,7 @@ from open_nsfw.sources.item import Item, is_picture
 
 PATH = "/v1/score"
 MEDIA_TYPE = "application/x-ndjson"
-PARAMETERS = ("frames", "every")
+PARAMETERS = ("frames", "every", "scenes")
 
 
 class Score:
@@ -83,7 +83,9 @@ def frame_choice(parameters: QueryParams, core: Core) -> FrameChoice:
         if name not in PARAMETERS:
             raise bad_request(f"there is no parameter {name!a}; there are {', '.join(PARAMETERS)}")
     try:
-        return core.frame_choice(parameters.get("frames"), _seconds(parameters.get("every")))
+        return core.frame_choice(
+            parameters.get("frames"), _seconds(parameters.get("every")), _flag("scenes", parameters.get("scenes"))
+        )
     except UsageError as error:
         raise bad_request(str(error).replace("--", "")) from None
 
@@ -98,6 +100,14 @@ def _seconds(text: str | None) -> float | None:
     if not 0 < value < float("inf"):
         raise bad_request(f"every={text!a}: a number of seconds above 0 is needed")
     return value
+
+
+def _flag(name: str, text: str | None) -> bool | None:
+    if text is None:
+        return None
+    if text not in ("true", "false"):
+        raise bad_request(f"{name}={text!a}: true or false is needed")
+    return text == "true"
 
 
 def _has_one_row(item: Item, choice: FrameChoice) -> bool:

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 
+from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.job import Task
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pool import Pool
-from open_nsfw.scan.results import ItemResult
+from open_nsfw.scan.results import Handling, ItemResult
 from open_nsfw.service.refusals import Refusal, busy, stopping
 from open_nsfw.sources.item import Item
 
@@ -19,8 +20,11 @@ from open_nsfw.sources.item import Item
 class Underway:
     """A task from its start to its rows."""
 
-    def __init__(self, pool: Pool, item: Item, options: PipelineOptions, patience: float | None) -> None:
-        """Hands the item to the jobs. `patience`: seconds until one of them must have begun with it; None: for ever."""
+    def __init__(
+        self, pool: Pool, item: Item, options: PipelineOptions, frames: FrameChoice | None, patience: float | None
+    ) -> None:
+        """Hands the item to the jobs. `frames`: those wanted, if not the pool's; `options` name them too. `patience`: seconds
+        until a job must have begun with it; None: for ever."""
         self._pool, self._options = pool, options
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
@@ -28,7 +32,7 @@ class Underway:
         self._late: Refusal | None = None
         self.unless_seen = item.unless_seen
         """Of the item: it counts only if so many before it were passed over."""
-        self._task = Task(item, options.extraction.frames, self._note)
+        self._task = Task(item, Handling(frames, self._note))
         self._task.result.add_done_callback(lambda _: self._wake())
         self._timer = None if patience is None else self._loop.call_later(patience, self._give_up, patience)
         pool.submit(self._task)
@@ -66,11 +70,10 @@ class Underway:
             result = self._task.result.result()
         except CancelledError:
             raise self._late or stopping() from None
-        scorer = self._pool.scorer.result()
         if result.is_settled:
-            return result.rows(scorer, self._options)
+            return self._pool.rows(result, self._options)
         # An engine that takes batches has some of its scores still under way.
-        return await self._loop.run_in_executor(None, result.rows, scorer, self._options)
+        return await self._loop.run_in_executor(None, self._pool.rows, result, self._options)
 
     def _give_up(self, patience: float) -> None:
         if not self._task.result.running():

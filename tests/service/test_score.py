@@ -122,7 +122,7 @@ def test_decisions_follow_the_score(service: Running) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("?frame=all", "there is no parameter 'frame'; there are frames, every"),
+        ("?frame=all", "there is no parameter 'frame'; there are frames, every, scenes"),
         ("?frames=some", 'frames "some": first, all, every=N or max=N is needed, N a whole number above 0'),
         ("?every=0", "every='0': a number of seconds above 0 is needed"),
         ("?every=nan", "every='nan': a number of seconds above 0 is needed"),
