@@ -14,7 +14,7 @@ class Verb:
 
 VERBS = {
     "build-net": Verb("build_net", "write a network as Caffe prototxt, also for training, and print what it costs"),
-    "cache": Verb("cache", "list or remove the converted models that are kept for later runs"),
+    "cache": Verb("cache", "list, check or remove the converted models that are kept for later runs"),
     "calibrate": Verb("calibrate", "choose thresholds on labelled pictures, and write a report and a policy"),
     "completion": Verb("completion", "print a script that lets bash or zsh complete options"),
     "explain": Verb("explain", "show which parts of a picture make its score, as heat maps and numbers"),

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from open_nsfw.errors import OutputError, UsageError
-from open_nsfw.scoring.cache import distrust
+from open_nsfw.scoring.cache_folder import distrust
 from open_nsfw.text import printable
 
 MAGIC = b"SQLite format 3\0"

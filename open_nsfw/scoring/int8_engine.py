@@ -19,12 +19,12 @@ from open_nsfw.scoring.engine import Engine, Float32
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.onnx_engine import converted_model
 from open_nsfw.scoring.onnx_runtime import open_session, run_session
+from open_nsfw.scoring.processor import has_vnni
 from open_nsfw.scoring.versions import CONVERTER_VERSION
 
 PROBES, PROBE_SEED, PROBE_CELLS = 4, 2016, 14  # pictures of 14 x 14 soft spots, on which a new int8 model is tried
 LARGEST_PROBE_DIFFERENCE = 3.0  # logits; these are no photos (0.95 is usual), and a wrong graph is off by tens
 SMALLEST_PROBABILITY = 1e-30
-CPUINFO = Path("/proc/cpuinfo")
 
 
 class Int8Engine(Engine):
@@ -61,18 +61,6 @@ def int8_session(model: Path | bytes, threads: int | None) -> Any:
     )
 
 
-def has_vnni(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether this processor is known to add int8 products in 32 bits.
-
-    x86 without VNNI adds pairs of them in 16 bits and overflows; ONNX Runtime then must be told to take another way,
-    which costs half the speed.
-    """
-    try:
-        return "vnni" in cpuinfo.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
 def quantized_model(files: ModelFiles, ranges: Ranges, content: bytes) -> Path | bytes:
     """The int8 model, from the cache or made and checked now. `content`: the bytes of the ranges file.
 
@@ -83,7 +71,7 @@ def quantized_model(files: ModelFiles, ranges: Ranges, content: bytes) -> Path |
 
 def float_model(files: ModelFiles, blobs: Sequence[str] = ()) -> bytes:
     """The float32 ONNX model that is quantized; it gives its output, and behind that the `blobs`."""
-    model = converted_model(files, optimized=False, blobs=blobs)
+    model = converted_model(files, blobs)
     return model.read_bytes() if isinstance(model, Path) else model
 
 

@@ -137,10 +137,17 @@ def _check(engine: str, precision: str, gpu: int | None) -> None:
         raise EngineError("--precision int8: the int8 net computes on the CPU; leave --gpu out")
 
 
+def has_pycaffe() -> bool:
+    """Whether there is a pycaffe to import, which may be broken."""
+    spec = importlib.util.find_spec("caffe")
+    return (
+        spec is not None and spec.origin is not None
+    )  # no origin: a mere folder of that name, such as Caffe's sources
+
+
 def pycaffe_is_there() -> bool:
     """Whether `import caffe` gives pycaffe. One that is there but broken is reported in the log."""
-    spec = importlib.util.find_spec("caffe")
-    if spec is None or spec.origin is None:  # no origin: a mere folder of that name, such as Caffe's sources
+    if not has_pycaffe():
         return False
     from open_nsfw.scoring.caffe_engine import import_caffe
 
