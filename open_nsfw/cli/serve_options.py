@@ -92,6 +92,7 @@ def _add_address_options(group: Any) -> None:
         metavar="S",
         help="on SIGTERM, seconds for requests that are under way (default 30)",
     )
+    add("--no-access-log", action="store_true", help="write no line of JSON for each request to standard output")
 
 
 def _add_load_options(group: Any) -> None:
@@ -147,6 +148,7 @@ def parse(argv: Sequence[str]) -> ServeOptions:
         values.key_file,
         tuple(values.allow_host),
         values.grace,
+        not values.no_access_log,
         _core_options(values),
         Bounds(**{name: getattr(values, name) for name in Bounds.__dataclass_fields__}),
     )

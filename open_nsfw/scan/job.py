@@ -7,6 +7,7 @@ decoded again. Any other turn is one item.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -105,6 +106,7 @@ class TaskQueue:
             while self._tasks and (not taken or (len(taken) < limit and _are_jpeg(taken[0], self._tasks[0]))):
                 taken.append(self._tasks.popleft())
                 taken[-1].result.set_running_or_notify_cancel()
+                taken[-1].handling.begun = time.monotonic()
             return taken
 
 

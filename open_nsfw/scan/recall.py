@@ -15,7 +15,7 @@ from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.results import ItemResult
 from open_nsfw.scan.score_cache import ScoreCache
 from open_nsfw.scan.score_context import context
-from open_nsfw.scoring.scorer import Scorer
+from open_nsfw.scoring.scorer import Models, Scorer
 from open_nsfw.sources.item import Item
 
 Shared = Future[Optional[ItemResult]]
@@ -49,7 +49,7 @@ class Recall:
         self._lock = threading.Lock()
         self._under_way: dict[bytes, Shared] = {}
         """By SHA-256: from the first file of a content up to when the cache has it."""
-        self._context: bytes | None = None
+        self._context: tuple[Models, bytes] | None = None
 
     def look_up(self, item: Item, result: ItemResult) -> LookUp:
         """What is known of an item's content. What is first of its content must be published."""
@@ -117,9 +117,11 @@ class Recall:
             return None
 
     def _key(self) -> bytes:
-        if self._context is None:
-            self._context = context(self._scorer.result().models, self._options)
-        return self._context
+        """That of the models as they are now: thresholds may change while a service runs."""
+        models = self._scorer.result().models
+        if self._context is None or self._context[0] is not models:
+            self._context = models, context(models, self._options)
+        return self._context[1]
 
     def _info(self, content: Content, facts: Facts | None = None) -> FileInfo | None:
         """What a decoding process would have said of the file."""

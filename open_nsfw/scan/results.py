@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NAMELESS: dict[str, Any] = {name: "" if name == "path" else None for name in OF_THE_ITEM}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Handling:
     """What is particular to one item of a scan."""
 
@@ -34,6 +34,8 @@ class Handling:
     """Called in the job's thread whenever frames of it have got their scores."""
     abandoned: threading.Event = field(default_factory=threading.Event)
     """Set when nobody wants its rows any more: the job ends with the next picture."""
+    begun: float | None = None
+    """When a job took it, by `time.monotonic()`; None before that."""
 
 
 class PictureResult:

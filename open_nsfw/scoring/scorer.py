@@ -59,6 +59,10 @@ class Scorer:
         engine = models.exact.engine
         self._batches = None if engine.concurrent else _Batches(models.exact)
 
+    def use(self, models: Models) -> None:
+        """Decide by the thresholds and margins of these models from now on; they have the classifiers of the first ones."""
+        self.models = self._models = models
+
     @property
     def quick_side(self) -> int:
         """Pixels a side that a quick score needs."""

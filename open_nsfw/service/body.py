@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from open_nsfw.service.admission import Ticket
+from open_nsfw.service.notes import notes_of
 from open_nsfw.service.options import Bounds
 from open_nsfw.service.refusals import ClientGone, Refusal, bad_request, too_large, too_slow
 
@@ -16,6 +17,7 @@ from open_nsfw.service.refusals import ClientGone, Refusal, bad_request, too_lar
 async def pieces(request: Request, ticket: Ticket, bounds: Bounds, most: int | None = None) -> AsyncIterator[bytes]:
     """The body of a request. `most`: bytes, if fewer than `bounds.max_body`. Raises Refusal: 413 as soon as it is known to
     be too large, 408 if it does not come in time, 503 where the service has no room for it; ClientGone."""
+    notes = notes_of(request)
     limit = bounds.max_body if most is None else min(most, bounds.max_body)
     expected = _content_length(request)
     if expected is not None and expected > limit:
@@ -36,6 +38,7 @@ async def pieces(request: Request, ticket: Ticket, bounds: Bounds, most: int | N
         if piece:
             yield piece
         if not message.get("more_body", False):
+            notes.received = size
             return
 
 

@@ -20,10 +20,11 @@ from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pool import Pool
-from open_nsfw.scoring.load import load_models
+from open_nsfw.scoring.load import load_models, with_thresholds
 from open_nsfw.scoring.model_files import find_model_files, known_side
 from open_nsfw.service.archives import members
 from open_nsfw.service.decisions import Decision, ItemDecisions, Judge
+from open_nsfw.service.metrics import Metrics
 from open_nsfw.service.options import CoreOptions
 from open_nsfw.service.underway import Underway
 from open_nsfw.sources.item import Item
@@ -52,6 +53,7 @@ class Core:
         """A short hash of prototxt and weights, as rows have it."""
         self.judge = self._read_judge()
         """What requests that begin now are answered by."""
+        self.metrics = Metrics(self.judge, self.model)
         load = replace(options.load, threads=1, thresholds=self.judge.thresholds)
         self._models = load_models(load, files)
         self.jobs = options.jobs or default_jobs()
@@ -64,6 +66,7 @@ class Core:
             quick_side=known_side(options.load.model_def),
         )
         self._pool = Pool(self._pipeline_options)
+        self.metrics.gauge("open_nsfw_waiting_files", "Files that wait for their turn.", lambda: self.waiting)
         # Archives are unpacked in as many threads as there are jobs; that also bounds what their members hold.
         self._unpackers = ThreadPoolExecutor(self.jobs, "unpacker")
         self._is_closed = False
@@ -116,12 +119,21 @@ class Core:
                 async for row in underway.rows():
                     if passed_over >= underway.unless_seen:
                         has_rows = True
-                        if row.score is not None:
-                            self.last_score = time.monotonic()
-                        yield Answer(number, row, decisions.of(row))
+                        yield self._answer(number, row, decisions.of(row))
+                self._note_times(underway)
                 passed_over = 0 if has_rows else passed_over + 1
         finally:
             await begun.aclose()
+
+    def _answer(self, number: int, row: Row, decision: Decision) -> Answer:
+        if row.score is not None:
+            self.last_score = time.monotonic()
+        self.metrics.add_row(row, decision)
+        return Answer(number, row, decision)
+
+    def _note_times(self, underway: Underway) -> None:
+        self.metrics.add_seconds("queue", underway.queued_seconds)
+        self.metrics.add_seconds("work", underway.work_seconds)
 
     async def _begun(self, items: deque[Item], options: PipelineOptions) -> AsyncGenerator[tuple[int, Underway], None]:
         """Each item, in order, in the hands of the jobs, with some of those behind it."""
@@ -163,6 +175,21 @@ class Core:
             extraction = replace(extraction, frames=choice)
         verdict = None if judge.policy is None else judge.policy.verdict
         return replace(self._pipeline_options, extraction=extraction, above=judge.thresholds[-1], verdict=verdict)
+
+    def read_policy(self) -> bool:
+        """Read the policy's file anew, for requests that begin from now on; False where there is none. Raises UsageError, and
+        leaves the policy as it is, for a bad one."""
+        if self._options.policy is None:
+            return False
+        judge = self._read_judge()
+        # Requests that have begun are still decided by the thresholds of before: both are heeded until the next time.
+        both = sorted({*self.judge.thresholds, *judge.thresholds})
+        self._models = with_thresholds(self._models, both)
+        if self._pool.scorer.done():
+            self._pool.scorer.result().use(self._models)
+        self.judge = judge
+        self.metrics.use(judge)
+        return True
 
     def _read_judge(self) -> Judge:
         """Raises UsageError."""

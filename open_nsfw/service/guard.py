@@ -15,9 +15,12 @@ from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Route, Router
+from starlette.types import Message, Receive, Scope, Send
 
 from open_nsfw.errors import OpenNsfwError
+from open_nsfw.service.metrics import known_path
+from open_nsfw.service.notes import Notes, begin_notes
 from open_nsfw.service.refusals import ClientGone, Refusal, bad_request
 from open_nsfw.service.service import Service
 
@@ -37,13 +40,21 @@ _HEADERS = (
 class Guard:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, service: Service, hosts: frozenset[str] | None) -> None:
+    def __init__(self, app: Router, service: Service, hosts: frozenset[str] | None) -> None:
         """`hosts`: the names that a Host header may have, without a port; None for any."""
         self._app, self._service, self._hosts = app, service, hosts
+        self._paths = frozenset(route.path for route in app.routes if isinstance(route, Route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        answer = _Answer(scope, receive, send)
+        notes = begin_notes(scope, _request_id(scope))
+        answer = _Answer(scope, notes, receive, send)
+        try:
+            await self._serve(scope, answer)
+        finally:
+            self._note(scope, notes)
+
+    async def _serve(self, scope: Scope, answer: _Answer) -> None:
         try:
             self._check(scope)
             await self._app({**scope, "app": self._service}, answer.receive, answer.send)
@@ -58,8 +69,15 @@ class Guard:
             await answer.refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "cannot-score", str(error)))
 
         except Exception:
-            logger.exception("request %s failed", scope["open_nsfw.request_id"])
+            logger.exception("request %s failed", answer.notes.request_id)
             await answer.refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "the service has a fault"))
+
+    def _note(self, scope: Scope, notes: Notes) -> None:
+        """The request is over."""
+        path = known_path(scope["path"], self._paths)
+        self._service.core.metrics.add_request(path, notes.status, notes.seconds)
+        if self._service.log is not None:
+            self._service.log.add(scope, notes)
 
     def _check(self, scope: Scope) -> None:
         """Raises Refusal."""
@@ -102,11 +120,10 @@ def _without_port(host: str) -> str:
 class _Answer:
     """One request on its way: knows whether its answer has begun and its body has ended."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, notes: Notes, receive: Receive, send: Send) -> None:
+        self.notes = notes
         self._scope, self._receive, self._send = scope, receive, send
         self._has_begun = self._body_ended = False
-        self._id = _request_id(scope)
-        scope["open_nsfw.request_id"] = self._id.decode()
 
     async def receive(self) -> Message:
         """As the application receives."""
@@ -119,7 +136,10 @@ class _Answer:
         """As the application sends."""
         if message["type"] == "http.response.start":
             self._has_begun = True
-            headers = [*message.get("headers", ()), *_HEADERS, (b"x-request-id", self._id)]
+            self.notes.status = message["status"]
+            own = {name.lower() for name, _ in message.get("headers", ())}
+            usual = [header for header in _HEADERS if header[0] not in own]
+            headers = [*message.get("headers", ()), *usual, (b"x-request-id", self.notes.request_id.encode())]
             message = {**message, "headers": headers}
         await self._send(message)
 
@@ -152,9 +172,9 @@ class _Answer:
             left -= len(message.get("body", b""))
 
 
-def _request_id(scope: Scope) -> bytes:
+def _request_id(scope: Scope) -> str:
     """The client's own, if it has one of a usual form; otherwise a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return bytes(value)
-    return secrets.token_hex(16).encode()
+            return bytes(value).decode()
+    return secrets.token_hex(16)

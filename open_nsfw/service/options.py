@@ -70,5 +70,7 @@ class ServeOptions:
     """Names that a request's Host header may have, beside the loopback's and `host`; with keys and none of these, any."""
     grace: float = 30.0
     """Seconds that requests under way have when the service is told to end."""
+    access_log: bool = True
+    """Whether a line of JSON for each request is written to standard output."""
     core: CoreOptions = CoreOptions()
     bounds: Bounds = Bounds()

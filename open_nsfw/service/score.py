@@ -21,6 +21,7 @@ from open_nsfw.rows.row import cells
 from open_nsfw.service.admission import Ticket
 from open_nsfw.service.client import while_connected
 from open_nsfw.service.core import Answer, Core
+from open_nsfw.service.notes import Notes, notes_of
 from open_nsfw.service.refusals import bad_request
 from open_nsfw.service.service import Service, service_of
 from open_nsfw.service.uploads import items_of
@@ -45,12 +46,14 @@ class Score:
 async def _answer(request: Request, service: Service, ticket: Ticket, send: Send) -> None:
     choice = frame_choice(request.query_params, service.core)
     items = await items_of(request, ticket, service.options.bounds, service.options.core.extraction.limits)
+    notes = notes_of(request)
+    service.core.metrics.add_seconds("body", notes.seconds)
     at_once = len(items) == 1 and _has_one_row(items[0], choice)
     answers = service.core.answers(items, choice)
     try:
         if at_once:
             async with while_connected(request):
-                content = b"".join([line(answer) async for answer in answers])
+                content = b"".join([_noted(answer, notes) async for answer in answers])
             await Response(content, media_type=MEDIA_TYPE)(request.scope, request.receive, send)
         else:
             await _stream(request, answers, send)
@@ -67,8 +70,13 @@ async def _stream(request: Request, answers: AsyncGenerator[Answer, None], send:
                 headers = [(b"content-type", MEDIA_TYPE.encode())]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 begun = True
-            await send({"type": "http.response.body", "body": line(answer), "more_body": True})
+            await send({"type": "http.response.body", "body": _noted(answer, notes_of(request)), "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+def _noted(answer: Answer, notes: Notes) -> bytes:
+    notes.decisions[answer.decision.value] += 1
+    return line(answer)
 
 
 def line(answer: Answer) -> bytes:

@@ -14,12 +14,14 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from open_nsfw.errors import UsageError
+from open_nsfw.service.access_log import AccessLog
 from open_nsfw.service.admission import Admission
 from open_nsfw.service.application import application
 from open_nsfw.service.core import Core
 from open_nsfw.service.keys import read_keys
 from open_nsfw.service.options import ServeOptions
 from open_nsfw.service.protocol import connection_class
+from open_nsfw.service.reload import Reloader
 from open_nsfw.service.service import Service
 
 BACKLOG = 1024  # connections that wait to be accepted
@@ -36,8 +38,9 @@ def serve(options: ServeOptions, tell: Callable[[str], None], more: Sequence[Bas
     listener = _listener(options)
     with listener:
         core = Core(options.core, options.bounds.wait_seconds)
-        service = Service(options, core, Admission(options.bounds), keys)
-        asyncio.run(_serve(service, listener, tell, more))
+        with AccessLog() if options.access_log else contextlib.nullcontext() as log:
+            service = Service(options, core, Admission(options.bounds), keys, log)
+            asyncio.run(_serve(service, listener, tell, more))
 
 
 def _listener(options: ServeOptions) -> socket.socket:
@@ -73,11 +76,21 @@ async def _serve(
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)
-        end = asyncio.ensure_future(_end(service, server, ending))
+        reloader = Reloader(service, tell)
+        loop.add_signal_handler(signal.SIGHUP, reloader.asked.set)
+        _add_gauges(service)
+        aside = [asyncio.ensure_future(each) for each in (_end(service, server, ending), reloader.run())]
         tell(f"listening on http://{_address(listener)}")
         await server.serve(sockets=[listener])
-        end.cancel()
+        for each in aside:
+            each.cancel()
     tell("stopped")
+
+
+def _add_gauges(service: Service) -> None:
+    admission, metrics = service.admission, service.core.metrics
+    metrics.gauge("open_nsfw_requests_under_way", "Requests under way.", lambda: admission.requests)
+    metrics.gauge("open_nsfw_held_bytes", "Bytes of uploads held.", lambda: admission.held)
 
 
 def _config(service: Service, more: Sequence[BaseRoute]) -> uvicorn.Config:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from starlette.requests import Request
 
+from open_nsfw.service.access_log import AccessLog
 from open_nsfw.service.admission import Admission, Ticket
 from open_nsfw.service.core import Core
 from open_nsfw.service.keys import Keys, key_in
+from open_nsfw.service.notes import notes_of
 from open_nsfw.service.options import ServeOptions
 from open_nsfw.service.refusals import key_needed
 
@@ -24,7 +25,7 @@ class Service:
     admission: Admission
     keys: Keys | None = None
     """Who may use it; None: everybody who reaches it."""
-    started: float = field(default_factory=time.time)
+    log: AccessLog | None = None
 
     def key_name(self, request: Request) -> str:
         """The name of the key that a request has; empty where none is needed. Raises Refusal (401)."""
@@ -33,7 +34,7 @@ class Service:
         name = self.keys.name_of(key_in(request.headers.get("authorization", "")))
         if name is None:
             raise key_needed()
-        request.scope["open_nsfw.key"] = name
+        notes_of(request).key = name
         return name
 
     def admit(self, request: Request) -> Ticket:

@@ -1,4 +1,4 @@
-"""What operators ask: is the process alive (`/healthz`), and does it score (`/readyz`)?"""
+"""What operators ask: is the process alive (`/healthz`), does it score (`/readyz`), and how much (`/metrics`)?"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from open_nsfw.errors import OpenNsfwError
+from open_nsfw.service.metrics import CONTENT_TYPE
 from open_nsfw.service.refusals import Refusal
 from open_nsfw.service.service import Service, service_of
 from open_nsfw.sources.item import Item
@@ -61,4 +62,15 @@ def bitmap(side: int) -> bytes:
     return head + sizes + b"\x01\x00\x18\x00" + bytes(24) + pixels
 
 
-ROUTES = [Route("/healthz", healthz, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]
+async def metrics(request: Request) -> Response:
+    """The numbers for Prometheus."""
+    service = service_of(request)
+    service.key_name(request)
+    return Response(service.core.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+ROUTES = [
+    Route("/healthz", healthz, methods=["GET"]),
+    Route("/readyz", readyz, methods=["GET"]),
+    Route("/metrics", metrics, methods=["GET"]),
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -34,8 +35,19 @@ class Underway:
         """Of the item: it counts only if so many before it were passed over."""
         self._task = Task(item, Handling(frames, self._note))
         self._task.result.add_done_callback(lambda _: self._wake())
+        self._put = time.monotonic()
         self._timer = None if patience is None else self._loop.call_later(patience, self._give_up, patience)
         pool.submit(self._task)
+
+    @property
+    def queued_seconds(self) -> float:
+        """From its start to its turn."""
+        return (self._task.handling.begun or time.monotonic()) - self._put
+
+    @property
+    def work_seconds(self) -> float:
+        """From its turn until now."""
+        return time.monotonic() - (self._task.handling.begun or time.monotonic())
 
     def abandon(self) -> None:
         """Nobody wants the rows any more."""
