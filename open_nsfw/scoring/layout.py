@@ -8,6 +8,7 @@ in 5 ms rather than 50, and the process takes 35 MiB less. The numbers that it c
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,13 @@ def find_kept(key: str) -> Path | None:
 
 def keep(key: str, converted: Path) -> Path:
     """Lay out a converted model and keep the result; gives its graph, or `converted` where that cannot be done."""
+    if not os.access(converted.parent, os.W_OK):  # root's, as in an image on another processor than it was built on
+        return converted
     try:
         graph, weights = split(_laid_out(converted))
         name = cache.keep(key, WEIGHTS, weights).name
         return cache.keep(key, GRAPH, named(graph, name))
-    except (EngineError, OSError) as error:  # no room for temporary files, a cache of root's, a full disk
+    except (EngineError, OSError) as error:  # no room for temporary files, a full disk
         logger.info("the converted model is used as it is: %s", error)
         return converted
 

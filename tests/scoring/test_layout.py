@@ -95,3 +95,14 @@ def test_another_processor_has_another_entry(tmp_path: Path, cache: Path, monkey
     unknown = laid_out_model(files)
     assert len({here, there, unknown}) == 3
     assert isinstance(unknown, Path) and "-any-" in unknown.name
+
+
+def test_nothing_is_laid_out_that_could_not_be_kept(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image carries the cache of the processor that it was built on, and its user may not write there."""
+    files = files_of(tmp_path)
+    converted = converted_model(files)
+    monkeypatch.setattr(layout.os, "access", lambda path, mode: Path(path) != cache)
+    monkeypatch.setattr(layout, "_laid_out", lambda model: pytest.fail("laid out in vain"))
+    assert laid_out_model(files) == converted
