@@ -22,9 +22,10 @@ from open_nsfw.cli.options import (
     add_overwrite_option,
     add_policy_option,
     add_ranges_option,
+    cache_options,
 )
 from open_nsfw.cli.parsing import OneLineParser
-from open_nsfw.cli.request import DEFAULT_CACHE, HIGHEST_OF_POLICY, CacheRequest, ScanRequest, VerdictRequest
+from open_nsfw.cli.request import HIGHEST_OF_POLICY, ScanRequest, VerdictRequest
 from open_nsfw.cli.status import SIGNALS
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
@@ -213,7 +214,7 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
             overwrite=values.overwrite,
             retry_failed=values.retry_failed,
         ),
-        cache=None if values.cache is None else CacheRequest(values.cache, values.max_cache or DEFAULT_CACHE),
+        cache=cache_options(values),
         quiet=values.quiet,
     )
 
@@ -246,7 +247,6 @@ def _check(values: argparse.Namespace) -> None:
         ("--retry-failed", values.retry_failed, "--resume", values.resume),
         ("--policy-for-any-model", values.policy_for_any_model, "--policy FILE", values.policy),
         ("--fail-above without a threshold", from_policy, "--policy FILE", values.policy),
-        ("--max-cache", values.max_cache, "--cache FILE", values.cache),
         ("--dry-run", values.dry_run, "--move-above or --copy-above", values.move_above or values.copy_above),
     ):
         if given and not is_there:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 from open_nsfw.cli import parsing
+from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.scan.score_cache_options import CacheOptions
 from open_nsfw.scoring.fast import THRESHOLDS
 from open_nsfw.scoring.names import ENGINES
 from open_nsfw.sources.item import SourceOptions
@@ -111,6 +114,15 @@ def add_cache_options(parser: Any) -> None:
         metavar="SIZE",
         help="with --cache: how large FILE may become; what was not used for longest goes first (default 1GiB)",
     )
+
+
+def cache_options(values: argparse.Namespace) -> CacheOptions | None:
+    """What --cache and --max-cache ask for. Raises UsageError."""
+    if values.cache is None:
+        if values.max_cache is not None:
+            raise UsageError("--max-cache needs --cache FILE")
+        return None
+    return CacheOptions(values.cache, values.max_cache or CacheOptions.max_bytes)
 
 
 def add_label_name_options(parser: Any) -> None:

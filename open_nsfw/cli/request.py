@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.rows.options import OutputOptions
+from open_nsfw.scan.score_cache_options import CacheOptions
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.sources.item import SourceOptions
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from open_nsfw.scan.sorting import Sorting
 
-DEFAULT_CACHE = 1 << 30  # bytes: three to four million pictures
 HIGHEST_OF_POLICY: Literal["policy"] = "policy"
 
 
@@ -33,15 +33,6 @@ class VerdictRequest:
     """From this score on the exit status is 3; `HIGHEST_OF_POLICY` is the policy's highest threshold."""
     sorting: Sorting | None = None
     """Which files are moved or copied."""
-
-
-@dataclass(frozen=True)
-class CacheRequest:
-    """A cache of scores."""
-
-    path: str
-    max_bytes: int
-    """How large its file may become."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +56,7 @@ class ScanRequest:
     verdict: VerdictRequest = VerdictRequest()
     output: OutputOptions = OutputOptions()
     """Where rows go; what `resume` holds earlier rows to is not settled yet."""
-    cache: CacheRequest | None = None
+    cache: CacheOptions | None = None
+    """Where scores are kept, for this run and others."""
     quiet: bool = False
     """Nothing on stderr but what ends the run."""

@@ -66,7 +66,7 @@ class Scan:
             return nullcontext()
         from open_nsfw.scan.score_cache import open_score_cache  # loads SQLite, which few runs need
 
-        return open_score_cache(self._request.cache.path, self._request.cache.max_bytes) or nullcontext()
+        return open_score_cache(self._request.cache) or nullcontext()
 
     def _pipeline_options(self, cache: ScoreCache | None) -> PipelineOptions:
         request, policy = self._request, self._decisions.policy

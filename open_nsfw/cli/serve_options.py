@@ -9,6 +9,7 @@ from typing import Any
 from open_nsfw.cli import parsing
 from open_nsfw.cli.options import (
     add_any_model_option,
+    add_cache_options,
     add_debug_option,
     add_engine_option,
     add_frame_options,
@@ -18,6 +19,7 @@ from open_nsfw.cli.options import (
     add_model_options,
     add_policy_option,
     add_ranges_option,
+    cache_options,
 )
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.errors import UsageError
@@ -60,6 +62,7 @@ def parser() -> OneLineParser:
     add_policy_option(policy)
     add_any_model_option(policy)
     add_frame_options(policy)
+    add_cache_options(policy)
     policy.add_argument("--hash", action="store_true", help="add the SHA-256 of each file to its row")
     _add_load_options(result.add_argument_group("load"))
     defaults = CoreOptions()
@@ -175,4 +178,5 @@ def _core_options(values: argparse.Namespace) -> CoreOptions:
         SourceOptions(
             limits=limits, max_archive_bytes=values.max_archive_bytes, max_archive_ratio=values.max_archive_ratio
         ),
+        cache_options(values),
     )

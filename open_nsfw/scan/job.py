@@ -135,7 +135,7 @@ class Job:
         try:
             results = [ItemResult(task.item, task.handling) for task in tasks]
             work = [(task.item, result) for task, result in zip(tasks, results)]
-            if self._recall is None or any(task.handling.frames is not None for task in tasks):
+            if self._recall is None:
                 self._fill(work)
             else:
                 self._fill_unknown(work, self._recall)

@@ -34,9 +34,9 @@ class Pool:
         self._watchdog = Watchdog()
         extraction = options.extraction.shared_by(options.jobs)
         self._workers = [DecodeWorker(extraction, options.max_seconds, self._watchdog) for _ in range(options.jobs)]
-        self._recall = self._made_recall(options)
+        recall = self._made_recall(options)
         self._jobs = [
-            threading.Thread(target=Job(worker, self.tasks, self.scorer, options, self._recall).run, daemon=True)
+            threading.Thread(target=Job(worker, self.tasks, self.scorer, options, recall).run, daemon=True)
             for worker in self._workers
         ]
 
@@ -68,10 +68,7 @@ class Pool:
 
     def rows(self, result: ItemResult, options: PipelineOptions) -> list[Row]:
         """The rows of an item, for whose scores this waits. An exception of the engine comes out here."""
-        rows = result.rows(self.scorer.result(), options)
-        if self._recall is not None:
-            self._recall.keep(result)
-        return rows
+        return result.rows(self.scorer.result(), options)
 
     def close(self) -> None:
         """End what is under way, cancel what waits, and join the threads."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import NO_PICTURES, FrameChoice
@@ -17,9 +17,6 @@ from open_nsfw.scan.facts import OF_THE_ITEM, Facts, are_lasting
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scoring.scorer import Needs, Outcome, Scored, Scorer
 from open_nsfw.sources.item import Item
-
-if TYPE_CHECKING:
-    from open_nsfw.scan.content import Content
 
 _NAMELESS: dict[str, Any] = {name: "" if name == "path" else None for name in OF_THE_ITEM}
 
@@ -80,8 +77,6 @@ class ItemResult:
         """What ended it."""
         self.is_whole = True
         """Whether a decoding process and the engine did all that was asked of them."""
-        self.content: Content | None = None
-        """Whose rows are to be kept, when they are known."""
         self._info: FileInfo | None = None
 
     def tell(self, latest: Picture) -> None:
@@ -169,6 +164,15 @@ class ItemResult:
         """Whether no score is still under way."""
         return all(each.is_settled for each in self._pictures)
 
+    def when_settled(self, call: Callable[[], None]) -> None:
+        """Call this once, when no score is under way any more: now, or in the thread that has the last one."""
+        pending = [each.outcome for each in self._pictures if isinstance(each.outcome, Future)]
+        left = _Countdown(len(pending), call)
+        for outcome in pending:
+            outcome.add_done_callback(left.count)
+        if not pending:
+            call()
+
     def rows(self, scorer: Scorer, options: PipelineOptions) -> list[Row]:
         """All rows of the item, for whose scores it waits; none of a file that was taken for its content alone and has
         only sound. An exception of the engine comes out here."""
@@ -180,6 +184,20 @@ class ItemResult:
         if any(row.kind == "frame" for row in rows):
             rows.append(_summary(rows, options.above))
         return [_finished(row, scorer, options) for row in rows]
+
+
+class _Countdown:
+    """Calls something when it was called so often itself, by whatever threads."""
+
+    def __init__(self, left: int, call: Callable[[], None]) -> None:
+        self._left, self._call, self._lock = left, call, threading.Lock()
+
+    def count(self, _: object) -> None:
+        with self._lock:
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last:
+            self._call()
 
 
 def _ended(rows: list[Row], failure: Row) -> list[Row]:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from open_nsfw.scan.score_cache_file import NoRoom, opened
+from open_nsfw.scan.score_cache_options import CacheOptions
 from open_nsfw.text import printable
 
 BUSY_SECONDS = 2.0  # to wait for another process that writes, which takes milliseconds
@@ -33,11 +34,11 @@ logger = logging.getLogger("open_nsfw")
 T = TypeVar("T")
 
 
-def open_score_cache(path: str, most_bytes: int) -> ScoreCache | None:
-    """The cache in a file, as by `ScoreCache`; None, and a warning, where the disk is full or another process has the file
-    for long: that must not keep anybody from scores."""
+def open_score_cache(options: CacheOptions) -> ScoreCache | None:
+    """The cache in a file, with the errors of `ScoreCache`; None, and a warning, where the disk is full or another process
+    has the file for long: that must not keep anybody from scores."""
     try:
-        return ScoreCache(path, most_bytes)
+        return ScoreCache(options.path, options.max_bytes)
     except NoRoom as error:
         logger.warning("%s; the run goes on without it", error)
         return None

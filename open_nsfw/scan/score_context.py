@@ -12,32 +12,40 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.scoring.versions import CONVERTER_VERSION, QUANTIZER_VERSION
 from open_nsfw.version import __version__
 
-# Of `Extraction`: the SHA-256 is known anyhow, and what runs out of memory is not kept.
-WITHOUT_EFFECT = ("hash", "max_memory")
+# Of `Extraction`: the SHA-256 is known anyhow, and what runs out of memory is not kept. Frames are a part of their own.
+WITHOUT_EFFECT = ("hash", "max_memory", "frames")
 # The libraries that decode and compute. One that is not installed has no version, so what needs it is tried again when it
 # is there.
 LIBRARIES = ("pillow", "pillow-heif", "av", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino", "kendryte-caffe")
 DIGEST_BYTES = 16
 
 
-def context(models: Models, options: PipelineOptions) -> bytes:
-    """16 bytes that differ wherever the models or options could give another row for the same content."""
-    extraction = asdict(options.extraction)
-    parts = {
-        "package": (__version__, CONVERTER_VERSION, QUANTIZER_VERSION),
-        "libraries": [_version(library) for library in LIBRARIES],
-        "exact": _classifier(models.exact),
-        "quick": _quick(models) if options.quick else None,
-        "extraction": {name: value for name, value in extraction.items() if name not in WITHOUT_EFFECT},
-    }
-    text = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(text.encode()).digest()[:DIGEST_BYTES]
+class ScoreContext:
+    """The digests for one set of models and options, and any choice of frames."""
+
+    def __init__(self, models: Models, options: PipelineOptions) -> None:
+        self._frames = options.extraction.frames
+        extraction = asdict(options.extraction)
+        self._parts = {
+            "package": (__version__, CONVERTER_VERSION, QUANTIZER_VERSION),
+            "libraries": [_version(library) for library in LIBRARIES],
+            "exact": _classifier(models.exact),
+            "quick": _quick(models) if options.quick else None,
+            "extraction": {name: value for name, value in extraction.items() if name not in WITHOUT_EFFECT},
+        }
+
+    def digest(self, frames: FrameChoice | None = None) -> bytes:
+        """16 bytes that differ wherever the models or options could give another row for the same content. `frames`: if not
+        those of the options."""
+        text = json.dumps({**self._parts, "frames": asdict(frames or self._frames)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).digest()[:DIGEST_BYTES]
 
 
 def _quick(models: Models) -> list[Any] | None:

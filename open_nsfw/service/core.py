@@ -20,6 +20,7 @@ from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pool import Pool
+from open_nsfw.scan.score_cache import open_score_cache
 from open_nsfw.scoring.load import load_models, with_thresholds
 from open_nsfw.scoring.model_files import find_model_files, known_side
 from open_nsfw.service.archives import members
@@ -58,12 +59,14 @@ class Core:
         self._models = load_models(load, files)
         self.jobs = options.jobs or default_jobs()
         """Pictures decoded and scored at a time."""
+        self._cache = None if options.cache is None else open_score_cache(options.cache)
         self._pipeline_options = PipelineOptions(
             self.jobs,
             options.extraction,
             options.max_seconds,
             quick=options.load.fast,
             quick_side=known_side(options.load.model_def),
+            cache=self._cache,
         )
         self._pool = Pool(self._pipeline_options)
         self.metrics.gauge("open_nsfw_waiting_files", "Files that wait for their turn.", lambda: self.waiting)
@@ -87,6 +90,8 @@ class Core:
             self._is_closed = True
             self._unpackers.shutdown(wait=False)
             await asyncio.get_running_loop().run_in_executor(None, self._pool.close)
+            if self._cache is not None:
+                self._cache.close()
 
     @property
     def waiting(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
+from open_nsfw.scan.score_cache_options import CacheOptions
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.sources.item import SourceOptions
 
@@ -29,6 +30,8 @@ class CoreOptions:
     """For decoding one picture."""
     sources: SourceOptions = SourceOptions(limits=Limits(32 * MIB), max_archive_bytes=1024 * MIB)
     """What archives may cost."""
+    cache: CacheOptions | None = None
+    """Where scores are kept."""
 
 
 @dataclass(frozen=True)
