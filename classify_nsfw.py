@@ -16,10 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> int:
     """The process."""
-    from open_nsfw.cli.process import begin, end
+    from open_nsfw.cli.process import begin
 
     begin()
-    return end(main())
+    return main()
 
 
 if __name__ == "__main__":

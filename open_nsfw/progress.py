@@ -33,10 +33,10 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def advance(self, note: str = "") -> None:
-        """One more picture is done. `note` stands at the bar's end from now on."""
+    def advance(self, note: str = "", count: int = 1) -> None:
+        """One more picture is done, or `count`. `note` stands at the bar's end from now on."""
         if self._bar is not None:
-            self._bar.update()
+            self._bar.update(count)
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
 

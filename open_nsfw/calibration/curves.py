@@ -207,6 +207,13 @@ def _average_precision(recall: Floats, fpr: Floats, odds: float) -> float:
     return float(np.diff(recall, prepend=0) @ precision)
 
 
+def area_under_roc(sample: Sample, confidence: float) -> Rate:
+    """The area under the ROC curve with its interval."""
+    from sklearn import metrics
+
+    return _auc_interval(sample, float(metrics.roc_auc_score(sample.nsfw, sample.scores)), confidence)
+
+
 def _auc_interval(sample: Sample, area: float, confidence: float) -> Rate:
     low, high = _newcombe(area, sample.class_worth(True), sample.class_worth(False), confidence)
     error = _area_error(sample)

@@ -14,6 +14,7 @@ from open_nsfw.cli import parsing
 from open_nsfw.cli.options import (
     add_confidence_option,
     add_debug_option,
+    add_gpu_option,
     add_jobs_option,
     add_label_name_options,
     add_model_options,
@@ -28,7 +29,7 @@ from open_nsfw.nets.training import DEPLOY
 from open_nsfw.text import printable
 from open_nsfw.training import words
 from open_nsfw.training.fine_tune import fine_tune
-from open_nsfw.training.output import NUMBERS, POLICY, REPORT, WEIGHTS, write
+from open_nsfw.training.output import NUMBERS, POLICY, RANGES, REPORT, WEIGHTS, write
 from open_nsfw.training.request import TRAIN, TuneRequest
 from open_nsfw.training.split import WAYS
 
@@ -71,6 +72,9 @@ def parse(argv: Sequence[str]) -> TuneRequest:
         confidence=values.confidence,
         resamples=values.resamples,
         seed=values.seed,
+        time_limit=None if values.time_limit is None else 60 * values.time_limit,
+        gpu=values.gpu,
+        tensorboard=values.tensorboard,
         resume=values.resume,
         overwrite=values.overwrite,
         keep_anyway=values.keep_anyway,
@@ -96,7 +100,11 @@ def parser() -> OneLineParser:
 def _add_training_options(group: Any) -> None:
     add = group.add_argument
     add(
-        "--train", choices=TRAIN, default=TRAIN[0], help="part that is trained; head is the last, fully connected layer"
+        "--train",
+        choices=TRAIN,
+        default=TRAIN[0],
+        help="part that is trained: head, the last, fully connected layer; stage3 or stage2 and what is above; all; auto, the "
+        "default, each of these as far as there are labels enough and it helps on held-out pictures",
     )
     add_label_name_options(group)
     add_model_options(group)
@@ -117,7 +125,8 @@ def _add_training_options(group: Any) -> None:
     add_prevalence_option(group)
     add_confidence_option(group)
     add_resamples_option(group)
-    add("--seed", type=parsing.whole, default=0, metavar="N", help="seed of the split and the bootstrap (default 0)")
+    add("--seed", type=parsing.whole, default=0, metavar="N", help="seed of all that is drawn (default 0)")
+    add_gpu_option(group)
 
 
 def _add_run_options(group: Any) -> None:
@@ -125,6 +134,13 @@ def _add_run_options(group: Any) -> None:
     add("--resume", action="store_true", help="continue in a DIR that has a run: keep the features of its pictures")
     add("--overwrite", action="store_true", help="start again in a DIR that has a run, and replace its files")
     add("--keep-anyway", action="store_true", help="exit with 0 and use plain names even if the model is not better")
+    add(
+        "--time-limit",
+        type=parsing.positive,
+        metavar="MINUTES",
+        help="minutes from the start after which no epoch begins; what is best by then is written",
+    )
+    add("--tensorboard", type=parsing.file, metavar="DIR", help="write what TensorBoard shows into this folder")
     add_jobs_option(group)
     add_thumbnails_option(group)
     add("--quiet", action="store_true", help="print no progress bar and no summary")
@@ -140,7 +156,8 @@ def _run(request: TuneRequest) -> int:
     for line in words.left_out(result):
         print(f"{PROGRAM}: {line}", file=sys.stderr)
     if not request.quiet:
-        files = (WEIGHTS.format(result.suffix), DEPLOY, POLICY.format(result.suffix), REPORT, NUMBERS)
+        names = (WEIGHTS, DEPLOY, POLICY, *(() if isinstance(result.ranges, str) else (RANGES,)), REPORT, NUMBERS)
+        files = [name.format(result.suffix) for name in names]
         print_text(
             words.summary(result) + f"written to {printable(os.path.join(request.folder, ''))}: {' '.join(files)}\n"
         )

@@ -58,9 +58,14 @@ def differences(
     paths: Sequence[str],
     progress: Progress | None = None,
     seen: set[bytes] | None = None,
+    both_ways: bool = False,
 ) -> list[Difference]:
     """Quick and exact logits of picture files. Left out, and named on stderr, are those that cannot be decoded, or have
-    the content of another or of one in `seen` (SHA-256)."""
+    the content of another or of one in `seen` (SHA-256).
+
+    `both_ways`: a JPEG that is decoded at reduced size stands for one decoded in full as well, so that there is a margin for
+    those where no other pictures are at hand.
+    """
     progress, seen = progress or Progress(shown=False), set() if seen is None else seen
     exact = load_models(LoadOptions(engine="onnxruntime"), files).exact.engine
     quick = int8_session(quantize(float_model(files), ranges), None)
@@ -75,9 +80,11 @@ def differences(
             leave_out(path, error, progress)
             continue
         blobs = [to_blob(crop(each, height, width)[np.newaxis]) for each in pixels]
-        reference = logits(exact.forward(blobs[0]))[0]
-        output = logits(run_session(quick, {name: blobs[1]})[0])[0]
-        found.append(Difference(path, float(reference), float(output), picture.reduced))
+        reference = float(logits(exact.forward(blobs[0]))[0])
+        for blob, reduced in ((blobs[1], picture.reduced), (blobs[0], False)):
+            if blob is blobs[1] or (both_ways and picture.reduced):
+                output = logits(run_session(quick, {name: blob})[0])[0]
+                found.append(Difference(path, reference, float(output), reduced))
         progress.advance()
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,12 @@ from open_nsfw.errors import ModelError
 from open_nsfw.pictures.pixels import Pixels, as_array, crop
 from open_nsfw.scan.compare import EXACT
 from open_nsfw.scoring.blobs import BlobEngine
-from open_nsfw.scoring.engine import OUTPUT
+from open_nsfw.scoring.engine import Float32
 from open_nsfw.scoring.load import load_engine, pycaffe_is_there
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.training.head import Head
+from open_nsfw.training.stages import Part
+from open_nsfw.training.torch_net import TorchNet
 
 MOST_CHECKED = 200  # pictures, evenly spread over those that were tested; Caffe takes 40 ms for one
 
@@ -32,20 +34,22 @@ class Agreement:
     """Difference of a score."""
 
 
+Trained = Callable[[Pixels], float]
+"""What training computed: the score of uint8 (256, 256, 3) pixels."""
+
+
 def check_files(
-    source: ModelFiles, written: ModelFiles, head: Head, examples: Sequence[Example], jobs: int | None
+    trained: Trained, written: ModelFiles, examples: Sequence[Example], jobs: int | None
 ) -> tuple[Agreement, ...]:
-    """Decode pictures of `examples` once more and score them with the written files. `head` is the trained head, in float64
-    on the features of the source model: what training computed. Raises ModelError where a score is off by more than 1e-5.
-    """
+    """Decode pictures of `examples` once more and score them with the written files. Raises ModelError where a score is off
+    by more than 1e-5 from what training computed."""
     names = ["onnxruntime", *(["caffe"] if pycaffe_is_there() else [])]
-    features = BlobEngine(source, [head.features])
     engines = [load_engine(written.model_def, written.pretrained_model, name) for name in names]
     largest, count = [0.0] * len(engines), 0
     keys = [(each.path, each.member) for each in _spread(examples) if each.path is not None]
     for _, picture in decoded_again(keys, jobs or default_jobs()):
         pixels = as_array(picture)
-        expected = _trained(features, head, pixels)
+        expected = trained(pixels)
         for number, engine in enumerate(engines):
             blob = engine.blob_from_pixels(crop(pixels, *engine.input_shape[1:])[np.newaxis])
             largest[number] = max(largest[number], abs(float(engine.forward(blob)[0, 1]) - expected))
@@ -60,11 +64,37 @@ def check_files(
     return found
 
 
-def _trained(engine: BlobEngine, head: Head, pixels: Pixels) -> float:
-    cropped = crop(pixels, *engine.input_shape[1:])[np.newaxis]
-    features = engine.compute(engine.blob_from_pixels(cropped))[head.features].reshape(-1)
-    assert OUTPUT != head.features
-    return float(1 / (1 + np.exp(-(features.astype(np.float64) @ head.direction + head.offset))))
+def head_score(source: ModelFiles, head: Head) -> Trained:
+    """By the trained head, in float64, on the features of the source model."""
+    engine = BlobEngine(source, [head.features])
+
+    def score(pixels: Pixels) -> float:
+        features = _blob(engine, head.features, pixels).reshape(-1).astype(np.float64)
+        return _sigmoid(float(features @ head.direction + head.offset))
+
+    return score
+
+
+def part_score(source: ModelFiles, part: Part, net: TorchNet) -> Trained:
+    """By torch, from the blob of the source model at which the trained part begins."""
+    engine = BlobEngine(source, [] if part.is_whole else [part.start])
+
+    def score(pixels: Pixels) -> float:
+        inputs = _blob(engine, part.start, pixels)
+        safe, unsafe = net.logits(inputs).astype(np.float64)[0]
+        return _sigmoid(float(unsafe - safe))
+
+    return score
+
+
+def _blob(engine: BlobEngine, name: str, pixels: Pixels) -> Float32:
+    """A blob of one picture, float32 (1, ...); the net's input itself if the engine makes no such blob."""
+    inputs = engine.blob_from_pixels(crop(pixels, *engine.input_shape[1:])[np.newaxis])
+    return engine.compute(inputs)[name] if name in engine.shapes else inputs
+
+
+def _sigmoid(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))
 
 
 def _spread(examples: Sequence[Example]) -> Sequence[Example]:

@@ -1,9 +1,9 @@
 """Features of pictures in a file, by the SHA-256 of the encoded picture.
 
 The file begins with a line of JSON that says of which model and blob the features are. Records of one size follow: the
-SHA-256, the features as little-endian float32, the CRC-32 of both. A record is written at once and only ever added, so a
-run that is killed leaves at most one that is cut short, which the next run takes away. A record that is damaged counts as
-not there.
+SHA-256, the features (little-endian float32, or bytes where they are pixels), the CRC-32 of both. A record is written at
+once and only ever added, so a run that is killed leaves at most one that is cut short, which the next run takes away. A
+record that is damaged counts as not there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ Float32 = NDArray[np.float32]
 
 FORMAT = 1
 DIGEST_BYTES, CRC_BYTES = 32, 4
-RECORDS_AT_ONCE = 4096  # read when a file is opened: 16 MiB of 1,024 features each
+BYTES_AT_ONCE = 16 * 2**20  # read when a file is opened
 LONGEST_HEADER = 4096
 
 
@@ -38,6 +39,13 @@ class FeatureKind:
     """The name of Caffe's blob."""
     values: int
     """How many each picture has."""
+    type: str = "<f4"
+    """NumPy's name of their type: "<f4" or "u1"."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes each picture takes."""
+        return self.values * np.dtype(self.type).itemsize
 
     def header(self) -> bytes:
         """The first line of the file."""
@@ -51,7 +59,7 @@ class FeatureFile:
         """Open or begin the file. Raises UsageError if it holds other features, OutputError if it cannot be written or
         another run has it."""
         self._path, self._kind = path, kind
-        self._record = DIGEST_BYTES + 4 * kind.values + CRC_BYTES
+        self._record = DIGEST_BYTES + kind.size + CRC_BYTES
         self._at: dict[str, int] = {}
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
@@ -79,11 +87,11 @@ class FeatureFile:
     def __len__(self) -> int:
         return len(self._at)
 
-    def add(self, sha256: str, features: Float32) -> None:
-        """Keep the features of a picture, float32 (values,). Raises OutputError, as for a full disk."""
+    def add(self, sha256: str, features: NDArray[Any]) -> None:
+        """Keep the features of a picture, (values,) of the file's type. Raises OutputError, as for a full disk."""
         if sha256 in self._at:
             return
-        content = bytes.fromhex(sha256) + np.ascontiguousarray(features, dtype="<f4").tobytes()
+        content = bytes.fromhex(sha256) + np.ascontiguousarray(features, dtype=self._kind.type).tobytes()
         record = content + zlib.crc32(content).to_bytes(CRC_BYTES, "little")
         if len(record) != self._record:
             raise ValueError(f"{self._kind.values} features are needed, not {features.size}")
@@ -94,12 +102,12 @@ class FeatureFile:
         self._at[sha256] = self._end
         self._end += self._record
 
-    def read(self, digests: Sequence[str]) -> Float32:
-        """float32 (N, values): the features of these pictures, which must be there."""
-        found = np.empty((len(digests), self._kind.values), np.float32)
+    def read(self, digests: Sequence[str]) -> NDArray[Any]:
+        """(N, values) of the file's type: the features of these pictures, which must be there. For one thread."""
+        found = np.empty((len(digests), self._kind.values), np.dtype(self._kind.type).newbyteorder("="))
         for row, sha256 in zip(found, digests):
             position = self._at[sha256] + DIGEST_BYTES
-            row[:] = np.frombuffer(self._read(4 * self._kind.values, position), "<f4")
+            row[:] = np.frombuffer(self._read(self._kind.size, position), self._kind.type)
         return found
 
     def _open(self, overwrite: bool) -> None:
@@ -119,7 +127,8 @@ class FeatureFile:
         self._file.truncate(self._end)
 
     def _find_records(self) -> None:
-        while chunk := self._read(RECORDS_AT_ONCE * self._record, self._end):
+        size = max(BYTES_AT_ONCE // self._record, 1) * self._record
+        while chunk := self._read(size, self._end):
             whole = len(chunk) // self._record
             for number in range(whole):
                 record = chunk[number * self._record : (number + 1) * self._record]

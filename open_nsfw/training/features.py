@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +14,13 @@ from open_nsfw.calibration import scored
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.labels import Labels
 from open_nsfw.errors import UsageError
+from open_nsfw.pictures.formats import SIDE
+from open_nsfw.pictures.pixels import Pixels
 from open_nsfw.rows.finished import key_of
 from open_nsfw.rows.reader import read_rows
 from open_nsfw.rows.row import Row
 from open_nsfw.scoring.blobs import BlobClassifier, BlobScore
+from open_nsfw.scoring.classifier import Score
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.training.feature_file import FeatureFile, FeatureKind, Float32
@@ -23,7 +28,8 @@ from open_nsfw.training.head import Head
 from open_nsfw.training.request import TuneRequest
 
 FOLDER = "work"  # in DIR
-SCORES, FEATURES = "scores.jsonl", "features.f32"  # in that folder
+SCORES, FEATURES, PIXELS = "scores.jsonl", "features.f32", "pixels.u8"  # in that folder
+PIXELS_KIND = FeatureKind("", "pixels", SIDE * SIDE * 3, "u1")  # RGB, after the JPEG round trip
 LEAST_PICTURES = 20  # of a class; with fewer, no split leaves enough to learn from and enough to measure on
 
 
@@ -41,8 +47,11 @@ class Dataset:
     """What was found, and what does not count."""
 
 
-def extract(labels: Labels, files: ModelFiles, head: Head, request: TuneRequest) -> Dataset | int:
-    """The features of all labelled pictures, or the signal that cut the work short.
+def extract(
+    labels: Labels, files: ModelFiles, head: Head, request: TuneRequest, with_pixels: bool = False
+) -> Dataset | int:
+    """The features of all labelled pictures, or the signal that cut the work short. With `with_pixels`, the pictures are kept
+    as well, at their 256 x 256 pixels.
 
     Raises UsageError for labels that nothing can be learnt from, OutputError, and SetupError.
     """
@@ -57,9 +66,14 @@ def extract(labels: Labels, files: ModelFiles, head: Head, request: TuneRequest)
         overwrite=request.overwrite,
         quiet=request.quiet,
     )
-    with FeatureFile(os.path.join(folder, FEATURES), kind, request.overwrite) as file:
-        keeper = _Keeper(file, head.features, {} if request.overwrite else _hashes(options.scores_file))
-        keeping = scored.Keeping(lambda _: Models(BlobClassifier(files, [head.features])), keeper.keep, keeper.has)
+    with ExitStack() as open_files:
+        file = open_files.enter_context(FeatureFile(os.path.join(folder, FEATURES), kind, request.overwrite))
+        pixels = None
+        if with_pixels:
+            path = os.path.join(folder, PIXELS)
+            pixels = open_files.enter_context(FeatureFile(path, PIXELS_KIND, request.overwrite))
+        keeper = _Keeper(file, pixels, head.features, {} if request.overwrite else _hashes(options.scores_file))
+        keeping = scored.Keeping(lambda _: Models(_PixelClassifier(files, [head.features])), keeper.keep, keeper.has)
         found = scored.score(labels, options, keeping)
         if found.ended_by is not None:
             return found.ended_by
@@ -70,22 +84,46 @@ def extract(labels: Labels, files: ModelFiles, head: Head, request: TuneRequest)
     return Dataset(examples, features, nsfw, found)
 
 
-class _Keeper:
-    """Writes the features that scores carry into the file."""
+class _PixelScore(BlobScore):
+    """A score with the pixels that it is of: uint8 (256, 256, 3)."""
 
-    def __init__(self, file: FeatureFile, blob: str, hashes: dict[bytes, str]) -> None:
-        self._file, self._blob, self._hashes = file, blob, hashes
+    pixels: Pixels
+
+
+class _PixelClassifier(BlobClassifier):
+    """A classifier whose scores carry their pixels, too."""
+
+    def score_pixels(self, pixels: Iterable[Pixels]) -> list[Score]:
+        """One score for each picture."""
+        pictures = list(pixels)
+        return [self._with_pixels(score, each) for score, each in zip(super().score_pixels(pictures), pictures)]
+
+    def _with_pixels(self, score: Score, pixels: Pixels) -> Score:
+        if not isinstance(score, BlobScore):
+            return score
+        found = _PixelScore(float(score))
+        found.blobs, found.pixels = score.blobs, pixels
+        return found
+
+
+class _Keeper:
+    """Writes the features that scores carry into the file, and the pixels into theirs."""
+
+    def __init__(self, file: FeatureFile, pixels: FeatureFile | None, blob: str, hashes: dict[bytes, str]) -> None:
+        self._file, self._pixels, self._blob, self._hashes = file, pixels, blob, hashes
 
     def keep(self, rows: list[Row]) -> None:
         """Of a film, the features of the frame with the highest score, which is the film's."""
         for row in rows:
-            if row.kind != "frame" and isinstance(row.score, BlobScore) and row.sha256:
+            if row.kind != "frame" and isinstance(row.score, _PixelScore) and row.sha256:
                 self._file.add(row.sha256, row.score.blobs[self._blob].reshape(-1))
+                if self._pixels is not None:
+                    self._pixels.add(row.sha256, row.score.pixels.reshape(-1))
 
     def has(self, path: str, member: str | None) -> bool:
         """Whether the file has those of this picture; one that has no content to be read is none that it lacks."""
         sha256 = self._hashes.get(key_of(path, member))
-        return sha256 is not None and sha256 in self._file
+        return sha256 is not None and sha256 in self._file and (self._pixels is None or sha256 in self._pixels)
 
 
 def _hashes(scores_file: str) -> dict[bytes, str]:

@@ -3,8 +3,10 @@
     features   every labelled picture through the one pipeline, its features kept on disk
     split      groups of pictures to learn from, to choose by, and to test on
     tune       the head is fitted, its settings chosen on held-out folds
+    steps      layers below it are trained, as long as that helps on held-out folds
     measure    before and after on the test pictures
     check      do engines compute from the written files what training computed?
+    ranges     what the fast mode must know about the new model
 
 `write` in output.py then leaves everything in the folder.
 """
@@ -12,8 +14,10 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,17 +32,23 @@ from open_nsfw.calibration.request import CalibrationRequest
 from open_nsfw.calibration.scored import Scored, ScoringOptions
 from open_nsfw.errors import ModelError, UsageError
 from open_nsfw.files import write_whole
+from open_nsfw.nets.read import read_net
 from open_nsfw.nets.replace_blobs import replace_blobs
 from open_nsfw.nets.training import DEPLOY
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.training import output
 from open_nsfw.training.check import check_files
+from open_nsfw.training.epochs import open_board
+from open_nsfw.training.fast_ranges import measure_ranges
 from open_nsfw.training.features import FOLDER, Dataset, extract
-from open_nsfw.training.head import Head, find_head
+from open_nsfw.training.head import find_head
 from open_nsfw.training.measure import compare
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.result import Tuning
 from open_nsfw.training.split import Split, split
+from open_nsfw.training.stages import DEEP, find_part
+from open_nsfw.training.steps import Material, keeps_pixels, take_steps, trained_score
+from open_nsfw.training.torch_net import check_device, check_part
 from open_nsfw.training.tune import Tuned, check_labels, tune_head
 
 CANDIDATE = "candidate.caffemodel"  # the new weights until they are checked
@@ -55,36 +65,54 @@ def fine_tune(request: TuneRequest) -> Tuning | int:
         raise UsageError(
             f"{request.labels}: has scores; fine-tuning needs the pictures: give the columns path and label alone"
         )
+    started = time.monotonic()
     source = find_model_files(request.model_def, request.pretrained_model)
     head = find_head(source)
+    board = _check_request(source, request)
     output.prepare(request)
-    data = extract(labels, source, head, request)
+    data = extract(labels, source, head, request, keeps_pixels(request.train))
     if isinstance(data, int):
         return data
     scores = np.array([example.score for example in data.examples])
     check_labels(scores, data.nsfw, request.labels)
     parts = split(data.examples, data.features, data.nsfw, data.scored.folders, request.group_by, request.seed)
-    tuned = tune_head(head, data, parts, request.prevalence, request.seed)
+    net = read_net(source.model_def, source.pretrained_model)
+    work = Path(request.folder, FOLDER)
+    material = Material(source, net, head, data, parts, request, work, started, board)
+    tuned = take_steps(material, tune_head(head, data, parts, request.prevalence, request.seed))
     found = {"before": scores[parts.test], "recalibrated": tuned.recalibrated, "after": tuned.test_scores}
     how = BootstrapOptions(request.resamples, request.seed, request.confidence)
     comparison = compare(
         found, data.nsfw[parts.test], parts.groups[parts.test], request.max_fpr, request.prevalence, how
     )
-    model = _candidate(source, tuned.head, request)
+    model = _candidate(source, tuned, request)
     tested = [data.examples[index] for index in parts.test]
     try:
-        agreements = check_files(source, model, tuned.head, tested, request.jobs)
+        with trained_score(material, tuned) as trained:
+            agreements = check_files(trained, model, tested, request.jobs)
     except ModelError:
         output.remove_candidate(model)
         raise
     policy = _policy(data, parts, tuned, model, request)
-    return Tuning(request, source, model, head, data, parts, tuned, comparison, policy, agreements)
+    ranges = measure_ranges(model, [data.examples[index] for index in parts.rest], request.quiet)
+    return Tuning(request, source, model, head, data, parts, tuned, comparison, policy, agreements, ranges)
 
 
-def _candidate(source: ModelFiles, head: Head, request: TuneRequest) -> ModelFiles:
+def _check_request(source: ModelFiles, request: TuneRequest) -> Any:
+    """What writes for TensorBoard, or None. Raises an error for what is asked for and cannot be had, before any work."""
+    if request.train in DEEP:
+        part = find_part(read_net(source.model_def, source.pretrained_model), request.train)
+        check_device(request.gpu)
+        check_part(part)
+    elif request.gpu is not None:
+        check_device(request.gpu)
+    return None if request.tensorboard is None else open_board(request.tensorboard)
+
+
+def _candidate(source: ModelFiles, tuned: Tuned, request: TuneRequest) -> ModelFiles:
     """The new weights as a file, beside the prototxt that they go with."""
     work = Path(request.folder, FOLDER)
-    content = replace_blobs(source.pretrained_model.read_bytes(), {head.layer: head.blobs()})
+    content = replace_blobs(source.pretrained_model.read_bytes(), tuned.blobs)
     write_whole(work / DEPLOY, source.model_def.read_bytes())
     write_whole(work / CANDIDATE, content)
     return find_model_files(work / DEPLOY, work / CANDIDATE)

@@ -10,7 +10,8 @@ The problem is convex and small, so it has one answer, which L-BFGS finds to man
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,15 @@ class Fit:
     def scaled(self, slope: float, offset: float) -> Fit:
         """The fit whose logits are `slope` times these, plus `offset`."""
         return Fit(self.standard, slope * self.change, slope * self.slope, slope * self.offset + offset)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread computes what is inside, so that the result does not hang on how many cores there are."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 def fit_path(

@@ -108,6 +108,11 @@ def threshold_at(scores: Floats, nsfw: Flags, max_fpr: float) -> float:
     return float(thresholds[np.searchsorted(fpr, max_fpr, side="right") - 1])
 
 
+def recall_at(scores: Floats, nsfw: Flags, max_fpr: float) -> float:
+    """The recall at the threshold of `threshold_at`."""
+    return float((scores[nsfw] >= threshold_at(scores, nsfw, max_fpr)).mean())
+
+
 def _class_weights(nsfw: Flags, prevalence: float | None) -> Floats:
     """float64 (N,), 1 on average: with them, the share of nsfw is `prevalence`."""
     share = float(nsfw.mean())

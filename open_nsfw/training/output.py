@@ -6,7 +6,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,24 @@ from open_nsfw.calibration.output import make_folder
 from open_nsfw.calibration.policy_file import check_replaceable, write_policy
 from open_nsfw.errors import UsageError
 from open_nsfw.files import check_writable, write_whole
+from open_nsfw.nets.ranges import Ranges
 from open_nsfw.nets.read import read_net
 from open_nsfw.nets.train_deploy import train_val
-from open_nsfw.nets.training import DEPLOY, SOLVER, TRAIN_VAL, TrainingOptions, solver
-from open_nsfw.scoring.hashes import file_sha256
-from open_nsfw.scoring.model_files import ModelFiles
+from open_nsfw.nets.training import DEPLOY, SOLVER, TRAIN_VAL, SolverSettings, TrainingOptions, solver
+from open_nsfw.scoring.model_files import ModelFiles, file_sha256
 from open_nsfw.training import report
+from open_nsfw.training.descent import AVERAGED
 from open_nsfw.training.features import FOLDER
 from open_nsfw.training.logistic import STRENGTHS
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.result import NOT_BETTER, Tuning
+from open_nsfw.training.sampling import BATCH, steps_an_epoch
+from open_nsfw.training.stages import DEEP
+from open_nsfw.training.tune import DeepTuned
 from open_nsfw.version import __version__
 
-WEIGHTS, POLICY = "tuned{}.caffemodel", "policy{}.json"  # the place in between is for NOT_BETTER
+# The place in between is for NOT_BETTER.
+WEIGHTS, POLICY, RANGES = "tuned{}.caffemodel", "policy{}.json", "ranges{}.json"
 REPORT, NUMBERS = "report.html", "training.json"
 TRAIN_LIST, TEST_LIST = "train.txt", "test.txt"
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "onnxruntime", "pillow")
@@ -55,16 +62,18 @@ def write(result: Tuning) -> None:
     folder, suffix = Path(result.request.folder), result.suffix
     with suppress(FileNotFoundError):
         os.unlink(folder / NUMBERS)
-    for name in (WEIGHTS, POLICY):
+    for name in (WEIGHTS, POLICY, RANGES):
         with suppress(FileNotFoundError):
             os.unlink(folder / name.format("" if suffix else NOT_BETTER))  # of an earlier run
     write_whole(folder / DEPLOY, result.model.model_def.read_bytes())
     write_whole(folder / WEIGHTS.format(suffix), result.model.pretrained_model.read_bytes())
     _write_for_caffe(result, folder)
     write_policy(result.policy, str(folder / POLICY.format(suffix)))
+    _write_ranges(result, folder / RANGES.format(suffix))
     write_whole(folder / REPORT, report.page(result))
     write_whole(folder / NUMBERS, json.dumps(json_value(numbers(result)), indent=1, allow_nan=False) + "\n")
     remove_candidate(result.model)
+    _remove_activations(folder / FOLDER)
 
 
 def remove_candidate(model: ModelFiles) -> None:
@@ -73,17 +82,38 @@ def remove_candidate(model: ModelFiles) -> None:
         path.unlink()
 
 
+def _write_ranges(result: Tuning, path: Path) -> None:
+    if not isinstance(result.ranges, str):
+        write_whole(path, result.ranges.to_json())
+        return
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # of an earlier run
+
+
+def _remove_activations(work: Path) -> None:
+    """They are large, and their run has ended."""
+    for what in DEEP:
+        shutil.rmtree(work / what, ignore_errors=True)
+
+
 def _write_for_caffe(result: Tuning, folder: Path) -> None:
     """What `caffe train` needs to do it in its own way."""
-    options = TrainingOptions(data="image-list")
+    deep = result.tuned.deep
+    options = TrainingOptions(data="image-list", batch_size=BATCH)
+    settings = SolverSettings() if deep is None else _settings(deep, len(result.split.rest))
     net = read_net(result.model.model_def, result.model.pretrained_model)
-    write_whole(folder / TRAIN_VAL, train_val(net, {result.head.layer}, options))
-    write_whole(folder / SOLVER, solver(options, len(result.split.test)))
+    write_whole(folder / TRAIN_VAL, train_val(net, set(result.tuned.blobs), options))
+    write_whole(folder / SOLVER, solver(options, len(result.split.test), settings))
     for name, indices in ((TRAIN_LIST, result.split.rest), (TEST_LIST, result.split.test)):
         examples = [result.data.examples[index] for index in indices]
         paths = [(os.path.abspath(each.path), each.nsfw) for each in examples if each.path and not each.member]
         lines = [f"{path} {int(nsfw)}\n" for path, nsfw in paths if "\n" not in path]
         write_whole(folder / name, os.fsencode("".join(lines)))
+
+
+def _settings(deep: DeepTuned, pictures: int) -> SolverSettings:
+    """Those that were trained with, and as many steps."""
+    return replace(deep.settings, steps=deep.found.best * steps_an_epoch(pictures))
 
 
 def numbers(result: Tuning) -> dict[str, Any]:
@@ -95,9 +125,11 @@ def numbers(result: Tuning) -> dict[str, Any]:
         "command": request.command,
         "versions": {"open_nsfw": __version__, "python": platform.python_version(), **_versions()},
         "seed": request.seed,
-        "trained": {"layers": [result.head.layer], "features": result.head.features, "how": request.train},
-        "source": {"model": result.source.short_hash, "caffemodel": file_sha256(result.source.pretrained_model)},
-        "tuned": {"model": result.model.short_hash, "caffemodel": file_sha256(result.model.pretrained_model)},
+        "trained": {"layers": list(tuned.blobs), "features": result.head.features, "how": request.train},
+        "steps": [asdict(step) for step in tuned.steps],
+        "deep": None if tuned.deep is None else _deep(tuned.deep, len(parts.rest)),
+        "source": {"model": result.source.short_hash, "caffemodel": _sha256(result.source.pretrained_model)},
+        "tuned": {"model": result.model.short_hash, "caffemodel": _sha256(result.model.pretrained_model)},
         "better": result.comparison.better,
         "labels": {
             **{"pictures": len(data.nsfw), "sfw": int((~data.nsfw).sum()), "nsfw": int(data.nsfw.sum())},
@@ -119,8 +151,19 @@ def numbers(result: Tuning) -> dict[str, Any]:
         "measures": {each.name: _measure(each) for each in result.comparison.measures},
         "log_loss_against_recalibrated": _measure(result.comparison.recalibrated),
         "decisions": {"threshold_before": before, "threshold_after": after, "flips": len(result.flips())},
+        "ranges": result.ranges if isinstance(result.ranges, str) else json_value(_margins(result.ranges)),
         "agreement": [json_value(each) for each in result.agreements],
     }
+
+
+def _deep(deep: DeepTuned, pictures: int) -> Any:
+    settings = {"solver": asdict(_settings(deep, pictures)), "batch": BATCH, "averaged": AVERAGED}
+    return {"what": deep.what, "best": deep.found.best, **settings, "epochs": json_value(list(deep.found.epochs))}
+
+
+def _margins(ranges: Ranges) -> dict[str, Any]:
+    """What the margins are and what speaks for them."""
+    return {"full": ranges.full, "reduced": ranges.reduced}
 
 
 def _measure(measure: Any) -> Any:
@@ -129,3 +172,7 @@ def _measure(measure: Any) -> Any:
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def _sha256(path: Path) -> str:
+    return file_sha256(path).hexdigest()

@@ -10,6 +10,7 @@ from open_nsfw.calibration.curves import GRID, Curves
 from open_nsfw.calibration.plots import BAND_OPACITY, Palette, legend, page_svg, thinned
 from open_nsfw.calibration.rates import ReliabilityBin, reliability
 from open_nsfw.calibration.sample import Sample
+from open_nsfw.training.deep import Deep
 from open_nsfw.training.result import Tuning
 
 BEFORE, AFTER = "before", "after"
@@ -80,6 +81,24 @@ def label_curve(result: Tuning, in_words: str) -> str:
         axes.set_ylim(0, None)
 
     return page_svg("labels", draw, in_words)
+
+
+def learning_curve(deep: Deep, in_words: str) -> str:
+    """The log loss of both sides over the epochs."""
+
+    def draw(axes: Any, palette: Palette) -> None:
+        numbers = [each.epoch for each in deep.epochs]
+        held_out = [each.held_out for each in deep.epochs]
+        axes.plot(numbers, held_out, color=palette.curve, marker="o", markersize=4, linewidth=1.6, label="held out")
+        learnt = [each.learnt for each in deep.epochs if each.learnt is not None]
+        axes.plot(numbers[1:], learnt, color=palette.mark, marker="o", markersize=4, linewidth=1.6, label="learnt from")
+        axes.axvline(deep.best, color=palette.muted, linestyle=":", linewidth=1.2, label="the epoch that is used")
+        axes.set_xlabel("epochs")
+        axes.set_ylabel("log loss")
+        axes.set_ylim(0, None)
+        legend(axes, "best")
+
+    return page_svg("learning", draw, in_words)
 
 
 def _both(result: Tuning, palette: Palette) -> tuple[tuple[str, Curves, str], ...]:

@@ -24,7 +24,7 @@ from open_nsfw.calibration.report_parts import (
 from open_nsfw.calibration.thumbnails import thumbnails
 from open_nsfw.calibration.words import percent
 from open_nsfw.text import printable
-from open_nsfw.training import plots
+from open_nsfw.training import plots, report_steps
 from open_nsfw.training.logistic import STRENGTHS
 from open_nsfw.training.result import Flip, Tuning
 from open_nsfw.training.words import left_out, title_of, value_of, verdict
@@ -33,11 +33,10 @@ from open_nsfw.version import __version__
 MOST_PICTURES = 24  # in each wall of pictures
 
 METHODS = (
-    "A picture's features are the blob that the head reads; they are computed once, by the layers below, which stay as they "
-    "are, byte for byte.",
-    "The head is a logistic regression on them whose penalty pulls towards the weights that it had. The strength of the "
-    "penalty, the temperature and the prior are chosen on folds of the pictures that are learnt from; temperature and prior "
-    "are part of the weights and the bias, so that every port has them.",
+    "Layers that do not learn stay as they are, byte for byte.",
+    "A picture's features are the blob that the head reads. The head is a logistic regression on them whose penalty pulls "
+    "towards the weights that it had. The strength of the penalty, the temperature and the prior are chosen on folds of the "
+    "pictures that are learnt from; temperature and prior are part of the weights and the bias, so that every port has them.",
     "Pictures are one group if LABELS says so, if they are members of one archive, or if their standardized features "
     "have a cosine of 0.8 or more, as versions of one picture and neighbouring frames of a film have. A group is never on "
     "both sides.",
@@ -63,6 +62,8 @@ def page(result: Tuning) -> str:
             _curves(result),
             _flips(result, flips, pictures),
             _doubtful(doubtful, pictures),
+            report_steps.steps(result),
+            report_steps.learning_curves(result),
             _labels(result),
             _trained(result),
             _counted(result),
@@ -205,8 +206,8 @@ def _labels(result: Tuning) -> Html:
     rows = [(f"{count:,}", f"{loss:.3f}") for count, loss in curve]
     gain = curve[-2][1] - curve[-1][1]
     words = (
-        f"From {curve[-2][0]:,} to {curve[-1][0]:,} pictures the log loss on held-out ones {'fell' if gain > 0 else 'rose'} "
-        f"by {abs(gain):.3f}. "
+        f"Of the head alone: from {curve[-2][0]:,} to {curve[-1][0]:,} pictures the log loss on held-out ones "
+        f"{'fell' if gain > 0 else 'rose'} by {abs(gain):.3f}. "
         + (
             "More labels are likely to help further."
             if gain > 0.02 * curve[-2][1]
@@ -224,6 +225,8 @@ def _labels(result: Tuning) -> Html:
 
 def _trained(result: Tuning) -> Html:
     tuned = result.tuned
+    deep = Html() if tuned.deep is None else report_steps.settings(tuned.deep, len(result.split.rest))
+    layers = (result.head.layer, f"{len(tuned.blobs):,}, from {next(iter(tuned.blobs))} to {result.head.layer}")
     rows = [
         (f"{strength:g}" + (" (chosen)" if strength == tuned.strength else ""), f"{loss:.4f}")
         for strength, loss in zip(STRENGTHS, tuned.losses)
@@ -238,16 +241,31 @@ def _trained(result: Tuning) -> Html:
         "What was trained",
         terms(
             [
-                ("layer", result.head.layer),
+                ("layers that learnt", layers[tuned.deep is not None]),
                 ("features", f"{result.head.features}, {result.head.weights.shape[1]:,} values a picture"),
                 ("strength of the penalty", f"{tuned.strength:g}"),
                 ("temperature", f"{tuned.temperature:.3f}"),
                 ("share of nsfw", "that of the labels" if prior is None else percent(prior)),
             ]
         ),
-        table("Held-out log loss by strength", ("strength of the penalty", "log loss on held-out folds"), rows),
-        listing(agreement),
-        element("details", element("summary", "How it is done") + listing(METHODS)),
+        deep,
+        table(
+            "Held-out log loss of the head, by strength",
+            ("strength of the penalty", "log loss on held-out folds"),
+            rows,
+        ),
+        listing([*agreement, _fast_mode(result)]),
+        element("details", element("summary", "How it is done") + listing([*METHODS, *report_steps.METHODS])),
+    )
+
+
+def _fast_mode(result: Tuning) -> str:
+    if isinstance(result.ranges, str):
+        return f"There are no ranges for the fast mode: {result.ranges}."
+    full = result.ranges.full
+    return (
+        f"With --fast, a picture is scored again exactly if its quick logit is within {full.logits:g} of a threshold: over "
+        f"{full.pictures:,} pictures quick and exact logits differ by {full.worst:g} at most."
     )
 
 

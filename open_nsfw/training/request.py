@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from open_nsfw.calibration.labels import LabelNames
+from open_nsfw.training.stages import AUTO, DEEP, HEAD
 
-TRAIN = ("head",)
+TRAIN = (AUTO, HEAD, *DEEP)
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class TuneRequest:
     """LABELS, as it was named."""
     folder: str
     """DIR, where everything is written."""
-    train: str = "head"
-    """One of `TRAIN`: what of the net is trained."""
+    train: str = AUTO
+    """One of `TRAIN`: what of the net is trained; auto takes each step that the number of labels allows and that helps."""
     names: LabelNames = LabelNames()
     model_def: str | None = None
     pretrained_model: str | None = None
@@ -33,7 +34,13 @@ class TuneRequest:
     resamples: int = 1000
     """Of the bootstrap."""
     seed: int = 0
-    """Of the split and of the bootstrap."""
+    """Of the split, of views and batches, and of the bootstrap."""
+    time_limit: float | None = None
+    """Seconds from the start of the command, after which no epoch begins; None: no limit."""
+    gpu: int | None = None
+    """The GPU that computes gradients; None: the processor."""
+    tensorboard: str | None = None
+    """A folder for what TensorBoard shows."""
     resume: bool = False
     overwrite: bool = False
     keep_anyway: bool = False

@@ -9,6 +9,7 @@ import numpy as np
 
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.policy import Policy
+from open_nsfw.nets.ranges import Ranges
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.training.check import Agreement
 from open_nsfw.training.features import Dataset
@@ -48,6 +49,8 @@ class Tuning:
     comparison: Comparison
     policy: Policy
     agreements: tuple[Agreement, ...]
+    ranges: Ranges | str
+    """For the fast mode, or why there are none."""
 
     @property
     def kept(self) -> bool:

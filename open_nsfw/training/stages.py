@@ -25,6 +25,8 @@ class Part:
     """In Caffe's order, without the softmax."""
     logits: str
     """The blob of two values, of which the softmax makes the score."""
+    is_whole: bool = False
+    """Whether that is all of the net, so that `start` is its input."""
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -41,7 +43,7 @@ def find_part(net: Net, what: str) -> Part:
     (start,) = _inputs(part) or {net.input_name}
     if what != ALL and any(start in layer.tops for layer in part):
         raise ModelError(f"the stage {what} changes the blob {quoted(start)} that it reads; train the head or all")
-    return Part(start, part, softmax.bottoms[0])
+    return Part(start, part, softmax.bottoms[0], what == ALL)
 
 
 def _first_of(layers: list[Layer], stage: str) -> int:

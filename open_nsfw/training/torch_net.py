@@ -9,6 +9,7 @@ thread, and added up in their order: the sum is the same to the last bit, howeve
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,12 +41,14 @@ Weights = dict[Key, Tensor]
 
 def load_torch() -> Any:
     """The library. Raises SetupError, with the command that installs it, where it is not there."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's sums come in any order
     try:
         import torch
     except ImportError as error:
         way = install_command("train") if sys.version_info >= OLDEST_PYTHON else "it needs Python 3.10 or newer"
         raise SetupError(f"torch is needed to train more than the head: {way}") from error
     torch.use_deterministic_algorithms(True)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # float32 as Caffe has it
     return torch
 
 
@@ -67,8 +70,7 @@ class TorchNet:
         """`device` is a name of torch's; `jobs` is how many pieces are computed side by side. Raises SetupError without torch,
         ModelError for a layer that cannot be trained here."""
         self.torch = load_torch()
-        for layer in part.layers:
-            _check(layer)
+        check_part(part)
         self._part, self._device = part, device
         self.weights: Weights = {
             (layer.name, number): self.tensor(blob).requires_grad_()
@@ -152,6 +154,22 @@ def added(first: Gradient, second: Gradient) -> Gradient:
 
 def _pieces(values: NDArray[Any]) -> list[NDArray[Any]]:
     return [values[start : start + PIECE] for start in range(0, len(values), PIECE)]
+
+
+def check_part(part: Part) -> None:
+    """Raises ModelError for a layer that cannot be trained here."""
+    for layer in part.layers:
+        _check(layer)
+
+
+def check_device(gpu: int | None) -> None:
+    """Raises SetupError where torch is not there, or a GPU that is asked for."""
+    torch = load_torch()
+    if gpu is not None and gpu >= torch.cuda.device_count():
+        there = torch.cuda.device_count()
+        raise SetupError(
+            f"torch finds {there or 'no'} GPU{'' if there == 1 else 's'}; leave --gpu out to use the processor"
+        )
 
 
 def _check(layer: Layer) -> None:

@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from open_nsfw.calibration.sample import Flags, Floats
 from open_nsfw.errors import ModelError, UsageError
+from open_nsfw.nets.net import Blob
+from open_nsfw.nets.training import SolverSettings
+from open_nsfw.training.deep import Deep
 from open_nsfw.training.feature_file import Float32
 from open_nsfw.training.features import Dataset
 from open_nsfw.training.head import Head
-from open_nsfw.training.logistic import STRENGTHS, fit_line, fit_path, held_out_logits, log_loss
+from open_nsfw.training.logistic import STRENGTHS, fit_line, fit_path, held_out_logits, log_loss, one_thread
 from open_nsfw.training.split import Split
+from open_nsfw.training.stages import HEAD
 
 # Of what rounding may move a logit; Yahoo's own head has 4e-6. Scores move by a quarter at most, and what was measured was
 # never more than a third, so engines stay within the 1e-5 that the written files are held to.
 MOST_ROUNDING = 2e-5
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the pictures that are learnt from, for the curve over the number of labels
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: training of the head, or of what lies below it, too."""
+
+    what: str
+    """`head`, or one of `DEEP`."""
+    held_out: float | None
+    """The log loss on held-out folds, with a temperature and a prior; None if it was not tried."""
+    used: bool
+    """Whether its weights are what is better, or what was asked for by name."""
+    why: str = ""
+    """Why it was not tried, or not used."""
+
+
+@dataclass(frozen=True, eq=False)
+class DeepTuned:
+    """How layers below the head were trained."""
+
+    what: str
+    """One of `DEEP`."""
+    found: Deep
+    settings: SolverSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +67,20 @@ class Tuned:
     """float64 (tested,): by the source model, its logits brought to the labels by a line that was fitted on the rest."""
     held_out: Floats
     """float64 (rest,): each picture's score by a fit that it was held out from."""
+    calibrated: Floats
+    """float64 (rest,): the logits of `held_out`, at the labels' own share of nsfw."""
     curve: tuple[tuple[int, float], ...]
-    """(pictures learnt from, held-out log loss) for each of `SHARES`."""
+    """(pictures learnt from, held-out log loss) for each of `SHARES`, of the head."""
+    blobs: Mapping[str, tuple[Blob, ...]]
+    """Of every layer that was trained, as the file gets them: name -> blobs."""
+    steps: tuple[Step, ...]
+    """Those that were tried, in order."""
+    deep: DeepTuned | None = None
+    """How layers below the head were trained; None if they were not."""
+
+    def after(self, step: Step) -> Tuned:
+        """The same, one step later."""
+        return replace(self, steps=(*self.steps, step))
 
 
 def check_labels(scores: Floats, nsfw: Flags, labels: str) -> None:
@@ -56,19 +97,19 @@ def tune_head(head: Head, data: Dataset, parts: Split, prevalence: float | None,
     """Learn from the rest, choose on its folds; the test fold gives scores and nothing else. One thread computes, so that
     the result does not hang on how many cores there are."""
     from scipy.special import expit
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
+    with one_thread():
         source = source_logits(head, data.features)
         features, nsfw, old = data.features[parts.rest], data.nsfw[parts.rest], source[parts.rest]
         logits = held_out_logits(features, old, nsfw, parts.folds)
         losses = tuple(log_loss(each, nsfw) for each in logits)
-        shift = _prior_shift(nsfw, prevalence)
+        shift = prior_to_add(nsfw, prevalence)
         lines = [fit_line(each, nsfw) for each in logits]
         fits = fit_path(features, old, nsfw, STRENGTHS)
         heads = [fit.scaled(a, b + shift).head(head) for fit, (a, b) in zip(fits, lines)]
         best = _best(losses, [rounding(each, data.features) for each in heads])
         (slope, offset), tuned = lines[best], rounded(heads[best])
+        calibrated = slope * logits[best] + offset
         old_slope, old_offset = fit_line(old, nsfw)
         return Tuned(
             head=tuned,
@@ -77,7 +118,10 @@ def tune_head(head: Head, data: Dataset, parts: Split, prevalence: float | None,
             temperature=1 / slope if slope > 0 else float("inf"),
             test_scores=expit(source_logits(tuned, data.features[parts.test])),
             recalibrated=expit(old_slope * source[parts.test] + old_offset + shift),
-            held_out=expit(slope * logits[best] + offset + shift),
+            held_out=expit(calibrated + shift),
+            calibrated=calibrated,
+            blobs={tuned.layer: tuned.blobs()},
+            steps=(Step(HEAD, log_loss(calibrated, nsfw), True),),
             curve=_curve(data, parts, old, STRENGTHS[: best + 1], seed),
         )
 
@@ -109,7 +153,7 @@ def rounded(head: Head) -> Head:
     return Head(head.layer, head.features, weights, bias)
 
 
-def _prior_shift(nsfw: Flags, prevalence: float | None) -> float:
+def prior_to_add(nsfw: Flags, prevalence: float | None) -> float:
     """What is added to a logit that was fitted at the labels' share of nsfw, to be right at `prevalence`."""
     if prevalence is None:
         return 0.0

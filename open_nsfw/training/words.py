@@ -72,11 +72,20 @@ def summary(result: Tuning) -> str:
     head = ("", "before", "after", "difference")
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(4)]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [head, *rows]]
-    lines += ["", verdict(result.comparison)]
+    lines += ["", *steps_taken(result), verdict(result.comparison)]
     lines += [
         f"{each.engine} on {each.pictures:,} test pictures: within {each.largest:.1g}" for each in result.agreements
     ]
     return "\n".join(lines) + "\n"
+
+
+def steps_taken(result: Tuning) -> list[str]:
+    """A line for each step beyond the head."""
+    lines = []
+    for step in result.tuned.steps[1:]:
+        loss = "" if step.held_out is None else f"log loss {step.held_out:.4f} on held-out pictures; "
+        lines.append(f"{step.what}: {loss}{step.why or 'it helps'}{'' if step.used else ': not used'}")
+    return lines
 
 
 def left_out(result: Tuning) -> list[str]:

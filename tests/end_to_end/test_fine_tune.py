@@ -44,11 +44,12 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed in this in
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:matplotlib.*")
 
 COUNT = 120
-OPTIONS = ["--quiet", "--resamples", "50", "--max-fpr", "0.1", "--no-thumbnails"]
+OPTIONS = ["--quiet", "--resamples", "50", "--max-fpr", "0.1", "--no-thumbnails", "--train", "head"]
 FILES = {
     *(
         "deploy.prototxt",
         "policy.json",
+        "ranges.json",
         "report.html",
         "solver.prototxt",
         "test.txt",
@@ -137,6 +138,16 @@ def test_policy(tuned: Path) -> None:
     assert policy.model == json.loads((tuned / "training.json").read_text())["tuned"]["model"]
     assert policy.chosen_by == "--max-fpr 0.1"
     assert policy.sample["pictures"] == COUNT * 4 // 5
+
+
+def test_the_fast_mode_takes_the_ranges(tuned: Path, labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are the new model's; with them the fast mode decides as the exact one does."""
+    files = ["--model_def", str(tuned / "deploy.prototxt"), "--pretrained_model", str(tuned / "tuned.caffemodel")]
+    fast = ["--fast", "--ranges", str(tuned / "ranges.json"), "--engine", "onnxruntime"]
+    assert open_nsfw(["verify", str(labelled / "nsfw"), *fast, *files, "--thresholds", "0.5"]) == 0
+    margin = json.loads((tuned / "training.json").read_text())["ranges"]["full"]
+    assert margin["pictures"] == COUNT * 4 // 5 // 2
+    assert 0 < margin["logits"] < 2
 
 
 def test_report(tuned: Path) -> None:
@@ -270,8 +281,8 @@ def test_not_better(labelled: Path, tmp_path: Path) -> None:
     labels, out = by_chance(labelled, tmp_path / "labels.csv"), tmp_path / "out"
     assert open_nsfw(["fine-tune", str(labels), "--output", str(out), *OPTIONS]) == 1
     names = {path.name for path in out.iterdir()}
-    assert {"tuned-not-better.caffemodel", "policy-not-better.json"} <= names
-    assert not {"tuned.caffemodel", "policy.json"} & names
+    assert {"tuned-not-better.caffemodel", "policy-not-better.json", "ranges-not-better.json"} <= names
+    assert not {"tuned.caffemodel", "policy.json", "ranges.json"} & names
     assert "The new model is not better" in (out / "report.html").read_text()
     assert open_nsfw(["fine-tune", str(labels), "--output", str(out), *OPTIONS, "--resume", "--keep-anyway"]) == 0
     assert {path.name for path in out.iterdir()} == FILES

@@ -48,8 +48,8 @@ ENVIRONMENT = {
     "OPEN_NSFW_IMAGE_BUILD": "set in the images: the command that built this one, named where a library is not in it",
     "OPEN_NSFW_IMAGE_EXTRAS": "set in the images: the extras that are in this one",
     "GLOG_minloglevel": "how much pycaffe logs; 2 (errors only) unless it is set",
-    "OPENBLAS_NUM_THREADS": "threads of NumPy's matrix products, which score nothing: 1 unless it is set or pycaffe is there",
     "ORT_DISABLE_TELEMETRY": "set to 1 before ONNX Runtime is loaded, so that it reports to nobody",
+    "CUBLAS_WORKSPACE_CONFIG": "with `fine-tune --gpu`: `:4096:8` unless it is set, so that the same run has the same result",
 }
 
 
