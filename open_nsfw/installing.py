@@ -28,6 +28,8 @@ EXTRAS = {
     "zstd": ("zstandard>=0.21",),
     "parquet": ("pyarrow>=14",),
     "draw": ("graphviz>=0.20",),
+    # pandas 3 changes what Spark's releases so far rely on.
+    "spark": ("pyspark>=4.0", "pandas>=2.2,<3", "pyarrow>=18"),
     "completion": ("shtab>=1.6",),
     "policy": ("scikit-learn>=1.3", "matplotlib>=3.7"),
     "train": ('torch>=2.13; python_version >= "3.10"', "scikit-learn>=1.3", "matplotlib>=3.7"),

@@ -105,8 +105,10 @@ def test_no_import_circles() -> None:
 
 
 def test_rooms_have_empty_init_files() -> None:
-    """A room is a folder, not a module: what is in it is imported by its own name."""
-    assert [path for path in PACKAGE.glob("*/__init__.py") if path.read_text(encoding="utf-8").strip()] == []
+    """A room is a folder, not a module: what is in it is imported by its own name. But for `cluster`, whose functions are
+    for notebooks: `open_nsfw.cluster.score(df)`."""
+    full = [path.parent.name for path in PACKAGE.glob("*/__init__.py") if path.read_text(encoding="utf-8").strip()]
+    assert full == ["cluster"]
 
 
 def test_tests_mirror_the_rooms() -> None:

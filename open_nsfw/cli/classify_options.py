@@ -15,6 +15,7 @@ from open_nsfw.cli.options import (
     add_engine_option,
     add_frame_options,
     add_gpu_option,
+    add_hidden_option,
     add_jobs_option,
     add_model_options,
     add_overwrite_option,
@@ -65,11 +66,11 @@ def parser() -> OneLineParser:
     result.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     add_debug_option(result)
     _add_model_options(result.add_argument_group("model and engine"))
-    _add_fast_options(result.add_argument_group("fast mode"))
+    add_fast_options(result.add_argument_group("fast mode"))
     _add_source_options(result.add_argument_group("what is scored"))
     _add_output_options(result.add_argument_group("what comes out"))
     _add_verdict_options(result.add_argument_group("what is done about a score"))
-    _add_limit_options(result.add_argument_group("limits, against hostile files"))
+    add_limit_options(result.add_argument_group("limits, against hostile files"))
     return result
 
 
@@ -86,7 +87,8 @@ def _add_model_options(group: Any) -> None:
     add_jobs_option(group)
 
 
-def _add_fast_options(group: Any) -> None:
+def add_fast_options(group: Any) -> None:
+    """--fast, --thresholds and --ranges"""
     group.add_argument(
         "--fast",
         action="store_true",
@@ -107,7 +109,7 @@ def _add_source_options(group: Any) -> None:
         metavar="FILE",
         help="also score the paths in FILE, one per line or NUL-separated; `-` is standard input",
     )
-    group.add_argument("--hidden", action="store_true", help="also score hidden files in folders")
+    add_hidden_option(group)
     add_frame_options(group)
 
 
@@ -170,7 +172,8 @@ def _add_verdict_options(group: Any) -> None:
     )
 
 
-def _add_limit_options(group: Any) -> None:
+def add_limit_options(group: Any) -> None:
+    """What one file may cost."""
     limits, sources, extraction = Limits(), SourceOptions(), Extraction()
     size, count, positive = parsing.byte_count, parsing.count, parsing.positive
     table = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,13 @@ from functools import partial
 from importlib.util import find_spec
 
 from open_nsfw.cli import parsing
-from open_nsfw.cli.options import add_debug_option, add_jobs_option, add_model_options, add_overwrite_option
+from open_nsfw.cli.options import (
+    add_blobs_option,
+    add_debug_option,
+    add_jobs_option,
+    add_model_options,
+    add_overwrite_option,
+)
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
@@ -69,13 +74,7 @@ def parser() -> OneLineParser:
     )
     add = result.add_argument
     add("inputs", nargs="+", metavar="INPUT", help="files, folders, archives or videos, as classify_nsfw takes them")
-    add(
-        "--blobs",
-        type=_names,
-        default=("pool",),
-        metavar="NAME[,NAME...]",
-        help="blobs to write, by the names that the prototxt gives them (default pool)",
-    )
+    add_blobs_option(result)
     add("--output", required=True, type=parsing.file, metavar="FILE", help="the Parquet file to write")
     add_model_options(result)
     add_jobs_option(result)
@@ -83,13 +82,6 @@ def parser() -> OneLineParser:
     add("--quiet", action="store_true", help="print no progress bar and no summary")
     add_debug_option(result)
     return result
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"names of blobs with commas between are needed, each once, not '{text}'")
-    return names
 
 
 def _run(request: Request) -> int:

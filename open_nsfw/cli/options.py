@@ -32,6 +32,17 @@ def add_model_options(parser: Any) -> None:
     )
 
 
+def add_blobs_option(parser: Any) -> None:
+    """--blobs"""
+    parser.add_argument(
+        "--blobs",
+        type=parsing.names,
+        default=("pool",),
+        metavar="NAME[,NAME...]",
+        help="blobs to write, by the names that the prototxt gives them (default pool)",
+    )
+
+
 def add_engine_option(parser: Any) -> None:
     """--engine"""
     parser.add_argument(
@@ -52,6 +63,11 @@ def add_gpu_option(parser: Any) -> None:
         metavar="ID",
         help="compute on the GPU of this number (0 if no ID is given)",
     )
+
+
+def add_hidden_option(parser: Any) -> None:
+    """--hidden"""
+    parser.add_argument("--hidden", action="store_true", help="also score hidden files in folders")
 
 
 def add_frame_options(parser: Any) -> None:

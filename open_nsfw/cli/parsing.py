@@ -108,6 +108,14 @@ def file(text: str) -> str:
     return text
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Names of blobs with commas between."""
+    found = tuple(name.strip() for name in text.split(","))
+    if not all(found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"names of blobs with commas between are needed, each once, not '{text}'")
+    return found
+
+
 def whole(text: str) -> int:
     """0, 1, 2, ..."""
     return _whole(text, 0, "a whole number is needed, 0 or above")

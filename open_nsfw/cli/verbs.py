@@ -23,5 +23,6 @@ VERBS = {
     "net-cost": Verb("net_cost", "print what a Caffe network costs, layer by layer, and draw it"),
     "policy": Verb("policy", "check whether a policy still holds for today's scores"),
     "quantize-ranges": Verb("quantize_ranges", "prepare the fast mode for a network of your own"),
+    "spark": Verb("spark", "score pictures and compute features on a Spark cluster"),
     "verify": Verb("verify", "compare a fast way of scoring with the exact one, on your own pictures"),
 }

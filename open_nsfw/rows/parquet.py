@@ -7,7 +7,7 @@ and percent-encoded, `bytes:caf%E9.jpg`. All other names stand as they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
@@ -65,14 +65,15 @@ def schema() -> Any:
 
 
 def _write_groups(file: Any, rows: Iterable[Row]) -> None:
-    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    rows, columns = iter(rows), schema()
-    with parquet.ParquetWriter(file, columns) as writer:
-        while True:
-            group = [_spelled(row) for row in islice(rows, ROWS_AT_ONCE)]
-            if not group:
-                return
-            writer.write_table(arrow.Table.from_pylist(group, schema=columns))
+    rows = iter(rows)
+    with import_module("pyarrow.parquet").ParquetWriter(file, schema()) as writer:
+        while group := list(islice(rows, ROWS_AT_ONCE)):
+            writer.write_table(table(group))
+
+
+def table(rows: Sequence[Row]) -> Any:
+    """The rows as a pyarrow.Table with the columns of `schema`."""
+    return import_module("pyarrow").Table.from_pylist([_spelled(row) for row in rows], schema=schema())
 
 
 def _spelled(row: Row) -> dict[str, Any]:

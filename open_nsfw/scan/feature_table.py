@@ -87,26 +87,44 @@ class _Stopped(Exception):
         self.signal = signal
 
 
+def table_schema(shapes: dict[str, tuple[int, ...]], with_scores: bool = False) -> Any:
+    """The columns of a table with blobs of these shapes, as a pyarrow.Schema; `with_scores`: also those about scores."""
+    arrow, rows = import_module("pyarrow"), schema()
+    # Not of a fixed size, in which pyarrow before 22 cannot write a row without the blob.
+    kind = arrow.list_(arrow.float32())
+    blobs = [
+        arrow.field(name, kind, nullable=True, metadata={"shape": json.dumps(list(shape))})
+        for name, shape in shapes.items()
+    ]
+    names = [one.name for one in FIELDS if with_scores or one.name not in ABOUT_SCORES]
+    return arrow.schema([*map(rows.field, names), *blobs])
+
+
+def table(rows: Sequence[Row], columns: Any) -> Any:
+    """Rows whose scores carry blobs, as a pyarrow.Table with the columns of `table_schema`."""
+    arrow, known = import_module("pyarrow"), {one.name for one in FIELDS}
+    values = [cells(row) for row in rows]
+
+    def column(name: str) -> list[Any]:
+        return [_spelled(each[name]) for each in values] if name in known else [_blob_of(row, name) for row in rows]
+
+    return arrow.Table.from_arrays([arrow.array(column(one.name), one.type) for one in columns], schema=columns)
+
+
+def rows_at_once(shapes: dict[str, tuple[int, ...]]) -> int:
+    """At least 1: so many rows with their blobs take `GROUP_BYTES`."""
+    return max(1, GROUP_BYTES // (4 * sum(map(_size, shapes.values())) + 200))
+
+
 class _Table:
     """Collects rows and writes them in groups."""
 
     def __init__(self, file: Any, shapes: dict[str, tuple[int, ...]]) -> None:
-        self._arrow = import_module("pyarrow")
-        self._shapes = shapes
-        self._names = [one.name for one in FIELDS if one.name not in ABOUT_SCORES]
-        texts = schema()
-        fields = [texts.field(name) for name in self._names]
-        fields += [self._field(name, shape) for name, shape in shapes.items()]
-        self._schema = self._arrow.schema(fields)
+        self._schema = table_schema(shapes)
         self._writer = import_module("pyarrow.parquet").ParquetWriter(file, self._schema)
-        self._most = max(1, GROUP_BYTES // (4 * sum(map(_size, shapes.values())) + 200))
+        self._most = rows_at_once(shapes)
         self._waiting: list[Row] = []
         self.rows = self.failed = 0
-
-    def _field(self, name: str, shape: tuple[int, ...]) -> Any:
-        # Not of a fixed size, in which pyarrow before 22 cannot write a row without the blob.
-        kind = self._arrow.list_(self._arrow.float32())
-        return self._arrow.field(name, kind, nullable=True, metadata={"shape": json.dumps(list(shape))})
 
     def add(self, row: Row) -> None:
         """Take a row; its score carries the blobs."""
@@ -122,20 +140,9 @@ class _Table:
         self._writer.close()
 
     def _write(self) -> None:
-        if not self._waiting:
-            return
-        values = [cells(row) for row in self._waiting]
-        columns = [
-            self._arrow.array([_spelled(each[name]) for each in values], self._schema.field(name).type)
-            for name in self._names
-        ]
-        columns += [self._blob(name) for name in self._shapes]
-        self._writer.write_table(self._arrow.Table.from_arrays(columns, schema=self._schema))
-        self._waiting.clear()
-
-    def _blob(self, name: str) -> Any:
-        found = [_blob_of(row, name) for row in self._waiting]
-        return self._arrow.array(found, self._schema.field(name).type)
+        if self._waiting:
+            self._writer.write_table(table(self._waiting, self._schema))
+            self._waiting.clear()
 
 
 def _blob_of(row: Row, name: str) -> NDArray[np.float32] | None:

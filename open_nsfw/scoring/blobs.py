@@ -8,6 +8,7 @@ was computed of a picture comes to whoever reads the rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -38,25 +39,17 @@ class BlobEngine(Engine):
     concurrent = True
     output_name = OUTPUT
 
-    def __init__(self, files: ModelFiles, blobs: Sequence[str], threads: int | None = None) -> None:
-        """Raises ModelError for a net that cannot be read, makes no such blob, or does not read pictures."""
-        net = read_net(files.model_def, files.pretrained_model)
+    def __init__(
+        self, files: ModelFiles, blobs: Sequence[str], threads: int | None = None, model: Path | None = None
+    ) -> None:
+        """`model`: what `blob_model` made for these blobs, as a file; None: it is made now. Raises ModelError for a net that
+        cannot be read, makes no such blob, or does not read pictures."""
         self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
-        self.input_shape = net.input_shape[1:]
-        self._input = net.input_name
-        if len(self.input_shape) != 3 or self.input_shape[0] != 3 or max(self.input_shape[1:]) > SIDE:
-            raise ModelError(
-                f"{files.model_def}: a net that reads pictures of 3 channels and at most {SIDE} x {SIDE} pixels is needed, "
-                f"this one reads {self.input_shape}"
-            )
-        self.has_scores = OUTPUT in net.blob_names
-        try:
-            model = convert_blobs(net, list(dict.fromkeys([*blobs, *([OUTPUT] if self.has_scores else [])])))
-        except ModelError as error:
-            raise type(error)(f"{files.model_def}: {error}") from error
-        self._session = open_session(model, threads)
-        self._names = [output.name[len("output_") :] for output in self._session.get_outputs()]
+        self._session = open_session(blob_model(files, blobs) if model is None else model, threads)
+        (model_input,) = self._session.get_inputs()
+        self._input, self.input_shape = model_input.name, tuple(model_input.shape[1:])
         made = {output.name[len("output_") :]: tuple(output.shape[1:]) for output in self._session.get_outputs()}
+        self._names, self.has_scores = list(made), OUTPUT in made
         self.shapes: dict[str, tuple[int, ...]] = {name: made[name] for name in blobs}
 
     def compute(self, blob: Float32) -> dict[str, Float32]:
@@ -67,14 +60,36 @@ class BlobEngine(Engine):
         return self.compute(blob)[OUTPUT]
 
 
+def blob_model(files: ModelFiles, blobs: Sequence[str]) -> bytes:
+    """The net as an ONNX model that gives these blobs, and `prob` if the net makes it. Raises ModelError for a net that
+    cannot be read, makes no such blob, or does not read pictures."""
+    net = read_net(files.model_def, files.pretrained_model)
+    shape = net.input_shape[1:]
+    if len(shape) != 3 or shape[0] != 3 or max(shape[1:]) > SIDE:
+        raise ModelError(
+            f"{files.model_def}: a net that reads pictures of 3 channels and at most {SIDE} x {SIDE} pixels is needed, "
+            f"this one reads {shape}"
+        )
+    scores = [OUTPUT] if OUTPUT in net.blob_names else []
+    try:
+        return convert_blobs(net, list(dict.fromkeys([*blobs, *scores])))
+    except ModelError as error:
+        raise type(error)(f"{files.model_def}: {error}") from error
+
+
 class BlobClassifier(Classifier):
     """Yahoo's recipe around a `BlobEngine`; its scores are `BlobScore`."""
 
     engine: BlobEngine
 
-    def __init__(self, files: ModelFiles, blobs: Sequence[str], limits: Limits = Limits()) -> None:
-        """One thread a picture: the pipeline has several pictures under way. Raises ModelError."""
-        self.engine = BlobEngine(files, blobs, threads=1)  # which checks what Classifier would, but for the scores
+    def __init__(
+        self, files: ModelFiles, blobs: Sequence[str], limits: Limits = Limits(), model: Path | None = None
+    ) -> None:
+        """One thread a picture: the pipeline has several pictures under way. `model` as for `BlobEngine`. Raises
+        ModelError."""
+        self.engine = BlobEngine(
+            files, blobs, threads=1, model=model
+        )  # which checks what Classifier would, but for the scores
         self.limits = limits
 
     def score_pixels(self, pixels: Iterable[Pixels]) -> list[Score]:

@@ -49,6 +49,8 @@ class SourceOptions:
     """Unpacked to packed size of one member of a zip or of a whole compressed tar; judged past 10 MiB unpacked."""
     left_out: str | None = None
     """A folder that is not looked into where it is found in another one, or by a pattern: files are brought there."""
+    unpack: bool = True
+    """Whether the members of an archive come; otherwise the archive does, as one Item that is `packed`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class Item:
     """Bytes of the file, or of the archive's file; None for standard input."""
     modified: float | None = None
     """When that file was last changed, in seconds since 1970."""
+    at: str | None = None
+    """Where the file is, for a process to which `path`, as the user knows it, does not lead; None where it does."""
+    packed: bool = False
+    """An archive that was not looked into: `walk.unpacked` gives its members."""
     by_content: bool = False
     """Nobody named it, and only its content says that it plays: if that turns out to be only sound, it is passed over."""
     unless_seen: int = 0
@@ -86,7 +92,12 @@ class Item:
         """What the decoding process is given."""
         if self.file is not None:
             return self.file
-        return self.path if self.data is None else self.data
+        return self.location if self.data is None else self.data
+
+    @property
+    def location(self) -> str:
+        """The path by which this process finds the file."""
+        return self.path if self.at is None else self.at
 
     def close(self) -> None:
         """Close `file`, if there is one. May be called twice."""

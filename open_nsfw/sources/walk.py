@@ -160,16 +160,55 @@ class Sources:
         if is_picture("" if looks_like_picture else item.path, head):
             yield replace(item, by_content=not named and may_be_only_sound(item.path, head))
             return
-        from open_nsfw.sources.archives import archive_kind, read_archive
+        from open_nsfw.sources.archives import archive_kind
 
         kind = archive_kind(item.path, head, item.path)
         if kind:
-            try:
-                with open(item.path, "rb") as file:
-                    yield from read_archive(file, kind, item, self._selection)
-            except OSError as error:
-                yield replace(item, error=unreadable(error))
+            yield from self._archive(item, kind)
         elif named:
             yield item
         else:
             self._selection.pass_over()
+
+    def _archive(self, item: Item, kind: str) -> Iterator[Item]:
+        if not self._selection.options.unpack:
+            yield replace(item, packed=True)
+        else:
+            yield from _members(item, kind, self._selection)
+
+
+def unpacked(item: Item, options: SourceOptions = SourceOptions()) -> Iterator[Item]:
+    """The pictures in an archive that came `packed`; what cannot be had is an Item with its error."""
+    from open_nsfw.sources.archives import archive_kind
+
+    kind = archive_kind(item.path, read_head(item.location, HEAD), item.location)
+    yield from _members(replace(item, packed=False), kind or "tar", Selection(options, None))
+
+
+def in_bytes(item: Item, options: SourceOptions = SourceOptions()) -> Iterator[Item]:
+    """What the walk through a folder would give for a file whose content is the `data` of an Item: a picture as it is, an
+    archive's members, nothing for a file of another kind."""
+    from open_nsfw.sources.archives import archive_kind
+
+    data = item.data or b""
+    head, name = data[:HEAD], os.path.basename(item.path)
+    looks_like_picture = named_like_picture(name)
+    if looks_like_picture and not name.startswith("._"):
+        yield item
+    elif is_picture("" if looks_like_picture else name, head):
+        yield replace(item, by_content=may_be_only_sound(name, head))
+    elif kind := archive_kind(name, data):
+        yield from _members(item, kind, Selection(options, None))
+
+
+def _members(item: Item, kind: str, selection: Selection) -> Iterator[Item]:
+    from io import BytesIO
+
+    from open_nsfw.sources.archives import read_archive
+
+    archive = replace(item, data=None)
+    try:
+        with open(item.location, "rb") if item.data is None else BytesIO(item.data) as file:
+            yield from read_archive(file, kind, archive, selection)
+    except OSError as error:
+        yield replace(archive, error=unreadable(error))

@@ -98,7 +98,9 @@ def samples(tree: Path, environment: dict[str, str], tmp_path_factory: pytest.Te
     git(tree, "checkout", "-q", "-b", SAMPLES)
     wanted = [
         ACTIVATE,
-        Command(f"pip install -q {' '.join(map(libraries, ('video', 'policy', 'draw', 'completion', *OPENVINO)))}"),
+        Command(
+            f"pip install -q {' '.join(map(libraries, ('video', 'policy', 'draw', 'completion', 'spark', *OPENVINO)))}"
+        ),
         *MAKE_SAMPLES,
     ]
     outcomes = run(wanted, tree, environment, tmp_path_factory.mktemp("samples") / "run")

@@ -19,7 +19,7 @@ import pytest
 
 from open_nsfw.scoring import cache as cache_module
 from open_nsfw.scoring import cache_entries
-from open_nsfw.scoring.cache import cache_dir, cached, distrust, float_key
+from open_nsfw.scoring.cache import cache_dir, cached, distrust, float_key, kept_in
 from open_nsfw.scoring.cache_entries import clear, entries
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.scoring.onnx_engine import converted_model
@@ -506,3 +506,15 @@ def test_clear(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert [entry.path for entry in clear(cache)] == [path]
     assert clear(cache) == []
     assert kept_files(cache) == ["mine.onnx"]
+
+
+def test_another_folder_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And then the one before, also if there was none."""
+    monkeypatch.setenv("OPEN_NSFW_CACHE", "/before")
+    with kept_in(tmp_path):
+        assert cache_dir() == tmp_path
+    assert cache_dir() == Path("/before")
+    monkeypatch.delenv("OPEN_NSFW_CACHE")
+    with kept_in(tmp_path):
+        assert cache_dir() == tmp_path
+    assert "OPEN_NSFW_CACHE" not in os.environ

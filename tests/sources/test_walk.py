@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from open_nsfw.sources.item import SourceOptions, is_picture
-from open_nsfw.sources.walk import Sources
+from open_nsfw.sources.item import Item, SourceOptions, is_picture
+from open_nsfw.sources.walk import Sources, in_bytes, unpacked
 from tests.tools.archive_samples import (
     JPEG,
     PNG,
@@ -224,3 +225,32 @@ def test_one_picture_imports_no_archive_reader() -> None:
     code = "import sys; from open_nsfw.sources.walk import Sources; list(Sources(sys.argv[1:])); print(*sys.modules)"
     _, output = peak_of(code, os.path.abspath("a.jpg"), os.path.abspath("noname"))
     assert not {b"open_nsfw.sources.archives", b"open_nsfw.sources.globs", b"numpy", b"PIL"} & set(output.split())
+
+
+def test_an_archive_may_come_packed() -> None:
+    """Nothing in it is read then; its members come when they are asked for, also where only `at` leads to the file."""
+    write("a.jpg")
+    write("b.zip", make_zip())
+    _, packed = Sources(["."], SourceOptions(unpack=False))
+    assert (packed.path, packed.packed, packed.data, packed.size) == ("./b.zip", True, None, len(make_zip()))
+    members = scan("b.zip")
+    assert [item.member for item in members] == ["a.jpg", "sub/b.png", "noname"]
+    os.rename("b.zip", "moved")
+    moved = replace(packed, at=os.path.abspath("moved"))
+    assert [(item.path, item.member, item.data) for item in unpacked(moved)] == [
+        ("./b.zip", item.member, item.data) for item in members
+    ]
+    assert errors(list(unpacked(packed))) == [("./b.zip", None, "not-found", "there is no such file")]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "noname", "readme.txt", "._a.jpg", "b.zip", "b.tar", "empty.png"])
+def test_a_file_in_memory_is_what_it_is_in_a_folder(name: str) -> None:
+    """A picture, an archive with pictures, or nothing."""
+    content = {"b.zip": make_zip(), "b.tar": make_tar(), "readme.txt": TEXT, "empty.png": b""}.get(name, JPEG)
+    if name == "._a.jpg":
+        content = b"\x00\x05\x16\x07" + JPEG
+    write(f"folder/{name}", content)
+    found = [item for item in scan("folder", hidden=True) if item.error is None or item.error.code != "no-pictures"]
+    given = list(in_bytes(Item(f"folder/{name}", data=content)))
+    assert [(item.path, item.member) for item in given] == [(item.path, item.member) for item in found]
+    assert [item.data for item in given if item.member] == [item.data for item in found if item.member]

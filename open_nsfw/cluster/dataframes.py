@@ -1,0 +1,89 @@
+"""Pictures of a DataFrame -> scores or blobs, in a DataFrame: for notebooks and jobs that have a SparkSession.
+
+score(df)       a column of pictures or paths -> the rows of classify_nsfw
+features(df)    ... -> blobs of the net
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from open_nsfw.cluster.entries import ENTRY
+from open_nsfw.cluster.inputs import table_entries
+from open_nsfw.cluster.model_archive import ship
+from open_nsfw.cluster.options import ScoreOptions, Work, check
+from open_nsfw.cluster.results import columns
+from open_nsfw.cluster.session import check_spark, set_defaults, slots
+from open_nsfw.cluster.work import mapper
+from open_nsfw.errors import UsageError
+from open_nsfw.scoring.model_files import find_model_files
+
+
+def score(df: Any, column: str | None = None, options: ScoreOptions = ScoreOptions()) -> Any:
+    """A DataFrame with a row for each row of `df`: its columns, and those of `classify_nsfw --format parquet`.
+
+    `column` has encoded pictures (binary) or paths that the executors can open (string); None: `content`, the only binary
+    column, or `path`. A picture without a score has its `error`. Of a film or an animation the row sums up its frames; the path
+    of an archive gives a row for each picture in it. Nothing is computed before Spark is asked for the result.
+
+    Raises UsageError for a column that cannot be used, or whose name the result has, too; SetupError for a model that cannot
+    be used, or a library that is missing.
+    """
+    check_spark()
+    set_defaults(df.sparkSession)
+    return compute(table_entries(df, column, options), options, one_row=True)
+
+
+def features(
+    df: Any, column: str | None = None, blobs: Sequence[str] = ("pool",), options: ScoreOptions = ScoreOptions()
+) -> Any:
+    """A DataFrame with a row for each row of `df`: its columns, those of `open-nsfw features`, and an array of float32 for
+    each of `blobs`, by the names that the prototxt gives them; null where there is an `error`.
+
+    `column` and errors as of `score`. Of a film or an animation it is the frame with the highest score.
+    """
+    return score(df, column, replace(options, blobs=tuple(blobs)))
+
+
+def compute(frame: Any, options: ScoreOptions, one_row: bool) -> Any:
+    """Entries -> a DataFrame with the columns that pass through and those of the result. Raises UsageError, SetupError."""
+    check(options)
+    spark = frame.sparkSession
+    if not hasattr(spark, "sparkContext"):
+        raise UsageError("a SparkSession on the cluster is needed, not one of Spark Connect")
+    load = options.settled_load()
+    files = find_model_files(load.model_def, load.pretrained_model)
+    if options.policy is not None and not options.any_model:
+        options.policy.check_model(files.short_hash)
+    archive, shapes = ship(spark, files, load, options.blobs)
+    work = Work(
+        archive=archive,
+        digest=files.digest,
+        load=replace(load, model_def=None, pretrained_model=None, ranges=None),
+        pipeline=options.pipeline(slots(spark)),
+        sources=options.sources,
+        folder=os.getcwd(),
+        prefix=options.prefix,
+        shapes=tuple(shapes.items()),
+        with_scores=options.with_scores,
+        one_row=one_row,
+    )
+    return frame.mapInArrow(mapper(work), _schema(frame, work))
+
+
+def _schema(frame: Any, work: Work) -> Any:
+    """The result's columns for Spark, a StructType."""
+    types = import_module("pyspark.sql.types")
+    found = import_module("pyspark.sql.pandas.types").from_arrow_schema(columns(work))
+    passing = [one for one in frame.schema if one.name != ENTRY]
+    clash = sorted({one.name.lower() for one in passing} & {one.name.lower() for one in found})
+    if clash:
+        raise UsageError(
+            f"the input has the column{'s' if len(clash) > 1 else ''} {', '.join(clash)}, which the result has, too; give its "
+            "columns a prefix (prefix of ScoreOptions, --prefix)"
+        )
+    return types.StructType([*passing, *found])
