@@ -16,10 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> int:
     """The process."""
-    from open_nsfw.cli.process import begin
+    from open_nsfw.cli.process import begin, end
 
     begin()
-    return main()
+    return end(main())
 
 
 if __name__ == "__main__":

@@ -246,7 +246,11 @@ EXTRAS = {extra: list(libraries) for extra, libraries in INSTALLING["EXTRAS"].it
 EXTRAS["test"] = [
     *("pytest>=7", "hypothesis", "jsonschema", "mypy", "ruff", "setuptools>=77", "types-protobuf", "types-tqdm"),
     *("scikit-image", "pooch"),  # pictures to compare engines on
-    *(library for extra in ("video", "parquet", "policy", "draw", "zstd", "completion") for library in EXTRAS[extra]),
+    *(
+        library
+        for extra in ("video", "parquet", "policy", "draw", "zstd", "completion", "serve")
+        for library in EXTRAS[extra]
+    ),
     *(library + '; python_version >= "3.10"' for library in EXTRAS["openvino"]),
     'lmdb; python_version < "3.10"',  # what pycaffe, which is for these alone, reads pictures from in training
 ]

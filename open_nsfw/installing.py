@@ -31,6 +31,7 @@ EXTRAS = {
     # pandas 3 changes what Spark's releases so far rely on.
     "spark": ("pyspark>=4.0", "pandas>=2.2,<3", "pyarrow>=18"),
     "completion": ("shtab>=1.6",),
+    "serve": ("starlette>=0.49.1", "uvicorn>=0.34", "h11>=0.16", "python-multipart>=0.0.20", "prometheus-client>=0.21"),
     "policy": ("scikit-learn>=1.3", "matplotlib>=3.7"),
     "train": ('torch>=2.13; python_version >= "3.10"', "scikit-learn>=1.3", "matplotlib>=3.7"),
     "tensorboard": ("tensorboard>=2.20",),

@@ -11,15 +11,19 @@ from open_nsfw.cli import parsing
 from open_nsfw.cli.options import (
     SUGGESTED,
     add_any_model_option,
+    add_cache_options,
     add_debug_option,
     add_engine_option,
     add_frame_options,
     add_gpu_option,
     add_hidden_option,
     add_jobs_option,
+    add_limit_options,
     add_model_options,
     add_overwrite_option,
+    add_policy_option,
     add_ranges_option,
+    cache_options,
 )
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.request import HIGHEST_OF_POLICY, ScanRequest, VerdictRequest
@@ -32,6 +36,7 @@ from open_nsfw.scoring.fast import THRESHOLDS, parse_thresholds
 from open_nsfw.scoring.names import PRECISIONS
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.sources.item import STDIN, SourceOptions
+from open_nsfw.text import printable
 from open_nsfw.version import __version__
 
 if TYPE_CHECKING:
@@ -70,7 +75,7 @@ def parser() -> OneLineParser:
     _add_source_options(result.add_argument_group("what is scored"))
     _add_output_options(result.add_argument_group("what comes out"))
     _add_verdict_options(result.add_argument_group("what is done about a score"))
-    add_limit_options(result.add_argument_group("limits, against hostile files"))
+    add_limit_options(result.add_argument_group("limits, against hostile files"), SourceOptions(), Extraction(), 60.0)
     return result
 
 
@@ -125,6 +130,7 @@ def _add_output_options(group: Any) -> None:
     )
     group.add_argument("--retry-failed", action="store_true", help="with --resume: score again what failed")
     add_overwrite_option(group)
+    add_cache_options(group)
     group.add_argument("--hash", action="store_true", help="add the SHA-256 of each file to its row")
     group.add_argument(
         "--explain",
@@ -139,12 +145,7 @@ def _add_output_options(group: Any) -> None:
 
 
 def _add_verdict_options(group: Any) -> None:
-    group.add_argument(
-        "--policy",
-        type=parsing.file,
-        metavar="FILE",
-        help="add the verdict of this policy, from `open-nsfw calibrate`, to every row",
-    )
+    add_policy_option(group)
     add_any_model_option(group)
     group.add_argument(
         "--fail-above",
@@ -170,41 +171,6 @@ def _add_verdict_options(group: Any) -> None:
     group.add_argument(
         "--dry-run", action="store_true", help="with --move-above or --copy-above: only print what would be done"
     )
-
-
-def add_limit_options(group: Any) -> None:
-    """What one file may cost."""
-    limits, sources, extraction = Limits(), SourceOptions(), Extraction()
-    size, count, positive = parsing.byte_count, parsing.count, parsing.positive
-    table = (
-        ("--max-bytes", size, limits.max_bytes, "SIZE", "largest encoded picture, as 100MB (default 512MiB)"),
-        ("--max-pixels", count, limits.max_pixels, "N", "most pixels of a picture (default 178956970)"),
-        (
-            "--max-archive-bytes",
-            size,
-            sources.max_archive_bytes,
-            "SIZE",
-            "most that unpacking an archive may add (default 64GiB)",
-        ),
-        (
-            "--max-archive-ratio",
-            positive,
-            sources.max_archive_ratio,
-            "R",
-            "largest ratio of unpacked to packed size (default 200)",
-        ),
-        ("--max-frames", count, extraction.frames.max_frames, "N", "most frames scored of one file (default 100000)"),
-        ("--max-seconds", positive, 60.0, "S", "longest time to decode one picture (default 60)"),
-        (
-            "--max-memory",
-            parsing.memory,
-            extraction.max_memory,
-            "SIZE",
-            "most memory that a decoder may use (default 3GiB)",
-        ),
-    )
-    for name, kind, default, metavar, text in table:
-        group.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
 
 
 def _score_or_policy(text: str) -> float | str:
@@ -250,6 +216,7 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
             overwrite=values.overwrite,
             retry_failed=values.retry_failed,
         ),
+        cache=cache_options(values),
         quiet=values.quiet,
     )
 
@@ -286,6 +253,8 @@ def _check(values: argparse.Namespace) -> None:
     ):
         if given and not is_there:
             raise UsageError(f"{option} needs {other}")
+    if values.cache is not None and values.cache == values.output:
+        raise UsageError(f"--cache and --output name the same file: {printable(values.cache)}")
     if not values.inputs and values.from_list is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
     if [*values.inputs, values.from_list].count(STDIN) > 1:

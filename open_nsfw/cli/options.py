@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 from open_nsfw.cli import parsing
+from open_nsfw.errors import UsageError
+from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.scan.score_cache_options import CacheOptions
 from open_nsfw.scoring.fast import THRESHOLDS
 from open_nsfw.scoring.names import ENGINES
+from open_nsfw.sources.item import SourceOptions
 
 SUGGESTED = ",".join(f"{threshold:g}" for threshold in THRESHOLDS)  # thresholds, as options take them
 
@@ -111,6 +116,31 @@ def add_ranges_option(parser: Any, goes_with: str) -> None:
     )
 
 
+def add_cache_options(parser: Any) -> None:
+    """--cache and --max-cache"""
+    parser.add_argument(
+        *("--cache",),
+        type=parsing.file,
+        metavar="FILE",
+        help="keep scores in FILE by content, and score no content twice; several commands may share it",
+    )
+    parser.add_argument(
+        *("--max-cache",),
+        type=parsing.cache_size,
+        metavar="SIZE",
+        help="with --cache: how large FILE may become; what was not used for longest goes first (default 1GiB)",
+    )
+
+
+def cache_options(values: argparse.Namespace) -> CacheOptions | None:
+    """What --cache and --max-cache ask for. Raises UsageError."""
+    if values.cache is None:
+        if values.max_cache is not None:
+            raise UsageError("--max-cache needs --cache FILE")
+        return None
+    return CacheOptions(values.cache, values.max_cache or CacheOptions.max_bytes)
+
+
 def add_label_name_options(parser: Any) -> None:
     """--positive and --negative: what the two classes are called."""
     add = parser.add_argument
@@ -162,6 +192,36 @@ def add_any_model_option(parser: Any) -> None:
     parser.add_argument(
         "--policy-for-any-model", action="store_true", help="use the policy even if it was made for another model"
     )
+
+
+def add_policy_option(parser: Any) -> None:
+    """--policy"""
+    parser.add_argument(
+        "--policy",
+        type=parsing.file,
+        metavar="FILE",
+        help="add the verdict of this policy, from `open-nsfw calibrate`, to every row",
+    )
+
+
+def add_limit_options(group: Any, sources: SourceOptions, extraction: Extraction, seconds: float) -> None:
+    """--max-bytes and the other limits of what one file may cost. Their defaults are those of the arguments; `seconds`: for
+    decoding one picture."""
+    size, count, positive = parsing.byte_count, parsing.count, parsing.positive
+    limits, unpacked, ratio = extraction.limits, sources.max_archive_bytes, sources.max_archive_ratio
+    frames, memory = extraction.frames.max_frames, extraction.max_memory
+    table = (
+        ("--max-bytes", size, limits.max_bytes, "SIZE", "largest encoded picture, as 100MB"),
+        ("--max-pixels", count, limits.max_pixels, "N", "most pixels of a picture"),
+        ("--max-archive-bytes", size, unpacked, "SIZE", "most that unpacking an archive may add"),
+        ("--max-archive-ratio", positive, ratio, "R", "largest ratio of unpacked to packed size"),
+        ("--max-frames", count, frames, "N", "most frames scored of one file"),
+        ("--max-seconds", positive, seconds, "S", "longest time to decode one picture"),
+        ("--max-memory", parsing.memory, memory, "SIZE", "most memory that a decoder may use"),
+    )
+    for name, kind, default, metavar, text in table:
+        shown = parsing.size_text(int(default)) if metavar == "SIZE" else f"{default:.12g}"
+        group.add_argument(name, type=kind, default=default, metavar=metavar, help=f"{text} (default {shown})")
 
 
 def add_overwrite_option(parser: Any) -> None:

@@ -95,6 +95,7 @@ def _value(action: argparse.Action) -> str:
 # --- the values of options: each takes the text and gives the value, or raises argparse.ArgumentTypeError ---
 
 MOST_JOBS = 1024  # each is a thread and a process
+LEAST_CACHE = 1024**2  # bytes
 MOST_DIGITS = 18  # of a whole number
 
 _SIZE = re.compile(r"([0-9]{1,18}) ?b?|([0-9]{0,18}\.?[0-9]{1,18}) ?([kmgt])(i?)(b?)", re.IGNORECASE)
@@ -163,10 +164,25 @@ def _bytes(plain: str | None, number: str, letter: str, binary: str, byte: str) 
     return math.floor(float(number) * scale)
 
 
+def size_text(size: int) -> str:
+    """Bytes as `byte_count` reads them: 512MiB."""
+    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= scale and size % scale == 0:
+            return f"{size // scale}{unit}"
+    return str(size)
+
+
 def memory(text: str) -> int:
     """Bytes that a decoding process may use."""
     if (value := byte_count(text)) < LEAST_MEMORY:
         raise argparse.ArgumentTypeError(f"a decoder needs at least {LEAST_MEMORY // 1024**2}MiB, not '{text}'")
+    return value
+
+
+def cache_size(text: str) -> int:
+    """Bytes of a cache of scores."""
+    if (value := byte_count(text)) < LEAST_CACHE:
+        raise argparse.ArgumentTypeError(f"a cache needs at least {LEAST_CACHE // 1024**2}MiB, not '{text}'")
     return value
 
 

@@ -10,7 +10,8 @@ from open_nsfw.calibration.drift import Drift, compare, text
 from open_nsfw.calibration.json_values import json_value
 from open_nsfw.calibration.libraries import check_installed
 from open_nsfw.calibration.policy import Policy
-from open_nsfw.calibration.scores_file import read_scores
+from open_nsfw.calibration.score_histogram import is_histogram, read_histogram
+from open_nsfw.calibration.scores_file import Scores, read_scores
 from open_nsfw.cli.options import add_any_model_option, add_debug_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
@@ -50,7 +51,7 @@ def parse(argv: Sequence[str]) -> Request:
 
 def _check(request: Request) -> int:
     policy = Policy.read(request.policy)
-    found = read_scores(request.scores)
+    found = _read(request.scores, policy)
     if not found.scores:
         raise UsageError(f"{request.scores}: there are no scores in it")
     if not request.any_model:
@@ -60,6 +61,10 @@ def _check(request: Request) -> int:
     drift = compare(policy, found.scores, found.without)
     print_text(_json(drift) if request.json else text(policy, drift))
     return Status.DONE if drift.holds else Status.FAILED
+
+
+def _read(path: str, policy: Policy) -> Scores:
+    return Scores(*read_histogram(path, policy)) if is_histogram(path) else read_scores(path)
 
 
 def _json(drift: Drift) -> str:
@@ -81,7 +86,8 @@ def parser() -> OneLineParser:
     check.add_argument(
         "scores",
         metavar="SCORES",
-        help="today's rows, from `classify_nsfw`, or other CSV, JSON lines or Parquet with a column score",
+        help="today's rows, from `classify_nsfw`, or other CSV, JSON lines or Parquet with a column score; or what /metrics of "
+        "`open-nsfw serve` says, saved",
     )
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     add_any_model_option(check)

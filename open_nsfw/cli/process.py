@@ -36,6 +36,21 @@ def open_closed_streams() -> None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
 
 
+def end(status: int) -> int:
+    """The last act of a process that has nothing left to do but to end: end it now. Python would take apart every object
+    of NumPy and ONNX Runtime before, one after the other, which takes 25 to 40 ms, a fifth of the time of one picture.
+
+    Only returns, with the status, if something that was printed cannot be written; Python then says so in its own way.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):  # nobody reads the pipe any more; ValueError: it was closed
+        return status
+    os._exit(status)
+
+
 def guarded(program: str, arguments: Sequence[str], run: Callable[[], int]) -> int:
     """The exit status of `run()`; for an error that people can mend one line on stderr and `Status.ERROR`, after the
     traceback where --debug is among the arguments."""

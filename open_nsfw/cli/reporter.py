@@ -70,8 +70,9 @@ class Tally:
         self._counts[bisect_right(self._bands.thresholds, score)] += 1
         self.too_high += self._fail_above is not None and score >= self._fail_above
 
-    def summary(self, passed_over: int = 0, sorted_out: str = "") -> str:
-        """One line for people. `sorted_out`: what became of the files that were moved or copied."""
+    def summary(self, passed_over: int = 0, sorted_out: str = "", found: int = 0) -> str:
+        """One line for people. `sorted_out`: what became of the files that were moved or copied; `found`: how many files
+        had their scores without being scored."""
         rate = (self.scored + self.failed - self._earlier) / max(time.monotonic() - self._started, 1e-9)
         counts = ", ".join(f"{count:,} {name}" for count, name in zip(self._counts, self._bands.names))
         parts = [
@@ -82,8 +83,9 @@ class Tally:
             f"{self.failed:,} failed",
         ]
         earlier = f"; {self._earlier:,} of them by earlier runs" if self._earlier else ""
+        cached = f"; {found:,} known by content (--cache)" if found else ""
         rest = f"; {passed_over:,} other files passed over" if passed_over else ""
-        return f"{', '.join(filter(None, parts))}{earlier}; {rate:.1f} pictures/s{rest}"
+        return f"{', '.join(filter(None, parts))}{earlier}{cached}; {rate:.1f} pictures/s{rest}"
 
 
 class Reporter:
@@ -112,9 +114,9 @@ class Reporter:
         if not self._quiet:
             self._progress.say(f"{self._program}: {line}")
 
-    def close(self, passed_over: int, sorted_out: str = "") -> None:
+    def close(self, passed_over: int, sorted_out: str = "", found: int = 0) -> None:
         """End the bar and sum up."""
         self._progress.close()
         if not self._quiet and not self._single:
-            line = self.tally.summary(passed_over + self._passed_over, sorted_out)
+            line = self.tally.summary(passed_over + self._passed_over, sorted_out, found)
             print(f"{self._program}: {line}", file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.rows.options import OutputOptions
+from open_nsfw.scan.score_cache_options import CacheOptions
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.sources.item import SourceOptions
 
@@ -55,5 +56,7 @@ class ScanRequest:
     verdict: VerdictRequest = VerdictRequest()
     output: OutputOptions = OutputOptions()
     """Where rows go; what `resume` holds earlier rows to is not settled yet."""
+    cache: CacheOptions | None = None
+    """Where scores are kept, for this run and others."""
     quiet: bool = False
     """Nothing on stderr but what ends the run."""

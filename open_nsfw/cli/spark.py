@@ -10,13 +10,14 @@ from typing import Any
 
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.cli import parsing
-from open_nsfw.cli.classify_options import add_fast_options, add_limit_options
+from open_nsfw.cli.classify_options import add_fast_options
 from open_nsfw.cli.options import (
     add_any_model_option,
     add_blobs_option,
     add_debug_option,
     add_frame_options,
     add_hidden_option,
+    add_limit_options,
     add_model_options,
     add_overwrite_option,
 )
@@ -105,7 +106,7 @@ def _add_score(actions: Any) -> None:
     )
     add_any_model_option(rows)
     _add_session_options(score.add_argument_group("Spark"))
-    add_limit_options(score.add_argument_group("limits, against hostile files"))
+    add_limit_options(score.add_argument_group("limits, against hostile files"), SourceOptions(), Extraction(), 60.0)
 
 
 def _add_features(actions: Any) -> None:
@@ -125,7 +126,7 @@ def _add_features(actions: Any) -> None:
     add_frame_options(sources)
     _add_going_options(features.add_argument_group("what comes out"))
     _add_session_options(features.add_argument_group("Spark"))
-    add_limit_options(features.add_argument_group("limits, against hostile files"))
+    add_limit_options(features.add_argument_group("limits, against hostile files"), SourceOptions(), Extraction(), 60.0)
 
 
 def _add_inputs(parser: Any) -> None:

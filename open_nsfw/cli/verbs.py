@@ -14,7 +14,7 @@ class Verb:
 
 VERBS = {
     "build-net": Verb("build_net", "write a network as Caffe prototxt, also for training, and print what it costs"),
-    "cache": Verb("cache", "list or remove the converted models that are kept for later runs"),
+    "cache": Verb("cache", "list, check or remove the converted models that are kept for later runs"),
     "calibrate": Verb("calibrate", "choose thresholds on labelled pictures, and write a report and a policy"),
     "completion": Verb("completion", "print a script that lets bash or zsh complete options"),
     "explain": Verb("explain", "show which parts of a picture make its score, as heat maps and numbers"),
@@ -23,6 +23,7 @@ VERBS = {
     "net-cost": Verb("net_cost", "print what a Caffe network costs, layer by layer, and draw it"),
     "policy": Verb("policy", "check whether a policy still holds for today's scores"),
     "quantize-ranges": Verb("quantize_ranges", "prepare the fast mode for a network of your own"),
+    "serve": Verb("serve", "score pictures over HTTP"),
     "spark": Verb("spark", "score pictures and compute features on a Spark cluster"),
     "verify": Verb("verify", "compare a fast way of scoring with the exact one, on your own pictures"),
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from open_nsfw.cluster.options import Work
-from open_nsfw.scoring.cache import kept_in
+from open_nsfw.scoring.cache_folder import kept_in
 from open_nsfw.scoring.load import load_models
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.options import LoadOptions
@@ -69,12 +69,9 @@ def _converted(files: ModelFiles, load: LoadOptions) -> Iterator[tuple[str, byte
     from open_nsfw.scoring.cache import float_key, int8_key
     from open_nsfw.scoring.int8_engine import quantized_model
     from open_nsfw.scoring.onnx_engine import converted_model
-    from open_nsfw.scoring.onnx_runtime import import_onnxruntime
 
-    found = {
-        float_key(files): converted_model(files, optimized=False),  # a GPU takes this one
-        float_key(files, import_onnxruntime().__version__): converted_model(files),
-    }
+    # An executor lays it out for its own processor, which may be another one than this.
+    found = {float_key(files): converted_model(files)}
     if load.fast:
         ranges, content = read_ranges(files, load.ranges)
         found[int8_key(files, content)] = quantized_model(files, ranges, content)

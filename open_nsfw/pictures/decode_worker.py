@@ -16,6 +16,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from io import BufferedReader
 from typing import BinaryIO
 
@@ -43,6 +44,8 @@ _USED_UP = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 def answer(request: Request, options: Extraction, stream: BinaryIO) -> None:
     """Decode one file: sends what is known of it, each of its pictures, and a last message."""
     last: Message = End(request.number)
+    if request.frames is not None:
+        options = replace(options, frames=request.frames)
     try:
         for message in _messages(request, options):
             send(stream, message)

@@ -21,6 +21,9 @@ LONGEST_SCENE = 10.0  # seconds of one scene without a frame that is scored
 NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
 
 
+FRAME_MODES = ("first", "all", "every", "max")
+
+
 @dataclass(frozen=True)
 class FrameChoice:
     """Which frames of an animation or pages of a TIFF are scored, and how often one of a video."""

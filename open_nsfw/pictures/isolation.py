@@ -10,11 +10,12 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import BinaryIO
 
 from open_nsfw.errors import InputError, SetupError
 from open_nsfw.pictures import worker_process
-from open_nsfw.pictures.extraction import Encoded, Extraction
+from open_nsfw.pictures.extraction import Encoded, Extraction, FrameChoice
 from open_nsfw.pictures.messages import (
     REQUEST_BITS,
     Answer,
@@ -54,9 +55,11 @@ class DecodeWorker:
         self._files = 0  # that the process has answered for
         self._has_come_up = self._ended = False
 
-    def decode(self, encoded: Encoded, quick_side: int | None = None) -> Iterator[FileInfo | Found]:
+    def decode(
+        self, encoded: Encoded, quick_side: int | None = None, frames: FrameChoice | None = None
+    ) -> Iterator[FileInfo | Found]:
         """What is in one file: first what is known of the file, then its pictures; by the quick decode for a net of
-        `quick_side` x `quick_side` pixels if that is given.
+        `quick_side` x `quick_side` pixels if that is given. `frames`: other ones than the worker's options have.
 
         Raises InputError for whatever goes wrong, `timeout` and `decoder-crashed` among it; SetupError if no worker
         starts; CancelledError after `kill`.
@@ -65,19 +68,23 @@ class DecodeWorker:
         while True:
             process, is_fresh = self._started(encoded), self._files == 0
             try:
-                for index, each in enumerate(self._decode(process, encoded, quick_side)):
+                for index, each in enumerate(self._decode(process, encoded, quick_side, frames)):
                     if index >= given:
                         given += 1
                         yield each
                 return
-            except _WorkerFailure:
+            except WorkerFailure:
+                if self._ended:  # it was ended from outside
+                    raise CancelledError from None
                 if is_fresh:
                     raise
                 # An earlier file may be to blame, which a fresh process tells: it gives again what was given already.
 
-    def _decode(self, process: WorkerProcess, encoded: Encoded, quick_side: int | None) -> Iterator[FileInfo | Found]:
-        """The answer of one process. Raises _WorkerFailure where that may be to blame rather than the file."""
-        request = _request(encoded, quick_side)
+    def _decode(
+        self, process: WorkerProcess, encoded: Encoded, quick_side: int | None, frames: FrameChoice | None
+    ) -> Iterator[FileInfo | Found]:
+        """The answer of one process. Raises WorkerFailure where that may be to blame rather than the file."""
+        request = _request(encoded, quick_side, frames)
         last: Answer | None = None
         try:
             limit = self._seconds * (2 + _size(encoded) / FILE_BYTES)
@@ -93,13 +100,14 @@ class DecodeWorker:
         if isinstance(last, FileFailure):
             if last.worn:
                 self.close()
-                raise _WorkerFailure(last.error.code, str(last.error))
+                raise WorkerFailure(last.error.code, str(last.error))
             raise last.error
 
     def _answers(self, process: WorkerProcess, request: Request, limit: float) -> Iterator[Answer]:
         """What the process answers, the last message included, each in time, and all within `limit` seconds."""
+        options = self._options if request.frames is None else replace(self._options, frames=request.frames)
         try:
-            yield from in_order(self._received(process, request, limit), request, self._options)
+            yield from in_order(self._received(process, request, limit), request, options)
         except ProtocolError as error:
             raise _crash(f"it answered with {error}") from None
 
@@ -185,19 +193,19 @@ class DecodeWorker:
             self._process = None
 
 
-class _WorkerFailure(InputError):
-    """A file has no answer, for a reason that may lie in the process and what earlier files have done to it."""
+class WorkerFailure(InputError):
+    """A file has no answer, for a reason that may lie in the process or the machine rather than in the file."""
 
 
-def _request(encoded: Encoded, quick_side: int | None) -> Request:
+def _request(encoded: Encoded, quick_side: int | None, frames: FrameChoice | None) -> Request:
     number = int.from_bytes(os.urandom(REQUEST_BITS // 8), "big")
     if isinstance(encoded, bytes):
-        return Request(number, quick_side=quick_side, data=encoded)
+        return Request(number, quick_side=quick_side, frames=frames, data=encoded)
     descriptor = _descriptor(encoded)
     if descriptor is not None:
-        return Request(number, descriptor=descriptor, quick_side=quick_side)
+        return Request(number, descriptor=descriptor, quick_side=quick_side, frames=frames)
     path = _absolute(encoded) if isinstance(encoded, str) else _name(encoded)
-    return Request(number, path=path, quick_side=quick_side)
+    return Request(number, path=path, quick_side=quick_side, frames=frames)
 
 
 def _absolute(path: str) -> str:
@@ -244,5 +252,5 @@ def _exchange(process: WorkerProcess, request: Request | None, most_whole: int) 
     return answer
 
 
-def _crash(reason: str) -> _WorkerFailure:
-    return _WorkerFailure("decoder-crashed", f"the decoder crashed on it ({reason})")
+def _crash(reason: str) -> WorkerFailure:
+    return WorkerFailure("decoder-crashed", f"the decoder crashed on it ({reason})")

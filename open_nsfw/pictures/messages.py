@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional, Union
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.extraction import Extraction
+from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import SIDE, quick_pixels
 from open_nsfw.pictures.picture import Found, Picture
 
@@ -34,6 +34,8 @@ class Request(NamedTuple):
     descriptor: int | None = None
     quick_side: int | None = None
     """Pixels a side that the net reads, if a quick decode will do."""
+    frames: FrameChoice | None = None
+    """Which frames are wanted of this file; None for those that the process was started for."""
     data: bytes = b""
 
 

@@ -9,9 +9,11 @@ import math
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any, BinaryIO
 
 from open_nsfw.errors import ERROR_CODES, InputError
+from open_nsfw.pictures.extraction import FRAME_MODES, FrameChoice
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.messages import (
     LARGEST,
@@ -71,6 +73,16 @@ def _code(value: object) -> bool:
     return type(value) is str and value in ERROR_CODES
 
 
+def _frame_choice(value: object) -> bool:
+    """The fields of a `FrameChoice`, in its order."""
+    if type(value) is not list or len(value) != len(astuple(FrameChoice())):
+        return False
+    mode, count, every_seconds, max_frames, scenes = value
+    is_mode = type(mode) is str and mode in FRAME_MODES
+    has_numbers = _size(count) and _seconds(every_seconds) and every_seconds > 0 and _size(max_frames)
+    return is_mode and has_numbers and _flag(scenes)
+
+
 def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or check(value)
 
@@ -82,6 +94,7 @@ _FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
         "path": _or_none(_path),
         "descriptor": _or_none(_count),
         "quick_side": _or_none(_size),
+        "frames": _or_none(_frame_choice),
     },
     "ready": {},
     "file": {"request": _count, "bytes": _count, "sha256": _or_none(_sha256)},
@@ -113,7 +126,8 @@ _WITH_PAYLOAD = ("request", "picture")
 def _message(kind: str, fields: dict[str, Any], payload: bytes) -> Message:
     """The message of fields that were checked."""
     if kind == "request":
-        return Request(**fields, data=payload)
+        choice = fields.pop("frames")
+        return Request(**fields, frames=None if choice is None else FrameChoice(*choice), data=payload)
     if kind == "ready":
         return Ready()
     if kind == "file":
@@ -135,7 +149,8 @@ def _parts(message: Message) -> tuple[dict[str, Any], bytes]:
     if isinstance(message, Ready):
         return {"kind": "ready"}, b""
     if isinstance(message, Request):
-        return {"kind": "request", **_fields_of(message, "request")}, message.data
+        choice = None if message.frames is None else list(astuple(message.frames))
+        return {"kind": "request", **_fields_of(message, "request", but="frames"), "frames": choice}, message.data
     if isinstance(message, FileInfo):
         return {"kind": "file", **_fields_of(message, "file")}, b""
     header: dict[str, Any] = {"request": message.request}

@@ -65,7 +65,7 @@ def _parquet_rows(path: str, advice: str) -> Iterator[Row]:
 
     try:
         for found in parquet_rows.read(path):
-            yield Row(**_checked(found))
+            yield Row(**checked(found))
     except ValueError:
         raise not_ours(path, "it is no Parquet file that this command wrote", advice) from None
 
@@ -125,7 +125,7 @@ class JsonReader:
 
     def _parse(self, raw: bytes) -> dict[str, Any]:
         try:
-            return _checked(self._values(raw))
+            return checked(self._values(raw))
         except (ValueError, KeyError):
             raise self._refuse() from None
 
@@ -181,7 +181,7 @@ class CsvReader(JsonReader):
 
     def _is_row(self, line: bytes) -> bool:
         try:
-            _checked(self._values(line))
+            checked(self._values(line))
         except (ValueError, KeyError):
             return False
         return line.endswith(b"\n")
@@ -200,7 +200,7 @@ def _csv_value(cell: Cell, field: Field) -> Any:
     return None if field.nullable else ""
 
 
-def _checked(found: dict[str, Any]) -> dict[str, Any]:
+def checked(found: dict[str, Any]) -> dict[str, Any]:
     """The values of all fields, null where an older version had none. Raises ValueError if this is no row."""
     values = {}
     for name, field in _FIELDS.items():

@@ -7,33 +7,40 @@ decoded again. Any other turn is one item.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import sniff
-from open_nsfw.pictures.isolation import DecodeWorker
+from open_nsfw.pictures.isolation import DecodeWorker, WorkerFailure
 from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.scan.options import PipelineOptions
-from open_nsfw.scan.results import ItemResult, PictureResult
+from open_nsfw.scan.results import Handling, ItemResult, PictureResult
 from open_nsfw.scoring.scorer import Scorer
 from open_nsfw.sources.item import Item
+
+if TYPE_CHECKING:
+    from open_nsfw.scan.recall import LookUp, Recall
 
 # Pictures that the int8 network computes at once: its weights, too large for a core's own cache, are then read once for
 # all. Four take 5 % less time than four times one, eight no less than that. The float32 network gains nothing. Also what a
 # job decodes before there is a model to score with.
 LARGEST_BATCH = 4
+Work = list[tuple[Item, ItemResult]]
 JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """What a job has to do."""
 
     item: Item
+    handling: Handling = field(default_factory=Handling)
     result: Future[ItemResult] = field(default_factory=Future)
 
     def cancel(self) -> None:
@@ -62,6 +69,15 @@ class TaskQueue:
                 self._tasks.append(task)
                 self._changed.notify()
 
+    def abandon(self, task: Task) -> None:
+        """Nobody wants the result of a task any more: one that no job has begun with costs nothing, and one that is under
+        way ends at its next picture."""
+        task.handling.abandoned.set()
+        with self._changed:
+            if task in self._tasks:
+                self._tasks.remove(task)
+                task.cancel()
+
     def stop(self) -> None:
         """Cancel what is there and what comes, when a job or the reader next looks. May be called from a signal handler,
         so it takes no lock."""
@@ -89,6 +105,8 @@ class TaskQueue:
             limit = most(len(self._tasks))
             while self._tasks and (not taken or (len(taken) < limit and _are_jpeg(taken[0], self._tasks[0]))):
                 taken.append(self._tasks.popleft())
+                taken[-1].result.set_running_or_notify_cancel()
+                taken[-1].handling.begun = time.monotonic()
             return taken
 
 
@@ -96,9 +114,15 @@ class Job:
     """One job. `run` is its thread."""
 
     def __init__(
-        self, worker: DecodeWorker, tasks: TaskQueue, scorer: Future[Scorer], options: PipelineOptions
+        self,
+        worker: DecodeWorker,
+        tasks: TaskQueue,
+        scorer: Future[Scorer],
+        options: PipelineOptions,
+        recall: Recall | None = None,
     ) -> None:
         self._worker, self._tasks, self._scorer, self._options = worker, tasks, scorer, options
+        self._recall = recall
 
     def run(self) -> None:
         """Take turns until no task is left."""
@@ -109,8 +133,12 @@ class Job:
         """Give some tasks their results. False if there are no more."""
         tasks = self._tasks.take(self._most)
         try:
-            results = [ItemResult(task.item) for task in tasks]
-            self._fill([task.item for task in tasks], results)
+            results = [ItemResult(task.item, task.handling) for task in tasks]
+            work = [(task.item, result) for task, result in zip(tasks, results)]
+            if self._recall is None:
+                self._fill(work)
+            else:
+                self._fill_unknown(work, self._recall)
             for task, result in zip(tasks, results):
                 task.result.set_result(result)
         except BaseException as error:  # noqa: BLE001  it comes out of Pipeline.rows, in the caller's thread
@@ -133,17 +161,36 @@ class Job:
         """Pictures that are scored at once."""
         return LARGEST_BATCH if self._options.quick or not self._scorer.done() else 1
 
-    def _fill(self, items: list[Item], results: list[ItemResult]) -> None:
+    def _fill_unknown(self, work: Work, recall: Recall) -> None:
+        """Decode and score what is not known by its content. Only then, with nothing that another job may wait for, wait
+        for what other jobs are at."""
+        looked_up: list[LookUp] = []
+        try:
+            for item, result in work:
+                looked_up.append(recall.look_up(item, result))
+            self._fill([(each.item, each.result) for each in looked_up if each.is_work])
+        except BaseException:
+            for each in looked_up:
+                each.result.is_whole = False
+            raise
+        finally:
+            for each in looked_up:
+                recall.publish(each)
+        for each in looked_up:
+            if not each.is_known and not each.is_work and not recall.take_over(each):
+                self._fill([(each.item, each.result)])
+
+    def _fill(self, work: Work) -> None:
         """Decode and score; exactly in the second round, where the pixels of the first did not suffice."""
-        self._round(list(zip(items, results)), self._options.quick)
-        again = [(item, result) for item, result in zip(items, results) if result.needs_exact_pixels]
+        self._round(work, self._options.quick)
+        again = [(item, result) for item, result in work if result.needs_exact_pixels]
         for _, result in again:
             result.begin_again()
         self._round(again, quick=False)
 
-    def _round(self, items: list[tuple[Item, ItemResult]], quick: bool) -> None:
+    def _round(self, work: Work, quick: bool) -> None:
         waiting: list[tuple[PictureResult, Picture]] = []
-        for item, result in items:
+        for item, result in work:
             if result.error is None:
                 self._decode(item, result, waiting, quick)
         self._score(waiting, quick)
@@ -153,7 +200,12 @@ class Job:
     ) -> None:
         """Give an item its pictures, and all that wait their scores whenever they make a batch."""
         try:
-            for found in self._worker.decode(item.encoded, self._quick_side() if quick else None):
+            for found in self._worker.decode(
+                item.encoded, self._quick_side() if quick else None, result.handling.frames
+            ):
+                if result.handling.abandoned.is_set():
+                    result.is_whole = False
+                    break  # which ends the decoding process, too
                 if isinstance(found, FileInfo):
                     result.set_file(found)
                 elif isinstance(found, Failure):
@@ -162,8 +214,10 @@ class Job:
                     waiting.append((result.add(found), found))
                     if len(waiting) >= self._batch:
                         self._score(waiting, quick)
+                        result.tell(found)
         except InputError as error:
             result.error = error
+            result.is_whole = not isinstance(error, WorkerFailure)
 
     def _quick_side(self) -> int:
         known = self._options.quick_side

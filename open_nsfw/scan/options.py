@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.scoring.fast import THRESHOLDS
+
+if TYPE_CHECKING:
+    from open_nsfw.scan.score_cache import ScoreCache
 
 
 @dataclass(frozen=True)
@@ -26,3 +30,5 @@ class PipelineOptions:
     """The summary row of a video or animation counts the frames that score at least this."""
     verdict: Callable[[float], str] | None = None
     """Names the band of a score, for every row."""
+    cache: ScoreCache | None = None
+    """Where scores of earlier runs are, and those of this one are kept."""

@@ -1,9 +1,7 @@
 """sources -> decoding processes -> engine -> rows, in order: the threads of a scan, and what they may hold.
 
-A reader goes through the sources. Each job is a thread with a decoding process of its own, which computes the forward pass
-itself where the engine allows that: with one job a core, every core is either decoding or computing, and neither waits for
-the other. An engine that takes one caller, or batches, gets a thread of its own that all jobs feed; they do not wait for
-its scores. Whoever goes through `Pipeline.rows` does, and gets the rows of each item in the items' order.
+A reader goes through the sources, and gives each item to the jobs of a `Pool`, which do not wait for the scores of an engine
+that takes batches. Whoever goes through `Pipeline.rows` does, and gets the rows of each item in the items' order.
 """
 
 from __future__ import annotations
@@ -14,13 +12,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
-from open_nsfw.pictures.isolation import DecodeWorker
-from open_nsfw.pictures.watchdog import Watchdog
 from open_nsfw.rows.row import Row
-from open_nsfw.scan.job import Job, Task, TaskQueue
+from open_nsfw.scan.job import Task
 from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scan.pool import Pool
 from open_nsfw.scan.results import ItemResult
-from open_nsfw.scoring.scorer import Models, Scorer
+from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import Item
 
 WINDOW = 256  # files under way, finished ones that wait for a slower one before them included
@@ -34,15 +31,7 @@ class Pipeline:
 
     def __init__(self, options: PipelineOptions) -> None:
         self._options = options
-        self._scorer: Future[Scorer] = Future()
-        self._watchdog = Watchdog()
-        extraction = options.extraction.shared_by(options.jobs)
-        self._workers = [DecodeWorker(extraction, options.max_seconds, self._watchdog) for _ in range(options.jobs)]
-        self._tasks = TaskQueue()
-        self._jobs = [
-            threading.Thread(target=Job(worker, self._tasks, self._scorer, options).run, daemon=True)
-            for worker in self._workers
-        ]
+        self._pool = Pool(options)
         self._underway: queue.SimpleQueue[_Underway | None] = queue.SimpleQueue()  # in the order of the items
         self._room = threading.Semaphore(WINDOW)
         self._held = Budget(WINDOW_BYTES)
@@ -55,30 +44,19 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._tasks.close()  # the reader may never come to do so
-        self._scorer.cancel()  # if no model came, jobs that wait for it must not
-        for worker in self._workers:
-            worker.kill()  # ends what a job may still wait for
-        for job in self._jobs:
-            if job.ident is not None:
-                job.join()
-        for worker in self._workers:
-            worker.close()
-        if not self._scorer.cancelled():
-            self._scorer.result().close()
-        self._watchdog.close()
+        self._pool.close()
         if self._reader is not None:
             # Unless its source keeps it: a read from a terminal or pipe cannot be called off.
             self._reader.join(READER_SECONDS)
 
     def use(self, models: Models) -> None:
         """Hand over what computes the scores. Files are read and decoded before it is there."""
-        self._scorer.set_result(Scorer(models))
+        self._pool.use(models)
 
     def stop(self) -> None:
         """Take no further item; `rows` gives what is under way and ends. May be called from a signal handler."""
         self._stopped = True
-        self._tasks.stop()
+        self._pool.tasks.stop()
         self._held.open()
         # Wakes `rows` where the source has nothing to give for long. A handler may come while `rows` is in that queue: of
         # Python's, only SimpleQueue stands that.
@@ -88,8 +66,7 @@ class Pipeline:
         """Begin to read and decode `items`, in the background."""
         self._reader = threading.Thread(target=self._read, args=(items,), name="reader", daemon=True)
         self._reader.start()
-        for job in self._jobs:
-            job.start()
+        self._pool.start()
 
     def rows(self) -> Iterator[list[Row]]:
         """The rows of each item, in the items' order: one for a picture, more for an animation or a video, none for a
@@ -108,7 +85,7 @@ class Pipeline:
                     continue
                 break
             try:
-                rows = underway.result.result().rows(self._scorer.result(), self._options)
+                rows = self._pool.rows(underway.result.result(), self._options)
                 if passed_over < underway.unless_seen:
                     continue
                 passed_over = 0 if rows else passed_over + 1
@@ -131,12 +108,12 @@ class Pipeline:
                     item.close()
                     break
                 task = Task(item)
-                self._tasks.put(task)
+                self._pool.submit(task)
                 self._underway.put(_Underway(task.result, size, item.unless_seen))
         except BaseException as error:  # noqa: BLE001  it comes out of rows(), in the caller's thread
             self._reader_error = error
         finally:
-            self._tasks.close()
+            self._pool.tasks.close()
             self._underway.put(None)
 
     def _has_room(self) -> bool:

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.extraction import NO_PICTURES
+from open_nsfw.pictures.extraction import NO_PICTURES, FrameChoice
 from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.rows.row import Row
+from open_nsfw.scan.facts import OF_THE_ITEM, Facts, are_lasting
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scoring.scorer import Needs, Outcome, Scored, Scorer
 from open_nsfw.sources.item import Item
+
+_NAMELESS: dict[str, Any] = {name: "" if name == "path" else None for name in OF_THE_ITEM}
+
+
+@dataclass
+class Handling:
+    """What is particular to one item of a scan."""
+
+    frames: FrameChoice | None = None
+    """Which frames are wanted of it; None for those that the options of the scan name."""
+    watch: Callable[[ItemResult], None] | None = None
+    """Called in the job's thread whenever frames of it have got their scores."""
+    abandoned: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody wants its rows any more: the job ends with the next picture."""
+    begun: float | None = None
+    """When a job took it, by `time.monotonic()`; None before that."""
 
 
 class PictureResult:
@@ -22,9 +43,16 @@ class PictureResult:
         self.outcome: Outcome | None = None
         """None as long as it has not been asked for, and for a picture that failed."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has its score or its error, so that nobody waits for its row."""
+        if isinstance(self.outcome, Future):
+            return self.outcome.done()
+        return self.row.error is not None or isinstance(self.outcome, Scored)
+
     def scored_row(self) -> Row:
         """The row with its score, for which it waits, or with the reason why there is none."""
-        if self.row.error is not None:
+        if self.row.error is not None or self.row.score is not None:
             return self.row
         assert self.outcome is not None and not isinstance(self.outcome, Needs)
         scored = self.outcome if isinstance(self.outcome, Scored) else self.outcome.result()
@@ -39,13 +67,22 @@ class PictureResult:
 class ItemResult:
     """What is known of one item so far. A job fills it; `rows` is for whoever wants the rows then."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, handling: Handling | None = None) -> None:
+        self.handling = handling or Handling()
         size = item.size if item.data is None and item.file is None else item.held
         self._basis = Row(path=item.path, member=item.member, bytes=size, modified=item.modified)
         self._by_content = item.by_content
         self._pictures: list[PictureResult] = []
         self.error = item.error
         """What ended it."""
+        self.is_whole = True
+        """Whether a decoding process and the engine did all that was asked of them."""
+        self._info: FileInfo | None = None
+
+    def tell(self, latest: Picture) -> None:
+        """Tell who watches that the scores up to this picture's are known or under way."""
+        if self.handling.watch is not None and latest.frame is not None:
+            self.handling.watch(self)
 
     @property
     def needs_exact_pixels(self) -> bool:
@@ -57,9 +94,39 @@ class ItemResult:
         self._pictures.clear()
         self.error = None
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether what is known comes from the content, and not from what befell its decoding."""
+        return self.is_whole and are_lasting((each.row for each in self._pictures), self.error)
+
+    def facts(self) -> Facts:
+        """What the content alone determines. Waits for the scores."""
+        rows = tuple(replace(each.scored_row(), **_NAMELESS) for each in self._pictures)
+        return Facts(rows, self.error, self._info is not None)
+
+    def recall(self, facts: Facts, info: FileInfo | None) -> None:
+        """Take what was known of the same content before."""
+        if info is not None:
+            self.set_file(info)
+        self._pictures = [PictureResult(self._named(row)) for row in facts.rows]
+        self.error = facts.error
+
+    def take_over(self, first: ItemResult, info: FileInfo | None) -> None:
+        """Take what is known of another item with the same content, scores that are under way included."""
+        if info is not None and first._info is not None:
+            self.set_file(info)
+        for each in first._pictures:
+            self._pictures.append(PictureResult(self._named(each.row)))
+            self._pictures[-1].outcome = each.outcome
+        self.error = first.error
+
+    def _named(self, row: Row) -> Row:
+        """A row of another item with the same content, as one of this item."""
+        return replace(row, **{name: getattr(self._basis, name) for name in OF_THE_ITEM})
+
     def set_file(self, info: FileInfo) -> None:
         """Take what the decoding process says of the file, where nothing better is known."""
-        known = self._basis.bytes
+        known, self._info = self._basis.bytes, info
         self._basis = replace(self._basis, bytes=info.bytes if known is None else known, sha256=info.sha256)
 
     def add(self, picture: Picture) -> PictureResult:
@@ -82,6 +149,30 @@ class ItemResult:
         row = replace(self._basis, kind="frame", frame=failed.frame, seconds=failed.seconds, track=failed.track)
         self._pictures.append(PictureResult(replace(row, error=error_text(failed.error))))
 
+    def frame_rows(self, start: int, scorer: Scorer, options: PipelineOptions) -> list[Row]:
+        """The rows of the frames from the `start`-th on that are known already; they are among those that `rows` gives in the
+        end, at the same places. None of a file's only picture: what goes wrong behind it may have gone wrong in it."""
+        known = []
+        for each in self._pictures[start:]:
+            if each.row.frame is None or not each.is_settled:
+                break
+            known.append(_finished(each.scored_row(), scorer, options))
+        return known
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no score is still under way."""
+        return all(each.is_settled for each in self._pictures)
+
+    def when_settled(self, call: Callable[[], None]) -> None:
+        """Call this once, when no score is under way any more: now, or in the thread that has the last one."""
+        pending = [each.outcome for each in self._pictures if isinstance(each.outcome, Future)]
+        left = _Countdown(len(pending), call)
+        for outcome in pending:
+            outcome.add_done_callback(left.count)
+        if not pending:
+            call()
+
     def rows(self, scorer: Scorer, options: PipelineOptions) -> list[Row]:
         """All rows of the item, for whose scores it waits; none of a file that was taken for its content alone and has
         only sound. An exception of the engine comes out here."""
@@ -93,6 +184,20 @@ class ItemResult:
         if any(row.kind == "frame" for row in rows):
             rows.append(_summary(rows, options.above))
         return [_finished(row, scorer, options) for row in rows]
+
+
+class _Countdown:
+    """Calls something when it was called so often itself, by whatever threads."""
+
+    def __init__(self, left: int, call: Callable[[], None]) -> None:
+        self._left, self._call, self._lock = left, call, threading.Lock()
+
+    def count(self, _: object) -> None:
+        with self._lock:
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last:
+            self._call()
 
 
 def _ended(rows: list[Row], failure: Row) -> list[Row]:

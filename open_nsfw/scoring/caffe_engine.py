@@ -60,6 +60,7 @@ class CaffeEngine(Engine):
     def __init__(self, files: ModelFiles, gpu: int | None = None) -> None:
         caffe = import_caffe()
         self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
+        self.made_from = "" if gpu is None else "gpu"
         known_input = _checked_input(files)
         arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
         _survives(lambda: _choose_device(caffe, gpu), _no_gpu)

@@ -38,6 +38,9 @@ class Engine(ABC):
     model_def: str
     """Where the net was read from, for error messages."""
     model_hash: str
+    made_from: str = ""
+    """What else the scores depend on, as a text that differs where that does: of int8 the SHA-256 of the ranges file; that
+    a GPU computes."""
     input_shape: tuple[int, ...]
     """(C, H, W) of one input."""
     output_name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +19,12 @@ from open_nsfw.scoring.engine import Engine, Float32
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.onnx_engine import converted_model
 from open_nsfw.scoring.onnx_runtime import open_session, run_session
+from open_nsfw.scoring.processor import has_vnni
 from open_nsfw.scoring.versions import CONVERTER_VERSION
 
 PROBES, PROBE_SEED, PROBE_CELLS = 4, 2016, 14  # pictures of 14 x 14 soft spots, on which a new int8 model is tried
 LARGEST_PROBE_DIFFERENCE = 3.0  # logits; these are no photos (0.95 is usual), and a wrong graph is off by tens
 SMALLEST_PROBABILITY = 1e-30
-CPUINFO = Path("/proc/cpuinfo")
 
 
 class Int8Engine(Engine):
@@ -39,6 +40,7 @@ class Int8Engine(Engine):
         """`ranges`: the ranges file, None for the packaged one. Raises ModelError and EngineError."""
         self.ranges, content = read_ranges(files, ranges)
         self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
+        self.made_from = hashlib.sha256(content).hexdigest()
         self._session = int8_session(quantized_model(files, self.ranges, content), threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
         self._input = model_input.name
@@ -59,18 +61,6 @@ def int8_session(model: Path | bytes, threads: int | None) -> Any:
     )
 
 
-def has_vnni(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether this processor is known to add int8 products in 32 bits.
-
-    x86 without VNNI adds pairs of them in 16 bits and overflows; ONNX Runtime then must be told to take another way,
-    which costs half the speed.
-    """
-    try:
-        return "vnni" in cpuinfo.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
 def quantized_model(files: ModelFiles, ranges: Ranges, content: bytes) -> Path | bytes:
     """The int8 model, from the cache or made and checked now. `content`: the bytes of the ranges file.
 
@@ -81,7 +71,7 @@ def quantized_model(files: ModelFiles, ranges: Ranges, content: bytes) -> Path |
 
 def float_model(files: ModelFiles, blobs: Sequence[str] = ()) -> bytes:
     """The float32 ONNX model that is quantized; it gives its output, and behind that the `blobs`."""
-    model = converted_model(files, optimized=False, blobs=blobs)
+    model = converted_model(files, blobs)
     return model.read_bytes() if isinstance(model, Path) else model
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,17 @@ def load_models(options: LoadOptions, files: ModelFiles | None = None) -> Models
         engine = Int8Engine(files, options.threads, options.ranges)
         margins = engine.ranges.margins_for(options.thresholds)
         return Models(exact, Classifier(engine, options.limits), options.thresholds, margins)
+
+
+def with_thresholds(models: Models, thresholds: Sequence[float]) -> Models:
+    """The same models, for decisions at these thresholds: the fast mode scores exactly what comes near one of them."""
+    if models.quick is None:
+        return models
+    from open_nsfw.scoring.int8_engine import Int8Engine
+
+    assert isinstance(models.quick.engine, Int8Engine)
+    margins = models.quick.engine.ranges.margins_for(tuple(thresholds))
+    return Models(models.exact, models.quick, tuple(thresholds), margins)
 
 
 @contextmanager
@@ -137,10 +148,17 @@ def _check(engine: str, precision: str, gpu: int | None) -> None:
         raise EngineError("--precision int8: the int8 net computes on the CPU; leave --gpu out")
 
 
+def has_pycaffe() -> bool:
+    """Whether there is a pycaffe to import, which may be broken."""
+    spec = importlib.util.find_spec("caffe")
+    return (
+        spec is not None and spec.origin is not None
+    )  # no origin: a mere folder of that name, such as Caffe's sources
+
+
 def pycaffe_is_there() -> bool:
     """Whether `import caffe` gives pycaffe. One that is there but broken is reported in the log."""
-    spec = importlib.util.find_spec("caffe")
-    if spec is None or spec.origin is None:  # no origin: a mere folder of that name, such as Caffe's sources
+    if not has_pycaffe():
         return False
     from open_nsfw.scoring.caffe_engine import import_caffe
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from open_nsfw.errors import ModelError
+from open_nsfw.installing import pip_command
+from open_nsfw.scoring.hashes import content_sha256
 
 if TYPE_CHECKING:
     from open_nsfw.nets.ranges import Ranges
-from open_nsfw.installing import pip_command
 
 logger = logging.getLogger("open_nsfw")
 
@@ -24,8 +25,6 @@ YAHOO_WEIGHTS = f"nsfw_model/{WEIGHTS}"  # as Yahoo's README names them, relativ
 PACKAGED_SIDE = 224
 MODEL_DIR_VARIABLE = "OPEN_NSFW_MODEL_DIR"
 HASH_DIGITS = 12  # of the model's hash that rows and policies carry
-CHUNK = 1 << 20
-MOST_BYTES = 2**31 - 1  # of a model file: protobuf reads no longer message, and /dev/zero has no end
 MOST_RANGES_BYTES = 16 * 1024**2  # a hundred times what the packaged net's ranges take
 
 
@@ -55,8 +54,8 @@ def find_model_files(
     """
     prototxt = Path(model_def) if model_def is not None else packaged_file(PROTOTXT)
     weights = _weights(pretrained_model)
-    digest = hashlib.sha256(file_sha256(prototxt).digest() + file_sha256(weights).digest()).hexdigest()
-    return ModelFiles(prototxt, weights, digest)
+    both = bytes.fromhex(content_sha256(prototxt) + content_sha256(weights))
+    return ModelFiles(prototxt, weights, hashlib.sha256(both).hexdigest())
 
 
 def _weights(given: str | os.PathLike[str] | None) -> Path:
@@ -111,20 +110,3 @@ def packaged_file(name: str) -> Path:
         f"{folders[1] / name}: the packaged model is not there; `{pip_command()} install .` in the checkout puts it there, "
         f"or name a folder that has it in {MODEL_DIR_VARIABLE}"
     )
-
-
-def file_sha256(path: Path) -> hashlib._Hash:
-    """The SHA-256 of a file's content. Raises ModelError if it cannot be read or is too large."""
-    digest, total = hashlib.sha256(), 0
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-                total += len(chunk)
-                if total > MOST_BYTES:
-                    raise ModelError(
-                        f"{path}: more than {MOST_BYTES:,} bytes, which no such file of a published net has"
-                    )
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return digest

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,8 @@ import numpy as np
 from open_nsfw.errors import EngineError, ModelError
 from open_nsfw.installing import libraries, pip_command
 from open_nsfw.pictures.pixels import MEAN_BGR
-from open_nsfw.scoring.cache import cached, float_key
+from open_nsfw.scoring import layout
+from open_nsfw.scoring.cache import cached, float_key, laid_out_key
 from open_nsfw.scoring.engine import BlobSource, Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.scoring.onnx_runtime import (
@@ -24,6 +23,7 @@ from open_nsfw.scoring.onnx_runtime import (
     open_session,
     run_session,
 )
+from open_nsfw.scoring.processor import features, name_of
 
 if TYPE_CHECKING:
     from open_nsfw.nets.net import Net
@@ -34,7 +34,6 @@ GPU_BATCH = 32  # inputs that a GPU takes at once; on a CPU batches gain nothing
 # worth 4e-7 with Yahoo's net; weights of one layer that are 5 % off are worth 0.01 and more.
 PROBE_TOLERANCE = 1e-3
 PROBE_SEED = 2016
-logger = logging.getLogger("open_nsfw")
 
 
 class OnnxRuntimeEngine(Engine):
@@ -46,9 +45,10 @@ class OnnxRuntimeEngine(Engine):
     def __init__(self, files: ModelFiles, gpu: int | None = None, threads: int | None = None) -> None:
         _providers(gpu)  # raises EngineError before the net is converted
         self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
+        self.made_from = "" if gpu is None else "gpu"
         self.concurrent, self.batch_size = (True, 1) if gpu is None else (False, GPU_BATCH)
         self._gpu, self._threads = gpu, threads
-        self._session = _open(converted_model(files, optimized=gpu is None), gpu, threads)
+        self._session = _open(_model(files, gpu), gpu, threads)
         (model_input,), (model_output,) = self._session.get_inputs(), self._session.get_outputs()
         self._input = model_input.name
         self.input_shape = tuple(model_input.shape[1:])
@@ -58,7 +58,7 @@ class OnnxRuntimeEngine(Engine):
         return run_session(self._session, {self._input: blob})[0]
 
     def with_blobs(self, names: Sequence[str]) -> BlobSource:
-        model = converted_model(self.files, self._gpu is None, names)
+        model = _model(self.files, self._gpu, names)
         return OnnxBlobs(_open(model, self._gpu, self._threads))
 
 
@@ -93,35 +93,25 @@ def _open(model: Path | bytes, gpu: int | None, threads: int | None) -> Any:
     return session
 
 
-def converted_model(files: ModelFiles, optimized: bool = True, blobs: Sequence[str] = ()) -> Path | bytes:
+def _model(files: ModelFiles, gpu: int | None, blobs: Sequence[str] = ()) -> Path | bytes:
+    return laid_out_model(files, blobs) if gpu is None else converted_model(files, blobs)
+
+
+def converted_model(files: ModelFiles, blobs: Sequence[str] = ()) -> Path | bytes:
     """The net as an ONNX model, from the cache or converted now: a path, or the bytes where there is no place to keep
-    it. It gives its output, and behind that the `blobs`.
-
-    `optimized` models went through this release of ONNX Runtime's own graph optimizer already, which saves every later
-    start a third of its loading time; they are for the CPU.
-    """
-    key = float_key(files, import_onnxruntime().__version__ if optimized else None, blobs)
-    return cached(key, ".onnx", lambda: _optimized(_convert(files, blobs)) if optimized else _convert(files, blobs))
+    it. It gives its output, and behind that the `blobs`."""
+    return cached(float_key(files, blobs), ".onnx", lambda: _convert(files, blobs))
 
 
-def _optimized(model: bytes) -> bytes:
-    """The model after ONNX Runtime's optimizations, without those that fit one kind of processor alone.
-
-    The model itself where there is no room for the temporary file that this takes: it only starts more slowly.
-    """
-    level = import_onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "optimized.onnx"
-
-            def write_optimized(options: Any) -> None:
-                options.graph_optimization_level, options.optimized_model_filepath = level, str(path)
-
-            open_session(model, configure=write_optimized)
-            return path.read_bytes()
-    except (EngineError, OSError) as error:
-        logger.info("the converted model is used as it is: %s", error)
-        return model
+def laid_out_model(files: ModelFiles, blobs: Sequence[str] = ()) -> Path | bytes:
+    """The net as ONNX Runtime lays it out for this processor, or as it was converted where that cannot be kept, which loads
+    more slowly and computes the same."""
+    key = laid_out_key(files, import_onnxruntime().__version__, name_of(features()), blobs)
+    found = layout.find_kept(key)
+    if found is not None:
+        return found
+    converted = converted_model(files, blobs)
+    return layout.keep(key, converted) if isinstance(converted, Path) else converted
 
 
 def _convert(files: ModelFiles, blobs: Sequence[str]) -> bytes:

@@ -6,6 +6,7 @@ used. Needs the extra `openvino`.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import sys
@@ -57,7 +58,9 @@ class OpenVinoEngine(Engine):
         self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
         model = float_model(files)
         if precision == "int8":
-            quantized = quantized_model(files, *read_ranges(files, ranges))
+            found, content = read_ranges(files, ranges)
+            self.made_from = hashlib.sha256(content).hexdigest()
+            quantized = quantized_model(files, found, content)
             model = quantized.read_bytes() if isinstance(quantized, Path) else quantized
         self._openvino, self._precision, self._threads = openvino, HINTS[precision], threads or available_cores()
         self._requests = _Requests(openvino, model, self._precision, self._threads)

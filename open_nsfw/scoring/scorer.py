@@ -55,9 +55,13 @@ class Scorer:
     """Calls the classifiers from the jobs' threads: directly, or through one thread that collects batches."""
 
     def __init__(self, models: Models) -> None:
-        self._models = models
+        self.models = self._models = models
         engine = models.exact.engine
         self._batches = None if engine.concurrent else _Batches(models.exact)
+
+    def use(self, models: Models) -> None:
+        """Decide by the thresholds and margins of these models from now on; they have the classifiers of the first ones."""
+        self.models = self._models = models
 
     @property
     def quick_side(self) -> int:

@@ -36,7 +36,7 @@ def read_payload(stream: Stream, limits: Limits, head: bytes = b"", with_crc: bo
     Raises InputError if it is empty, has more than `limits.max_bytes`, or cannot be kept in a file; OSError and
     InputError of the stream itself.
     """
-    buffer = _Buffer(with_crc)
+    buffer = PayloadBuffer(with_crc)
     try:
         piece = head or stream.read(PIECE)
         while piece:
@@ -52,17 +52,19 @@ def read_payload(stream: Stream, limits: Limits, head: bytes = b"", with_crc: bo
         raise
 
 
-class _Buffer:
+class PayloadBuffer:
     """Takes pieces; moves them to a temporary file when they become many."""
 
-    def __init__(self, with_crc: bool) -> None:
+    def __init__(self, with_crc: bool = False) -> None:
         self.size = 0
+        """Bytes so far."""
         self._with_crc = with_crc
         self._crc = 0
         self._pieces: list[bytes] = []
         self._file: BinaryIO | None = None
 
     def add(self, piece: bytes) -> None:
+        """Keep a piece. Raises InputError if the folder for temporary files has no room for it."""
         self.size += len(piece)
         if self._with_crc:
             import zlib
@@ -82,6 +84,7 @@ class _Buffer:
         self._pieces.clear()
 
     def payload(self) -> Payload:
+        """All that was added; the buffer is of no use any more. Raises InputError as `add` does."""
         if self._file is None:
             return Payload(self.size, self._crc, data=b"".join(self._pieces))
         with _storage_errors():
@@ -89,6 +92,7 @@ class _Buffer:
         return Payload(self.size, self._crc, file=self._file)
 
     def close(self) -> None:
+        """Forget it, where its payload is not wanted."""
         if self._file is not None:
             self._file.close()
 

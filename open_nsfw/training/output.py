@@ -21,7 +21,8 @@ from open_nsfw.nets.ranges import Ranges
 from open_nsfw.nets.read import read_net
 from open_nsfw.nets.train_deploy import train_val
 from open_nsfw.nets.training import DEPLOY, SOLVER, TRAIN_VAL, SolverSettings, TrainingOptions, solver
-from open_nsfw.scoring.model_files import ModelFiles, file_sha256
+from open_nsfw.scoring.hashes import file_sha256
+from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.training import report
 from open_nsfw.training.descent import AVERAGED
 from open_nsfw.training.features import FOLDER
@@ -128,8 +129,8 @@ def numbers(result: Tuning) -> dict[str, Any]:
         "trained": {"layers": list(tuned.blobs), "features": result.head.features, "how": request.train},
         "steps": [asdict(step) for step in tuned.steps],
         "deep": None if tuned.deep is None else _deep(tuned.deep, len(parts.rest)),
-        "source": {"model": result.source.short_hash, "caffemodel": _sha256(result.source.pretrained_model)},
-        "tuned": {"model": result.model.short_hash, "caffemodel": _sha256(result.model.pretrained_model)},
+        "source": {"model": result.source.short_hash, "caffemodel": file_sha256(result.source.pretrained_model)},
+        "tuned": {"model": result.model.short_hash, "caffemodel": file_sha256(result.model.pretrained_model)},
         "better": result.comparison.better,
         "labels": {
             **{"pictures": len(data.nsfw), "sfw": int((~data.nsfw).sum()), "nsfw": int(data.nsfw.sum())},
@@ -172,7 +173,3 @@ def _measure(measure: Any) -> Any:
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
-
-
-def _sha256(path: Path) -> str:
-    return file_sha256(path).hexdigest()

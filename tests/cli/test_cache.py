@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.__main__ import main
+from open_nsfw.scoring import hashes
+from open_nsfw.scoring.cache import cached
 from open_nsfw.scoring.versions import CONVERTER_VERSION
 
 MODEL = "0123456789abcdef" * 2
@@ -80,3 +83,59 @@ def test_a_folder_that_is_not_used(folder: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == (
         f"0 models, 0.0 MB in {folder} (not used: other users can write to it; `chmod go-w` on it, or remove it)\n"
     )
+
+
+def test_check(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is read; what is damaged is named, and goes."""
+    monkeypatch.setattr(hashes, "SETTLED_NS", 0)
+    weights = tmp_path / "weights.caffemodel"
+    weights.write_bytes(bytes(hashes.SMALLEST))
+    kept = cached(f"{MODEL}-v{CONVERTER_VERSION}", ".onnx", lambda: bytes(2_000_000))
+    hashes.content_sha256(weights)
+    assert isinstance(kept, Path)
+    made_from = "and the files that they were made from"
+    assert main(["cache", "--check"]) == 0
+    assert capsys.readouterr().out == f"checked 1 model, 2.0 MB in {folder}, {made_from}: all whole\n"
+    kept.write_bytes(bytes(1_999_999) + b"x")
+    record = {name: [*known[:4], "0" * 64] for name, known in hashes.recorded().items()}
+    (folder / hashes.RECORD).write_text(json.dumps(record))
+    assert main(["cache", "--check"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{kept}: damaged; it was removed, and is made again when it is needed",
+        f"{weights}: changed, though neither its size nor the time of its last change shows it; the next run hashes it again",
+        f"checked 1 model, 2.0 MB in {folder}, {made_from}: 2 not whole",
+    ]
+    assert not kept.exists()
+    assert main(["cache", "--check"]) == 0
+    assert capsys.readouterr().out == f"checked 0 models, 0.0 MB in {folder}, {made_from}: all whole\n"
+
+
+def test_check_what_cannot_be_removed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line, exit status 2."""
+    path = fill(folder)
+
+    def refuses(self: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "unlink", refuses)
+    assert main(["cache", "--check"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(".onnx: is damaged and cannot be removed")
+    assert path.exists()
+
+
+def test_check_and_clear_are_two_things(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "--check", "--clear"]) == 2
+    assert capsys.readouterr().err == "open-nsfw cache: error: --clear: cannot be combined with --check\n"
+
+
+def test_clear_forgets_the_hashes(folder: Path) -> None:
+    """They say of files that they have not changed."""
+    folder.mkdir()
+    (folder / hashes.RECORD).write_text("{}")
+    assert main(["cache", "--clear"]) == 0
+    assert list(folder.iterdir()) == []

@@ -166,3 +166,27 @@ def test_url_as_an_input(tmp_path: Path) -> None:
             f"classify_nsfw: {url}: this is a URL, and nothing is downloaded: save it as a file and name that"
         ]
         assert (result.status, result.counts) == (Status.FAILED, (1, 1))
+
+
+def ended(status: int, before: str = "", line: str = '"$@"') -> subprocess.CompletedProcess[str]:
+    """A process that prints something and calls `end`."""
+    code = f"import atexit, sys; from open_nsfw.cli.process import end\n{before}\nprint('row'); sys.exit(end({status}))"
+    return shell(line, sys.executable, "-c", code)
+
+
+def test_the_end_of_the_process() -> None:
+    """At once, with what was printed and the exit status; nothing that Python does at its own end."""
+    done = ended(3, "atexit.register(print, 'taken apart')")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "row\n", "")
+
+
+@pytest.mark.parametrize("before", ["sys.stdout = None", "sys.stderr = None", "sys.stderr.close()"])
+def test_the_end_of_the_process_without_a_stream(before: str) -> None:
+    """The status counts."""
+    assert ended(1, before).returncode == 1
+
+
+def test_the_end_of_the_process_on_a_full_disk() -> None:
+    """Python says so, as of any program, and its status is not one of success."""
+    done = ended(0, line='env -u PYTHONUNBUFFERED "$@" >/dev/full')
+    assert done.returncode == 120 and "No space left on device" in done.stderr

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from open_nsfw.errors import ERROR_CODES, InputError
 from open_nsfw.pictures import wire
+from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.pictures.messages import (
     End,
     FileFailure,
@@ -36,6 +37,7 @@ ALL: list[Message] = [
     Request(7, path="/photos/\udcff.jpg", quick_side=224),
     Request(7, data=b"encoded"),
     Request(7, descriptor=5),
+    Request(7, data=b"encoded", frames=FrameChoice("max", 3, 0.5, 99, scenes=True)),
     FileInfo(7, 1000, None),
     FileInfo(7, 1000, DIGEST),
     FoundPicture(7, PICTURE),

@@ -40,7 +40,12 @@ class Brightness:
 
     def __init__(self, side: int = 224) -> None:
         self.engine = SimpleNamespace(
-            name="brightness", model_hash="0", concurrent=True, exact=True, input_shape=(3, side, side)
+            name="brightness",
+            model_hash="0",
+            made_from="",
+            concurrent=True,
+            exact=True,
+            input_shape=(3, side, side),
         )
         self.batches: list[int] = []
 
@@ -112,7 +117,7 @@ def test_what_waits_for_an_engine_goes_to_it_as_one_batch(jobs: int, quick: bool
     colours = [Item(str(index), data=plain_picture(index * 2)) for index in range(100)]
     with Pipeline(PipelineOptions(jobs, quick=quick, quick_side=224)) as pipeline:
         pipeline.use(used)
-        used.exact.waiting = pipeline._scorer.result()._batches._waiting  # type: ignore[attr-defined,union-attr]
+        used.exact.waiting = pipeline._pool.scorer.result()._batches._waiting  # type: ignore[attr-defined,union-attr]
         pipeline.start(colours)
         rows = [row for each in pipeline.rows() for row in each]
     assert [row.path for row in rows] == [str(index) for index in range(100)]
@@ -151,7 +156,7 @@ def test_nothing_is_kept_of_finished_items(quick: bool) -> None:
         pipeline.use(models(quick))
         assert sum(1 for _ in pipeline.rows()) == 1500
         assert futures() - before < 20
-        assert len(pipeline._tasks) == 0
+        assert len(pipeline._pool.tasks) == 0
 
 
 @pytest.mark.parametrize("quick", [True, False])
@@ -177,7 +182,7 @@ def test_left_before_there_is_a_model() -> None:
     with pytest.raises(RuntimeError, match="no model"), Pipeline(PipelineOptions(2, quick=True)) as pipeline:
         pipeline.start(items(400))
         raise RuntimeError("no model")
-    assert not any(job.is_alive() for job in pipeline._jobs)
+    assert not any(job.is_alive() for job in pipeline._pool._jobs)
     with Pipeline(PipelineOptions(2)) as pipeline:
         pass  # and where it was never started
 
@@ -201,7 +206,7 @@ def test_a_film_keeps_no_row_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of a batch get their rows together; what may take long is not one of them."""
     seen, decoded = Event(), DecodeWorker.decode
 
-    def decode(self: DecodeWorker, source: Any, side: Any = None) -> Any:
+    def decode(self: DecodeWorker, source: Any, side: Any = None, frames: Any = None) -> Any:
         assert source != SMALL[2] or seen.wait(60), "its rows wait for the film's"
         yield from decoded(self, source, side)
 
@@ -233,7 +238,7 @@ def test_a_file_is_let_go_with_its_row() -> None:
         rows = pipeline.rows()
         for _ in range(12):
             next(rows)
-        for job in pipeline._jobs:
+        for job in pipeline._pool._jobs:
             job.join(0.2)  # time to come back for more
         assert sum(item() is not None for item in alive) <= 1
         done.set()

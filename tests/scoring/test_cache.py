@@ -8,6 +8,7 @@ import hashlib
 import os
 import pwd
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,12 +19,14 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.scoring import cache as cache_module
-from open_nsfw.scoring import cache_entries
-from open_nsfw.scoring.cache import cache_dir, cached, distrust, float_key, kept_in
+from open_nsfw.scoring import cache_entries, cache_folder
+from open_nsfw.scoring.cache import cached, float_key, laid_out_key
 from open_nsfw.scoring.cache_entries import clear, entries
+from open_nsfw.scoring.cache_folder import cache_dir, distrust, kept_in
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.scoring.onnx_engine import converted_model
 from open_nsfw.scoring.onnx_runtime import import_onnxruntime
+from open_nsfw.scoring.processor import features, name_of
 from open_nsfw.scoring.versions import CONVERTER_VERSION, QUANTIZER_VERSION
 from tests.tools.helpers import PICTURE, ROOT, SCRIPT, SECONDS, caffemodel, ones, run_command, small_net, write_model
 
@@ -62,20 +65,21 @@ def test_processes_that_start_at_once_with_an_empty_cache(tmp_path: Path, right:
     outputs = [run.communicate(timeout=SECONDS) for run in runs]
     assert outputs == [(right, "")] * 3
     assert [run.returncode for run in runs] == [0] * 3
-    (name,) = kept_files(cache)  # no temporary file is left, and all three made the same
-    assert name.endswith(".onnx")
+    # No temporary file is left, and all three made the same: the converted model, and the graph and weights of the other.
+    names = set(kept_files(cache)) - {"hashes.json"}
+    assert sorted(name.rpartition(".")[2] for name in names) == ["onnx", "onnx", "weights"]
 
 
 def test_a_second_run_reads_what_the_first_kept(tmp_path: Path, right: str) -> None:
     env = {"OPEN_NSFW_CACHE": str(tmp_path)}
     model = write_model(tmp_path, small_net())
     assert run_command(*ENGINE, *model, PICTURE, env=env).out == "NSFW score: 0.5\n"
-    (kept,) = tmp_path.glob("*.onnx")
-    before = kept.stat()
+    before = {path: path.stat() for ending in ("onnx", "weights") for path in tmp_path.glob(f"*-*.{ending}")}
     assert run_command(*ENGINE, *model, PICTURE, env=env).out == "NSFW score: 0.5\n"
-    assert kept.stat().st_mtime_ns == before.st_mtime_ns
-    assert kept.stat().st_ino == before.st_ino
-    assert stat.S_IMODE(before.st_mode) == 0o644
+    assert len(before) == 3
+    for path, status in before.items():
+        assert (path.stat().st_mtime_ns, path.stat().st_ino) == (status.st_mtime_ns, status.st_ino)
+        assert stat.S_IMODE(status.st_mode) == 0o644
 
 
 def test_another_model_has_another_entry(tmp_path: Path) -> None:
@@ -84,41 +88,52 @@ def test_another_model_has_another_entry(tmp_path: Path) -> None:
         weights = caffemodel({"c": [ones(outputs, 3, 1, 1), ones(outputs)]})
         model = write_model(tmp_path, small_net(outputs=outputs), weights)
         assert run_command(*ENGINE, *model, PICTURE, env=env).out == f"NSFW score: {score}\n"
-    assert len(kept_files(tmp_path / "cache")) == 2
+    assert len(list((tmp_path / "cache").glob("*.weights"))) == 2
 
 
-def packaged_model(cache: Path) -> Path:
-    """The cached model that the command uses; other tests leave the fast mode's and other nets' beside it."""
-    (whole,) = cache.glob(f"{float_key(find_model_files(), import_onnxruntime().__version__)}-*.onnx")
-    return whole
+def packaged_model(cache: Path) -> list[Path]:
+    """What is cached of the model that the command uses: as it was converted, and the graph and weights that were laid out
+    for this processor. Other tests leave the fast mode's and other nets' beside it."""
+    converted, name = float_key(find_model_files()), name_of(features())
+    laid_out = laid_out_key(find_model_files(), import_onnxruntime().__version__, name)
+    patterns = [f"{converted}-{'[0-9a-f]' * 64}.onnx", f"{laid_out}-*.onnx", f"{laid_out}-*.weights"]
+    return [path for pattern in patterns for path in cache.glob(pattern)]
 
 
+@pytest.mark.parametrize("which", ["converted", "graph", "weights"])
 @pytest.mark.parametrize("damage", ["cut short", "empty", "one byte", "not a model"])
-def test_a_damaged_cache_file(damage: str, tmp_path: Path, right: str, session_cache: Path) -> None:
-    whole = packaged_model(session_cache)
-    content = bytearray(whole.read_bytes())
+def test_a_damaged_cache_file(damage: str, which: str, tmp_path: Path, right: str, session_cache: Path) -> None:
+    whole = dict(zip(("converted", "graph", "weights"), packaged_model(session_cache)))
+    for path in whole.values():
+        shutil.copy(path, tmp_path)
+    content = bytearray(whole[which].read_bytes())
     if damage == "one byte":
         content[len(content) // 2] ^= 0x40
     damaged = {"cut short": content[: len(content) // 3], "empty": b"", "not a model": b"\0" * 5000}.get(
         damage, content
     )
-    (tmp_path / whole.name).write_bytes(damaged)
+    (tmp_path / whole[which].name).write_bytes(damaged)
+    if which == "converted":  # which is only read to make the other two
+        (tmp_path / whole["graph"].name).unlink()
     result = run_command(*ENGINE, PICTURE, env={"OPEN_NSFW_CACHE": str(tmp_path)})
     assert (result.status, result.out, result.err) == (0, right, "")
-    assert (tmp_path / whole.name).read_bytes() == whole.read_bytes()  # mended
-    assert kept_files(tmp_path) == [whole.name]
+    for path in whole.values():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()  # mended
+    assert set(kept_files(tmp_path)) - {"hashes.json"} == {path.name for path in whole.values()}
 
 
 def test_left_over_temporary_files_and_odd_entries(tmp_path: Path, right: str, session_cache: Path) -> None:
     whole = packaged_model(session_cache)
     (tmp_path / ".abcd.part").write_bytes(b"half a model")
-    key = whole.name.rpartition("-")[0]
-    (tmp_path / f"{key}-{'0' * 64}.onnx").write_bytes(b"claims to be whole")
-    (tmp_path / f"{key}-{'1' * 64}.onnx").mkdir()
-    (tmp_path / f"{key}-{'2' * 64}.onnx").symlink_to("nowhere")
+    for path in whole:
+        key, ending = path.name.rpartition("-")[0], path.suffix
+        (tmp_path / f"{key}-{'0' * 64}{ending}").write_bytes(b"claims to be whole")
+        (tmp_path / f"{key}-{'1' * 64}{ending}").mkdir()
+        (tmp_path / f"{key}-{'2' * 64}{ending}").symlink_to("nowhere")
     result = run_command(*ENGINE, PICTURE, env={"OPEN_NSFW_CACHE": str(tmp_path)})
     assert (result.status, result.out, result.err) == (0, right, "")
-    assert (tmp_path / whole.name).read_bytes() == whole.read_bytes()
+    for path in whole:
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_cache_that_is_a_file(tmp_path: Path, right: str) -> None:
@@ -175,10 +190,10 @@ def test_no_place_for_temporary_files(tmp_path: Path, right: str) -> None:
         assert (result.status, result.out, result.err) == (0, right, "")
 
 
-def test_a_file_size_limit(tmp_path: Path, right: str) -> None:
-    """What a quota does: the file cannot grow to its full size."""
+def run_with_small_files(cache: Path) -> tuple[int, str, str]:
+    """Status, stdout and stderr of a run that cannot write a file of a model's size, as under a quota."""
     line = [sys.executable, str(SCRIPT), *ENGINE, str(PICTURE)]
-    env = {**os.environ, "OPEN_NSFW_CACHE": str(tmp_path / "cache")}
+    env = {**os.environ, "OPEN_NSFW_CACHE": str(cache)}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, limits[1]))
     try:
@@ -186,9 +201,22 @@ def test_a_file_size_limit(tmp_path: Path, right: str) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     out, err = process.communicate(timeout=SECONDS)
-    assert (process.returncode, out) == (0, right)
-    assert err == warning(tmp_path / "cache", "File too large")
-    assert kept_files(tmp_path / "cache") == []
+    return process.returncode, out, err
+
+
+def test_a_file_size_limit(tmp_path: Path, right: str) -> None:
+    cache = tmp_path / "cache"
+    assert run_with_small_files(cache) == (0, right, warning(cache, "File too large"))
+    assert kept_files(cache) == []
+
+
+def test_a_cache_that_lacks_the_model_for_this_processor(tmp_path: Path, right: str, session_cache: Path) -> None:
+    """As in an image that was built on another machine: if it cannot be added, the converted model is used, without a
+    word."""
+    shutil.copy(packaged_model(session_cache)[0], tmp_path)
+    before = kept_files(tmp_path)
+    assert run_with_small_files(tmp_path) == (0, right, "")
+    assert set(kept_files(tmp_path)) - {"hashes.json"} == set(before)
 
 
 def test_no_home(tmp_path: Path, right: str) -> None:
@@ -320,7 +348,7 @@ def test_a_model_in_a_folder_of_another_user_is_not_used(tmp_path: Path) -> None
     folder = tmp_path / "shared"
     folder.mkdir()
     _, model_def, _, weights = model
-    plant(folder, cache_module.float_key(find_model_files(model_def, weights), import_onnxruntime().__version__))
+    plant(folder, float_key(find_model_files(model_def, weights)))
     give_away(folder)
     result = run_command(*ENGINE, *model, PICTURE, env={"OPEN_NSFW_CACHE": str(folder)})
     assert (result.status, result.out) == (0, "NSFW score: 0.5\n")
@@ -335,7 +363,7 @@ def test_a_folder_that_others_can_write_to(
     """Nothing in it is used, and nothing put there."""
     plant(cache, "key")
     cache.chmod(mode)
-    monkeypatch.setattr(cache_module, "_is_own_group_only", lambda status: False)
+    monkeypatch.setattr(cache_folder, "_is_own_group_only", lambda status: False)
     assert cached("key", ".onnx", lambda: b"model") == b"model"
     reason = "other users can write to it; `chmod go-w` on it, or remove it"
     assert caplog.messages == [warning(cache, reason)[len("classify_nsfw: ") : -1]]
@@ -425,9 +453,9 @@ def test_what_is_kept_is_on_the_disk(cache: Path, monkeypatch: pytest.MonkeyPatc
 MODEL = "0123456789abcdef" * 2
 
 
-def put(folder: Path, key: str, size: int, days: float) -> Path:
+def put(folder: Path, key: str, size: int, days: float, ending: str = ".onnx") -> Path:
     """A cached model of so many bytes that was last used so many days ago."""
-    path = folder / f"{key}-{'0' * 64}.onnx"
+    path = folder / f"{key}-{'0' * 64}{ending}"
     path.write_bytes(bytes(size))
     then = time.time() - days * 86400
     os.utime(path, (then, then))
@@ -438,17 +466,21 @@ def test_entries(cache: Path) -> None:
     """Each with what it is; files of others are none."""
     current = f"{MODEL}-v{CONVERTER_VERSION}"
     put(cache, current, 3, 0)
-    put(cache, f"{current}-ort1.32.0", 4, 1)
+    put(cache, f"{current}-ort1.32.0-0a1b2c3d", 4, 1)
+    put(cache, f"{current}-ort1.32.0-0a1b2c3d", 8, 1.5, ".weights")
     put(cache, f"{current}-int8-v{QUANTIZER_VERSION}-0123456789abcdef", 5, 2)
     put(cache, f"{MODEL}-v{CONVERTER_VERSION - 1}", 6, 3)
     put(cache, f"{current}-int8-v{QUANTIZER_VERSION - 1}-0123456789abcdef", 7, 4)
+    put(cache, f"{current}-ort1.32.0", 9, 5)
     (cache / "mine.onnx").write_bytes(b"a model of the user's")
     assert [(entry.model, entry.size, entry.kind, entry.outdated) for entry in entries(cache)] == [
         ("0123456789ab", 3, "float32", False),
-        ("0123456789ab", 4, "float32, optimized by ONNX Runtime 1.32.0", False),
+        ("0123456789ab", 4, "float32, laid out by ONNX Runtime 1.32.0 for processor 0a1b2c3d", False),
+        ("0123456789ab", 8, "weights of float32, laid out by ONNX Runtime 1.32.0 for processor 0a1b2c3d", False),
         ("0123456789ab", 5, "int8", False),
         ("0123456789ab", 6, "float32", True),
         ("0123456789ab", 7, "int8", True),
+        ("0123456789ab", 9, "float32, laid out by ONNX Runtime 1.32.0 for processor any", True),
     ]
     assert entries(cache / "none") == []
 
@@ -472,13 +504,13 @@ def test_beyond_the_limit_what_was_not_used_for_longest_goes(cache: Path, monkey
     """The new one stays, and so does what was used just now, however large."""
     monkeypatch.setattr(cache_entries, "MOST_BYTES", 100)
     current = f"{MODEL}-v{CONVERTER_VERSION}"
-    just_now = put(cache, f"{current}-ort1", 80, 0)
-    yesterday, last_week, last_month = (put(cache, f"{current}-ort{days}", 15, days) for days in (2, 7, 30))
+    just_now = put(cache, f"{current}-ort1-any", 80, 0)
+    yesterday, last_week, last_month = (put(cache, f"{current}-ort{days}-any", 15, days) for days in (2, 7, 30))
     kept = cached(current, ".onnx", lambda: b"model")
     assert isinstance(kept, Path)
     assert just_now.exists() and yesterday.exists()
     assert not last_week.exists() and not last_month.exists()
-    assert isinstance(cached(f"{current}-ort2", ".onnx", lambda: bytes(200)), Path)
+    assert isinstance(cached(f"{current}-ort2-any", ".onnx", lambda: bytes(200)), Path)
 
 
 def test_use_counts(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,7 +521,7 @@ def test_use_counts(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.utime(path, (0, 0))
     monkeypatch.setattr(cache_entries, "MOST_BYTES", 1)
     assert cached(current, ".onnx", never) == path
-    cached(f"{current}-ort1", ".onnx", lambda: b"other")
+    cached(f"{current}-ort1-any", ".onnx", lambda: b"other")
     assert path.exists() and path.stat().st_mtime == 0
 
 

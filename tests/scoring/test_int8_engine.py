@@ -14,10 +14,11 @@ from open_nsfw.errors import ModelError
 from open_nsfw.nets.ranges import Ranges
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.scoring import int8_engine
-from open_nsfw.scoring.int8_engine import Int8Engine, has_vnni, logits, quantized_model
+from open_nsfw.scoring.int8_engine import Int8Engine, logits, quantized_model
 from open_nsfw.scoring.model_files import PACKAGED_SIDE, ModelFiles, find_model_files, known_side, read_ranges
 from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
 from open_nsfw.scoring.onnx_runtime import import_onnxruntime
+from open_nsfw.scoring.processor import has_vnni
 from open_nsfw.scoring.versions import CONVERTER_VERSION
 from tests.tools.helpers import DATA, MODEL_DEF, WEIGHTS
 

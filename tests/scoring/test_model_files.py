@@ -8,7 +8,7 @@ import pytest
 
 import classify_nsfw
 from open_nsfw.errors import ModelError
-from open_nsfw.scoring import model_files
+from open_nsfw.scoring import hashes, model_files
 from tests.tools.helpers import MODEL_DEF, PICTURE, WEIGHTS, run_command
 
 
@@ -32,7 +32,7 @@ def test_a_path_without_a_file_is_an_error(path: str, tmp_path: Path) -> None:
 
 def test_a_file_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line instead of reading for ever."""
-    monkeypatch.setattr(model_files, "MOST_BYTES", 3 << 20)
+    monkeypatch.setattr(hashes, "MOST_BYTES", 3 << 20)
     with pytest.raises(ModelError) as error:
         model_files.find_model_files(MODEL_DEF, "/dev/zero")
     assert str(error.value) == "/dev/zero: more than 3,145,728 bytes, which no such file of a published net has"
@@ -55,8 +55,8 @@ def test_yahoos_own_path_is_the_packaged_weights(
 def test_the_model_files_are_hashed_once(options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many parts of a run want to know which model it is."""
     hashed: list[str] = []
-    real = model_files.file_sha256
-    monkeypatch.setattr(model_files, "file_sha256", lambda path: (hashed.append(path.name), real(path))[1])
+    real = model_files.content_sha256
+    monkeypatch.setattr(model_files, "content_sha256", lambda path: (hashed.append(path.name), real(path))[1])
     rows = ["--format", "jsonl", "--output", str(tmp_path / "rows")]
     assert classify_nsfw.main(["--engine", "onnxruntime", *rows, *options.split(), str(PICTURE)]) == 0
     assert [name for name in hashed if name in (MODEL_DEF.name, WEIGHTS.name)] == [MODEL_DEF.name, WEIGHTS.name]

@@ -51,6 +51,7 @@ ENVIRONMENT = {
     "PYSPARK_PYTHON": "of Spark: the interpreter on executors; the driver's own unless it is set",
     "SPARK_LOCAL_IP": "of Spark: the address that it listens on; 127.0.0.1 on one machine unless it is set",
     "GLOG_minloglevel": "how much pycaffe logs; 2 (errors only) unless it is set",
+    "OPENBLAS_NUM_THREADS": "threads of NumPy's matrix products, which score nothing: 1 unless it is set or pycaffe is there",
     "ORT_DISABLE_TELEMETRY": "set to 1 before ONNX Runtime is loaded, so that it reports to nobody",
     "CUBLAS_WORKSPACE_CONFIG": "with `fine-tune --gpu`: `:4096:8` unless it is set, so that the same run has the same result",
 }

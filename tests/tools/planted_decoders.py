@@ -181,7 +181,7 @@ KINDS = {
     # It says what may not come there.
     "ready-again": Kind('raw(\'{"kind": "ready"}\')', _answered("a message out of order")),
     "request": Kind(
-        'raw(\'{"kind": "request", "number": 1, "path": null, "descriptor": null, "quick_side": null}\')',
+        'raw(\'{"kind": "request", "number": 1, "path": null, "descriptor": null, "quick_side": null, "frames": null}\')',
         _answered("no answer"),
     ),
     "end-without-a-picture": Kind("say(kind='end')", _answered("neither a picture nor a reason")),

@@ -1,0 +1,32 @@
+"""The application factory: routes, one behind the other, around one `Service`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp
+
+from open_nsfw.service import score, state
+from open_nsfw.service.guard import LOOPBACK_NAMES, Guard
+from open_nsfw.service.options import ServeOptions
+from open_nsfw.service.service import Service
+
+ROUTES: tuple[BaseRoute, ...] = (Route(score.PATH, score.Score(), methods=["POST"]), *state.ROUTES)
+"""What the service always has."""
+
+
+def application(service: Service, more: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """The ASGI application of a service, with further routes behind its own. A route raises Refusal for a request that it
+    does not serve."""
+    router = Router([*ROUTES, *more], redirect_slashes=False)
+    return Guard(router, service, _allowed_hosts(service.options))
+
+
+def _allowed_hosts(options: ServeOptions) -> frozenset[str] | None:
+    """The names in Host headers; any where keys keep strangers out and nothing else is asked for: a page whose name was made
+    to lead here has no key."""
+    if options.key_file is not None and not options.allowed_hosts:
+        return None
+    own = f"[{options.host}]" if ":" in options.host else options.host
+    return frozenset(name.lower() for name in (*LOOPBACK_NAMES, own, *options.allowed_hosts))

@@ -1,0 +1,122 @@
+"""HTTP/1.1 on one connection, by uvicorn and h11, with the deadlines that uvicorn does not have.
+
+uvicorn ends a connection on which nothing is sent between two requests. It waits without end for a head, or a body, of
+which a byte comes now and then, and for a client that does not read its answer. The deadlines here are absolute: they
+count from the begin of a phase, whatever comes meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import ClassVar
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from open_nsfw.service.options import Bounds
+
+BODY_MARGIN = 3.0  # seconds after the application's own deadline of a body, for what no application reads
+HEAD, BODY = "head", "body"
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class Connection(H11Protocol):
+    """One connection."""
+
+    bounds: ClassVar[Bounds]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a head; at once at an end where there are too many connections."""
+        self._phase: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # every byte that a client does not take counts
+        if len(self.connections) > self.bounds.max_connections:
+            transport.abort()
+            return
+        self._enter(HEAD)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No deadline any more."""
+        self._enter(None)
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes of a request."""
+        super().data_received(data)
+        self._enter(self._current_phase())
+
+    def on_response_complete(self) -> None:
+        """The next request may have come already."""
+        super().on_response_complete()
+        self._enter(self._current_phase())
+
+    def send_400_response(self, msg: str) -> None:
+        """The answer to what is no HTTP; none where another answer has begun."""
+        body = json.dumps({"error": {"code": "bad-request", "message": "this is no HTTP/1.1 request"}}).encode()
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
+        try:
+            for event in (
+                h11.Response(status_code=400, headers=headers, reason="Bad Request"),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """The client does not take what was sent."""
+        super().pause_writing()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.bounds.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has taken it."""
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _current_phase(self) -> str | None:
+        """What the client is in the middle of."""
+        if self.conn.their_state is h11.SEND_BODY:
+            return BODY
+        return HEAD if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0] else None
+
+    def _enter(self, phase: str | None) -> None:
+        """Begin to count the time of a phase, unless it is being counted."""
+        if phase == self._phase:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._phase = phase
+        if phase is HEAD:
+            self._timer = self.loop.call_later(self.bounds.header_seconds, self._end_head)
+        elif phase is BODY:
+            self._timer = self.loop.call_later(self.bounds.body_seconds + BODY_MARGIN, self.transport.abort)
+
+    def _end_head(self) -> None:
+        """The head did not come in time."""
+        if self.conn.trailing_data[0] and not self.transport.is_closing():
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
+
+
+def connection_class(limits: Bounds) -> type[Connection]:
+    """The class of connections with these bounds, as uvicorn wants it."""
+
+    class Bounded(Connection):
+        bounds = limits
+
+    return Bounded

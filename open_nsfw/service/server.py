@@ -1,0 +1,141 @@
+"""The process: a socket, an event loop, uvicorn, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Callable, Generator, Sequence
+
+import uvicorn
+from starlette.routing import BaseRoute
+
+from open_nsfw.errors import UsageError
+from open_nsfw.service.access_log import AccessLog
+from open_nsfw.service.admission import Admission
+from open_nsfw.service.application import application
+from open_nsfw.service.core import Core
+from open_nsfw.service.keys import read_keys
+from open_nsfw.service.options import ServeOptions
+from open_nsfw.service.protocol import connection_class
+from open_nsfw.service.reload import Reloader
+from open_nsfw.service.service import Service
+
+BACKLOG = 1024  # connections that wait to be accepted
+LAST_SECONDS = 1.0  # of the grace, for answers to requests that are cut off
+LOOK_SECONDS = 0.05  # between two looks at whether all is answered
+
+
+def serve(options: ServeOptions, tell: Callable[[str], None], more: Sequence[BaseRoute] = ()) -> None:
+    """Serve until SIGTERM or SIGINT; what is under way then is answered. `tell` takes lines for people.
+
+    Raises UsageError for an address, keys or a policy that cannot be used, and SetupError.
+    """
+    keys = None if options.key_file is None else read_keys(options.key_file)
+    listener = _listener(options)
+    with listener:
+        core = Core(options.core, options.bounds.wait_seconds)
+        with AccessLog() if options.access_log else contextlib.nullcontext() as log:
+            service = Service(options, core, Admission(options.bounds), keys, log)
+            asyncio.run(_serve(service, listener, tell, more))
+
+
+def _listener(options: ServeOptions) -> socket.socket:
+    """The bound socket. Raises UsageError."""
+    where = f"--host {options.host} --port {options.port}"
+    try:
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise UsageError(f"--host {options.host}: there is no such address ({error.strerror})") from error
+    if options.key_file is None and not all(ipaddress.ip_address(each[4][0]).is_loopback for each in found):
+        raise UsageError(
+            f"--host {options.host} can be reached from other machines, so a key is needed: add --key-file FILE, a file with "
+            f"a name and a key a line"
+        )
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise UsageError(f"{where}: cannot be listened on: {error.strerror}; choose another --port") from error
+    return listener
+
+
+async def _serve(
+    service: Service, listener: socket.socket, tell: Callable[[str], None], more: Sequence[BaseRoute]
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with service.core:
+        server = _Server(_config(service, more))
+        ending = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ending.set)
+        reloader = Reloader(service, tell)
+        loop.add_signal_handler(signal.SIGHUP, reloader.asked.set)
+        _add_gauges(service)
+        aside = [asyncio.ensure_future(each) for each in (_end(service, server, ending), reloader.run())]
+        tell(f"listening on http://{_address(listener)}")
+        await server.serve(sockets=[listener])
+        for each in aside:
+            each.cancel()
+    tell("stopped")
+
+
+def _add_gauges(service: Service) -> None:
+    admission, metrics = service.admission, service.core.metrics
+    metrics.gauge("open_nsfw_requests_under_way", "Requests under way.", lambda: admission.requests)
+    metrics.gauge("open_nsfw_held_bytes", "Bytes of uploads held.", lambda: admission.held)
+
+
+def _config(service: Service, more: Sequence[BaseRoute]) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what matters of it is told by us
+    bounds = service.options.bounds
+    return uvicorn.Config(
+        application(service, more),
+        http=connection_class(bounds),
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=int(bounds.idle_seconds),
+        timeout_graceful_shutdown=1,
+    )
+
+
+async def _end(service: Service, server: uvicorn.Server, ending: asyncio.Event) -> None:
+    """When told so, take no further request, answer what is under way, and end the server. What is not answered within the
+    grace is answered 503."""
+    await ending.wait()
+    service.admission.is_stopping = True
+    loop = asyncio.get_running_loop()
+    grace = service.options.grace
+    deadline = loop.time() + max(grace - LAST_SECONDS, grace / 2)
+    while service.admission.requests and loop.time() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+    if service.admission.requests:
+        await service.core.close()
+        await asyncio.sleep(LOOK_SECONDS)
+    server.should_exit = True
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which leaves the signals to us: it would end the process with the signal, not with a status."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take none."""
+        yield

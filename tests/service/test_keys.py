@@ -1,0 +1,89 @@
+"""Keys, and addresses that need them."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from open_nsfw.errors import UsageError
+from open_nsfw.service.keys import Keys, key_in, read_keys
+from tests.tools.helpers import PICTURE, run_command
+from tests.tools.service import KEY, serving
+
+MODULE = "-m"
+
+
+def key_file(folder: Path, text: str) -> Path:
+    """A file of keys."""
+    path = folder / "keys"
+    path.write_text(text)
+    return path
+
+
+def test_names_of_keys(tmp_path: Path) -> None:
+    """Several keys, comments and empty lines."""
+    keys = read_keys(str(key_file(tmp_path, f"# who\n\nforum {KEY}\nmail\t{KEY[::-1]}\n")))
+    assert (keys.name_of(KEY), keys.name_of(KEY[::-1]), keys.name_of(KEY + "x"), keys.name_of("")) == (
+        "forum",
+        "mail",
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "there is no key in it"),
+        ("forum\n", "line 1: a name, white space and a key are needed"),
+        ("a short\n", "line 1: the key has fewer than 16 letters"),
+        (f"a {KEY}\na {KEY}x\n", "line 2: the name a is there twice"),
+    ],
+)
+def test_files_that_are_no_keys(tmp_path: Path, text: str, message: str) -> None:
+    """Say where and why."""
+    with pytest.raises(UsageError, match=message):
+        read_keys(str(key_file(tmp_path, text)))
+
+
+def test_a_key_in_a_header() -> None:
+    """Of both schemes; anything else has none."""
+    basic = base64.b64encode(f"anybody:{KEY}".encode()).decode()
+    assert [key_in(each) for each in (f"Bearer {KEY}", f"basic {basic}", "Basic %", "Digest x", "")] == [
+        KEY,
+        KEY,
+        "",
+        "",
+        "",
+    ]
+
+
+def test_a_service_with_keys(tmp_path: Path) -> None:
+    """Answers 401 without one, and to a wrong one; the name, but no key, may be told."""
+    with serving(tmp_path, "--key-file", key_file(tmp_path, f"forum {KEY}\n")) as service:
+        picture = PICTURE.read_bytes()
+        for headers in ({}, {"Authorization": f"Bearer {KEY}x"}, {"Authorization": "Bearer"}):
+            answer = service.score(picture, "", headers)
+            assert answer.error == (401, "key-needed")
+            assert answer.headers["www-authenticate"].startswith("Basic ")
+        assert service.score(picture, "", {"Authorization": f"Bearer {KEY}"}).status == 200
+        assert service.ask("GET", "/healthz").status == service.ask("GET", "/readyz").status == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_another_address_needs_keys(host: str) -> None:
+    """And says how to give them."""
+    done = run_command("open_nsfw", "serve", "--host", host, script="-m")
+    assert (done.status, done.err) == (
+        2,
+        f"open-nsfw serve: error: --host {host} can be reached from other machines, so a key is needed: add --key-file FILE, "
+        "a file with a name and a key a line\n",
+    )
+
+
+def test_all_keys_are_compared() -> None:
+    """So that time does not tell which one nearly fitted: the first of many is as far as the last."""
+    keys = Keys({str(number): bytes([number]) * 32 for number in range(50)})
+    assert keys.name_of(KEY) is None and len(keys) == 50

@@ -1,0 +1,96 @@
+"""The process: how it begins, says that it scores, and ends."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+from tests.tools.helpers import DATA, PICTURE, run_command, wait_until
+from tests.tools.planted_decoders import plant
+from tests.tools.service import Answer, Running, serving
+
+
+def test_alive_and_ready(service: Running) -> None:
+    """Readiness is a real score."""
+    assert service.ask("GET", "/healthz").json == {"status": "alive"}
+    assert service.ask("GET", "/readyz").json["status"] == "ready"
+
+
+def test_request_ids(service: Running) -> None:
+    """Are taken over where they are of a usual form, and made otherwise."""
+    assert service.ask("GET", "/healthz", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert len(service.ask("GET", "/healthz", headers={"X-Request-Id": "a b"}).headers["x-request-id"]) == 32
+
+
+def test_sigterm_answers_what_is_under_way(tmp_path: Path) -> None:
+    """Meanwhile it is not ready, and takes nothing new; then it ends with 0."""
+    planted = plant(tmp_path / "planted")
+    slow = planted["takes-a-while"].read_bytes()
+    with serving(tmp_path, env={"PYTHONPATH": str(tmp_path / "planted" / "plugin")}) as service:
+        assert service.score(PICTURE.read_bytes()).status == 200
+        answers: list[Answer] = []
+        asking = threading.Thread(target=lambda: answers.append(service.score(slow)))
+        asking.start()
+        wait_until(lambda: (tmp_path / "planted" / "plugin" / "pillow_heif.py.begun").exists())
+        service.process.terminate()
+        wait_until(lambda: service.ask("GET", "/readyz").status == 503)
+        assert service.score(PICTURE.read_bytes()).error == (503, "stopping")
+        asking.join()
+        assert service.process.wait(30) == 0
+        assert answers[0].rows[0]["score"] is not None
+
+
+def test_what_is_not_done_within_the_grace_is_answered_503(tmp_path: Path) -> None:
+    """And the process ends with 0 all the same."""
+    planted = plant(tmp_path / "planted")
+    hanging = planted["hang"].read_bytes()
+    with serving(tmp_path, "--grace", "2", env={"PYTHONPATH": str(tmp_path / "planted" / "plugin")}) as service:
+        answers: list[Answer] = []
+        asking = threading.Thread(target=lambda: answers.append(service.score(hanging)))
+        asking.start()
+        wait_until(lambda: _is_under_way(service))
+        service.process.terminate()
+        asking.join()
+        assert service.process.wait(10) == 0
+        assert answers[0].error == (503, "stopping")
+
+
+def _is_under_way(service: Running) -> bool:
+    """Whether a decoding process has been started."""
+    tasks = Path(f"/proc/{service.process.pid}/task").glob("*/children")
+    return any(task.read_text().strip() for task in tasks)
+
+
+def test_an_address_that_is_taken() -> None:
+    """One line, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run_command("open_nsfw", "serve", "--port", str(port), script="-m")
+    assert (done.status, done.err) == (
+        2,
+        f"open-nsfw serve: error: --host 127.0.0.1 --port {port}: cannot be listened on: Address already in use; "
+        "choose another --port\n",
+    )
+
+
+def test_a_policy_of_another_model(tmp_path: Path) -> None:
+    """Is refused as by the command."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(
+        '{"open_nsfw_policy": 1, "thresholds": [0.3], "bands": ["allow", "block"], "model": "0123456789ab"}'
+    )
+    done = run_command("open_nsfw", "serve", "--port", "0", "--policy", str(policy), script="-m")
+    assert done.status == 2 and "was made for the model 0123456789ab" in done.err
+
+
+def test_a_policy_gives_verdicts(tmp_path: Path) -> None:
+    """Its bands are named in rows; the lowest is allowed, the highest blocked."""
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"open_nsfw_policy": 1, "thresholds": [0.3, 0.6], "bands": ["fine", "look", "bad"]}')
+    with serving(tmp_path, "--policy", policy, "--policy-for-any-model") as service:
+        told = {}
+        for name in ("0.100-coffee", "0.500-rocket", "0.700-chelsea"):
+            (row,) = service.score((DATA / "pushed" / f"{name}.jpg").read_bytes()).rows
+            told[row["verdict"]] = row["decision"]
+        assert told == {"fine": "allowed", "look": "undecided", "bad": "blocked"}
