@@ -7,6 +7,8 @@ import os
 from open_nsfw.calibration.labels import Entry, LabelNames, Labels
 from open_nsfw.calibration.tables import Cells, quoted, read_table
 from open_nsfw.errors import UsageError
+from open_nsfw.rows.reader import KINDS
+from open_nsfw.rows.row import is_last
 
 HEAVIEST = 1e12  # pictures that one stands for; squares and sums of such weights are exact enough
 TEXTS = ("path", "member", "error", "sha256", "model", "engine")  # columns beside label and score
@@ -38,8 +40,9 @@ def _check_weights(entries: list[Entry], path: str) -> None:
 
 
 def is_counted(row: Cells) -> bool:
-    """Whether the row counts: a frame does not, since the summary of its video does."""
-    return row.get("kind") != "frame"
+    """Whether the row counts: a frame or a part does not, since the summary of its file does."""
+    kind, views = row.get("kind"), row.get("views")
+    return kind not in KINDS or is_last(str(kind), str(views or ""))
 
 
 def score_of(value: object, where: str) -> float | None:

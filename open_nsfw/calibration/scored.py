@@ -16,7 +16,7 @@ from open_nsfw.progress import Progress
 from open_nsfw.rows.finished import key_of
 from open_nsfw.rows.options import OutputOptions, Wanted
 from open_nsfw.rows.reader import read_rows
-from open_nsfw.rows.row import Row, label
+from open_nsfw.rows.row import Row, is_last, label
 from open_nsfw.rows.writer import Writer, open_writer
 from open_nsfw.scan import run as scan
 from open_nsfw.scan.options import PipelineOptions
@@ -167,7 +167,7 @@ class _Recorder:
             self._keeping.keep(rows)
         self._writer.write(rows)
         for row in rows:
-            if row.kind != "frame":
+            if is_last(row.kind, row.views):
                 self._remember(row.path, row.member)
 
     def _remember(self, path: str, member: str | None) -> None:
@@ -185,7 +185,7 @@ def _rows_of(scores_file: str, seen: set[bytes]) -> dict[str, list[Row]]:
 
     rows: dict[str, list[Row]] = {}
     for row in read_rows(scores_file, "jsonl"):
-        if row.kind != "frame" and key_of(row.path, row.member) in seen:
+        if is_last(row.kind, row.views) and key_of(row.path, row.member) in seen:
             rows.setdefault(row.path, []).append(row)
     return rows
 

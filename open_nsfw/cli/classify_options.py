@@ -29,7 +29,7 @@ from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.request import HIGHEST_OF_POLICY, ScanRequest, VerdictRequest
 from open_nsfw.cli.status import SIGNALS
 from open_nsfw.errors import UsageError
-from open_nsfw.pictures.extraction import Extraction, FrameChoice
+from open_nsfw.pictures.extraction import VIEWS, Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
 from open_nsfw.rows.options import FORMATS, OutputOptions
 from open_nsfw.scoring.fast import THRESHOLDS, parse_thresholds
@@ -116,6 +116,16 @@ def _add_source_options(group: Any) -> None:
     )
     add_hidden_option(group)
     add_frame_options(group)
+    group.add_argument(
+        "--views",
+        choices=VIEWS,
+        help="tiles: score parts of each picture as well: cells of a grid, panels of a strip, what a border surrounds",
+    )
+    group.add_argument(
+        "--upright",
+        action="store_true",
+        help="turn pictures and videos as their metadata say first; the score of what is turned is not Yahoo's",
+    )
 
 
 def _add_output_options(group: Any) -> None:
@@ -195,7 +205,14 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
         inputs=tuple(values.inputs),
         from_list=values.from_list,
         sources=SourceOptions(values.hidden, limits, values.max_archive_bytes, values.max_archive_ratio, target),
-        extraction=Extraction(limits, frames, values.hash, values.max_memory),
+        extraction=Extraction(
+            limits,
+            frames,
+            hash=values.hash,
+            views=values.views,
+            upright=values.upright,
+            max_memory=values.max_memory,
+        ),
         max_seconds=values.max_seconds,
         load=LoadOptions(
             values.model_def,

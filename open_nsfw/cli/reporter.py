@@ -33,7 +33,8 @@ class Bands:
 
 
 class Tally:
-    """What came of the pictures so far. Summary rows do not count: their frames do."""
+    """What came of the pictures so far. Summary rows do not count: their frames do. A picture or frame of which parts were
+    scored as well counts once, by the highest of these scores."""
 
     def __init__(self, bands: Bands, fail_above: float | None = None, fast: bool = False) -> None:
         self.failed = 0
@@ -50,12 +51,17 @@ class Tally:
         """How many have a score."""
         return sum(self._counts)
 
-    def add(self, row: Row) -> None:
-        """Count one row."""
-        if row.kind == "summary":
-            return
-        self._count(math.nan if row.score is None else row.score)
-        self._scored_twice += self._fast and row.score is not None and bool(row.exact)
+    def add(self, rows: Sequence[Row]) -> None:
+        """Count the rows of one item."""
+        wholes: list[list[Row]] = []
+        for row in rows:
+            if row.kind == "part" and row.score is not None:
+                wholes[-1].append(row)
+            elif row.kind != "summary":
+                wholes.append([row])
+        for scored in wholes:
+            self._count(max((row.score for row in scored if row.score is not None), default=math.nan))
+            self._scored_twice += self._fast and any(row.score is not None and row.exact for row in scored)
 
     def add_earlier(self, scores: Sequence[float]) -> None:
         """Count the rows that earlier runs left in the file; NaN is an error."""
@@ -103,8 +109,8 @@ class Reporter:
     def add(self, rows: list[Row]) -> None:
         """Take note of an item's rows; an item without any was passed over."""
         self._passed_over += not rows
+        self.tally.add(rows)
         for row in rows:
-            self.tally.add(row)
             if row.error is not None:
                 self.tell(f"{label(row)}: {row.error.split(': ', 1)[1]}")
         self._progress.advance(f"{self.tally.failed} failed")

@@ -96,6 +96,8 @@ class Scan:
             hash=extraction.hash,
             cells=self._request.explain,
             frame_choice=extraction.frames.name_for,
+            views=extraction.views,
+            upright=extraction.upright,
             max_frames=extraction.frames.max_frames,
             verdict=(lambda score: None) if policy is None else policy.verdict,
             above=self._decisions.above,

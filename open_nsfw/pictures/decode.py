@@ -3,7 +3,6 @@
     decode         bytes          -> Pillow image, RGB
     resize_to_jpeg Pillow image   -> bytes of a 256 x 256 JPEG
     round_trip     Pillow image   -> those bytes decoded: Pillow image, RGB, 256 x 256
-    recipe_picture Pillow image   -> all of it: a Picture
 
 The JPEG round trip looks like waste and is not: the network's authors scored their pictures through it, and leaving it
 out moves scores by more than 0.01.
@@ -21,7 +20,6 @@ from open_nsfw.errors import InputError
 from open_nsfw.installing import install_command, pip_command
 from open_nsfw.pictures.containers import container_of
 from open_nsfw.pictures.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff, too_many_bytes
-from open_nsfw.pictures.picture import Picture
 
 JPEG_CHUNK = 1 << 24  # bytes that the decoder gets at once; it is slower where one chunk ends and the next begins
 # What Pillow's readers say of whole files that they do not know.
@@ -134,14 +132,6 @@ def decoded_jpeg(data: bytes) -> Image.Image:
 def round_trip(image: Image.Image) -> Image.Image:
     """An RGB picture after the resize and the JPEG round trip: RGB, 256 x 256."""
     return decoded_jpeg(resize_to_jpeg(image))
-
-
-def recipe_picture(
-    image: Image.Image, frame: int | None = None, seconds: float | None = None, track: int | None = None
-) -> Picture:
-    """Yahoo's recipe on one opened Pillow image. Raises InputError if its pixels cannot be decoded."""
-    width, height, name = image.width, image.height, image.format or "unknown"
-    return Picture(round_trip(to_rgb(image)).tobytes(), width, height, name, frame, seconds, track=track)
 
 
 def _load_plugin(kind: str) -> None:

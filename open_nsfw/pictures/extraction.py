@@ -16,6 +16,7 @@ Encoded = Union[str, bytes, BinaryIO]
 
 SINGLE_FORMATS = ("JPEG", "BMP")  # hold one picture, whatever is asked for
 PICTURE_FORMATS = (*FORMATS, "MPO")  # as rows name them, a JPEG of several pictures among them; all others are videos'
+VIEWS = ("tiles",)  # what may be looked at beside the whole of a picture
 LEAST_MEMORY = 256 * 1024**2  # bytes of address space; with less, Python and Pillow alone would not fit
 LONGEST_SCENE = 10.0  # seconds of one scene without a frame that is scored
 NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
@@ -85,6 +86,10 @@ class Extraction:
     """Whether the SHA-256 of the encoded file is wanted."""
     whole: bool = False
     """Whether pictures are wanted in full size beside the recipe's pixels; of files with several frames they are not had."""
+    views: str | None = None
+    """`tiles` if parts of each picture are wanted beside the whole."""
+    upright: bool = False
+    """Whether pictures are turned as EXIF, and frames as the film, says that they are to be seen."""
     max_memory: int = 3 * 1024**3
     """Bytes of address space that decoding may take, where the platform can limit it (POSIX); 0 for no limit."""
 
@@ -106,6 +111,13 @@ class Extraction:
         """The options from `to_json`'s text."""
         fields = json.loads(text)
         return cls(**{**fields, "limits": Limits(**fields["limits"]), "frames": FrameChoice(**fields["frames"])})
+
+
+def checked_views(views: str | None) -> str | None:
+    """One of `VIEWS`, or None. Raises UsageError for anything else."""
+    if views is None or views in VIEWS:
+        return views
+    raise UsageError(f'views "{views}": there are {", ".join(VIEWS)}')
 
 
 def too_many_frames(choice: FrameChoice) -> InputError:

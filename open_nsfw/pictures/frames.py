@@ -6,19 +6,19 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 from PIL import Image
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.apng import frame_count
 from open_nsfw.pictures.containers import container_of
-from open_nsfw.pictures.decode import check_pixels, decoder_error, open_as, open_image, recipe_picture, to_rgb
+from open_nsfw.pictures.decode import check_pixels, decoder_error, open_as, open_image, to_rgb
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
 from open_nsfw.pictures.formats import sniff
-from open_nsfw.pictures.picture import Failure, Found, Picture
+from open_nsfw.pictures.picture import Failure, Found
 from open_nsfw.pictures.reduced import quick_picture
 from open_nsfw.pictures.tiff_pages import TiffPages
+from open_nsfw.pictures.views import views
 
 MOST_PAGES = 1_000_000  # of a TIFF file that are counted
 INDEPENDENT = ("MPO", "HEIF")  # formats whose pictures have nothing to do with each other
@@ -27,7 +27,7 @@ TIMED_ON_LOADING = ("WEBP", "AVIF")  # whose frames have their durations only wh
 
 def pictures(data: bytes, options: Extraction, quick_side: int | None = None) -> Iterator[Found]:
     """The pictures in an encoded file, in order, made ready one at a time. A single JPEG is decoded quickly, for a net of
-    `quick_side` x `quick_side` pixels, if that is given.
+    `quick_side` x `quick_side` pixels, if that is given and its parts are not wanted.
 
     Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
     """
@@ -46,19 +46,14 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
     if options.frames.mode != "first":
         image, total = _counted(image, data, options)
     if total == 1:
-        yield _only_picture(image, len(data), options, quick_side)
+        if quick_side is None or options.views is not None:
+            yield from views(image, options)
+        else:
+            yield quick_picture(image, len(data), quick_side, options.upright)
     elif image.format in INDEPENDENT:
         yield from _members(image, options, total)
     else:
         yield from _animation(image, options, total)
-
-
-def _only_picture(image: Image.Image, size: int, options: Extraction, quick_side: int | None) -> Picture:
-    """The picture of a file that has one, or of which one is wanted."""
-    if quick_side is not None:
-        return quick_picture(image, size, quick_side)
-    picture = recipe_picture(image)
-    return replace(picture, whole=to_rgb(image).tobytes()) if options.whole else picture
 
 
 def _counted(image: Image.Image, data: bytes, options: Extraction) -> tuple[Image.Image, int]:
@@ -87,7 +82,7 @@ def _tiff_pages(pages: TiffPages, options: Extraction) -> Iterator[Found]:
     taken, are_all = _taken(options, len(pages.offsets))
     for index in taken:
         try:
-            yield recipe_picture(open_as("TIFF", pages.file(index), options.limits), index)
+            yield from views(open_as("TIFF", pages.file(index), options.limits), options, index)
         except InputError as error:
             yield Failure(error, index)
     if not are_all:
@@ -101,14 +96,14 @@ def _members(image: Image.Image, options: Extraction, total: int) -> Iterator[Fo
         try:
             _seek(image, index)
             check_pixels(image.width, image.height, options.limits)
-            yield recipe_picture(image, index)
+            yield from views(image, options, index)
         except InputError as error:
             yield Failure(error, index)
     if not are_all:
         raise too_many_frames(options.frames)
 
 
-def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Picture]:
+def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[Found]:
     """Frames by index. Each is drawn on the one before it, and the times come from the durations on the way, so every frame
     is visited, but only some are scored."""
     taken, are_all = _taken(options, total)
@@ -121,7 +116,7 @@ def _animation(image: Image.Image, options: Extraction, total: int) -> Iterator[
         has_times = has_times and (index > 0 or "duration" in image.info or _is_default(image, index))
         if index in chosen:
             shown = has_times and not _is_default(image, index)
-            yield _frame(image, index, milliseconds / 1000 if shown else None)
+            yield from _frame(image, options, index, milliseconds / 1000 if shown else None)
         if not _is_default(image, index):
             duration = image.info.get("duration")
             has_times, milliseconds = has_times and duration is not None, milliseconds + (duration or 0)
@@ -134,16 +129,15 @@ def _is_default(image: Image.Image, index: int) -> bool:
     return index == 0 and image.format == "PNG" and bool(image.info.get("default_image"))
 
 
-def _frame(image: Image.Image, index: int, seconds: float | None) -> Picture:
+def _frame(image: Image.Image, options: Extraction, index: int, seconds: float | None) -> Iterator[Found]:
     """A frame as a picture. The animation can go on from it as if it had not been looked at."""
     # Pillow 13 keeps what was shown before a frame, to which an animated PNG may return, until the next frame is sought, but
     # draws the frame on that very picture when it is loaded.
     before = getattr(image, "_prev_im", None) if image.format == "PNG" else None
     before = None if before is None else before.copy()
-    picture = recipe_picture(image, index, seconds)
+    yield from views(image, options, index, seconds)
     if before is not None:
         image._prev_im = before  # type: ignore[attr-defined]
-    return picture
 
 
 def _seek(image: Image.Image, index: int) -> None:

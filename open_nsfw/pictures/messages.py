@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional, Union
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import SIDE, quick_pixels
-from open_nsfw.pictures.picture import Found, Picture
+from open_nsfw.pictures.picture import MOST_PARTS, Failure, Found, Part, Picture
 
 LARGEST = 2**63 - 1  # of whole numbers: what rows can hold
 REQUEST_BITS = 48  # of a request's number, which is drawn by lot: answers in advance cannot know it
@@ -78,12 +78,14 @@ Message = Union[Request, Ready, Answer]
 
 
 def in_order(answers: Iterable[Answer], request: Request, options: Extraction) -> Iterator[Answer]:
-    """The answers to one request, up to the last one: `FileInfo`, then each picture, then `End`; or `FileFailure` anywhere.
+    """The answers to one request, up to the last one: `FileInfo`, then each picture, its parts behind it, then `End`; or
+    `FileFailure` anywhere.
 
     Raises ProtocolError for one to another request, one out of order, a picture twice, more pictures than `options` allow,
-    and pixels that were not asked for.
+    and pixels or parts that were not asked for.
     """
     begun, shown, count = False, dict[Optional[int], int](), 0
+    before: Found | None = None
     for answer in answers:
         if answer.request != request.number:
             raise ProtocolError("an answer to another request")
@@ -96,13 +98,16 @@ def in_order(answers: Iterable[Answer], request: Request, options: Extraction) -
         elif isinstance(answer, End) and count == 0:
             raise ProtocolError("neither a picture nor a reason")
         elif isinstance(answer, FoundPicture):
-            _note_shown(answer.found, shown)
-            count += 1
+            if answer.found.part is None:
+                _note_shown(answer.found, shown)
+                count += 1
+            elif options.views is None or before is None or not _follows(answer.found, answer.found.part, before):
+                raise ProtocolError("a part that was not asked for, or not in its place")
             if count > 2 * options.frames.max_frames:  # as many pictures, and as many that failed
                 raise ProtocolError("more pictures than it may")
             if isinstance(answer.found, Picture):
-                _check_pixels(answer.found, request.quick_side)
-                _check_whole(answer.found, options)
+                _check_picture(answer.found, request.quick_side, options)
+            before = answer.found
         yield answer
         if isinstance(answer, (End, FileFailure)):
             return
@@ -110,6 +115,8 @@ def in_order(answers: Iterable[Answer], request: Request, options: Extraction) -
 
 def _note_shown(found: Found, shown: dict[int | None, int]) -> None:
     """Note a picture's index, which must come behind the last one of its track. A picture without an index is alone."""
+    if isinstance(found, Failure) and found.frame is None:
+        raise ProtocolError("a failure of no picture")
     if found.frame is None:
         repeated, index = bool(shown), LARGEST
     else:
@@ -121,10 +128,27 @@ def _note_shown(found: Found, shown: dict[int | None, int]) -> None:
 
 
 def _check_whole(picture: Picture, options: Extraction) -> None:
-    is_wanted = options.whole and picture.exact and picture.frame is None
+    is_wanted = options.whole and picture.exact and picture.frame is None and picture.part is None
     size = 3 * picture.width * picture.height if is_wanted else 0
     if len(picture.whole) != size or size > 3 * options.limits.max_pixels:
         raise ProtocolError("a picture in full size that was not asked for, or none")
+
+
+def _follows(found: Found, part: Part, before: Found) -> bool:
+    """Whether a part comes directly behind its picture, or the part before it."""
+    expected = before.part.number + 1 if before.part is not None else 0
+    is_same = (found.frame, found.seconds, found.track) == (before.frame, before.seconds, before.track)
+    return is_same and part.number == expected < MOST_PARTS and (expected > 0 or isinstance(before, Picture))
+
+
+def _check_picture(picture: Picture, quick_side: int | None, options: Extraction) -> None:
+    if (picture.upright is not None) != options.upright:
+        raise ProtocolError("a picture that was turned without being asked for, or not looked at for that")
+    part = picture.part
+    if part is not None and (part.right > picture.width or part.bottom > picture.height):
+        raise ProtocolError("a part outside of its picture")
+    _check_pixels(picture, quick_side)
+    _check_whole(picture, options)
 
 
 def _check_pixels(picture: Picture, quick_side: int | None) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.containers import HEAD, container_of
-from open_nsfw.pictures.decode import check_pixels, recipe_picture
+from open_nsfw.pictures.decode import check_pixels
 from open_nsfw.pictures.extraction import NO_PICTURES, Extraction, too_many_frames
 from open_nsfw.pictures.film_clock import (
     FASTEST_RATE,
@@ -30,6 +30,8 @@ from open_nsfw.pictures.film_clock import (
 from open_nsfw.pictures.film_file import Damage, FilmFile, import_av, open_film, packets, reason_of
 from open_nsfw.pictures.picture import Failure, Found
 from open_nsfw.pictures.scenes import SceneSampler
+from open_nsfw.pictures.upright import frame_orientation
+from open_nsfw.pictures.views import views
 
 # Streams in these containers can be joined end to end. FFmpeg knows only the tracks that it found at the beginning; where
 # no more of them comes, the rest is opened anew, up to so many times.
@@ -143,7 +145,7 @@ class _Film:
             self._damage.add("at its end", "it is joined from more parts than are read")
         for track in self._tracks.values():
             if track.unscored is not None:
-                yield self._picture(track, track.unscored)
+                yield from self._views(track, track.unscored)
         if not any(track.count for track in self._tracks.values()):
             raise InputError("truncated", "a damaged video: not one frame of it can be decoded")
         self._damage.check()
@@ -244,9 +246,9 @@ class _Film:
                 self._damage.add(track.where(), "the next frame is incomplete")
             shown = track.take(frame)
             if shown is not None:
-                yield self._picture(track, shown)
+                yield from self._views(track, shown)
 
-    def _picture(self, track: _Track, shown: _Shown) -> Found:
+    def _views(self, track: _Track, shown: _Shown) -> Iterator[Found]:
         """A frame by Yahoo's recipe. Raises InputError if there were enough of them."""
         if self._scored == self._options.frames.max_frames:
             raise too_many_frames(self._options.frames)
@@ -256,11 +258,12 @@ class _Film:
             check_pixels(shown.frame.width, shown.frame.height, self._options.limits)
             image = self._image(shown.frame)
             image.format = self._container.upper()
-            return recipe_picture(image, *where)
+            orientation = frame_orientation(shown.frame) if self._options.upright else None
+            yield from views(image, self._options, *where, orientation=orientation)
         except InputError as error:
-            return Failure(error, *where)
+            yield Failure(error, *where)
         except (self._av.error.FFmpegError, ValueError, OSError) as error:
-            return Failure(InputError("undecodable", f"a damaged video: {reason_of(error)}"), *where)
+            yield Failure(InputError("undecodable", f"a damaged video: {reason_of(error)}"), *where)
 
     def _image(self, frame: Any) -> Image.Image:
         """A frame of PyAV as a Pillow image, RGB, with the colours that the film says its numbers stand for."""

@@ -27,7 +27,7 @@ from open_nsfw.pictures.messages import (
     Ready,
     Request,
 )
-from open_nsfw.pictures.picture import Failure, Picture
+from open_nsfw.pictures.picture import FOUND_AS, Failure, Part, Picture
 
 _LENGTHS = struct.Struct(">IQ")
 LONGEST_HEADER = 1 << 16  # bytes of an answer; what it says of a picture or an error has some thousands
@@ -83,6 +83,15 @@ def _frame_choice(value: object) -> bool:
     return is_mode and has_numbers and _flag(scenes)
 
 
+def _part(value: object) -> bool:
+    """The fields of a `Part`, in its order."""
+    if type(value) is not list or len(value) != len(Part._fields):
+        return False
+    number, found_as, left, top, right, bottom = value
+    is_box = all(map(_count, (left, top, right, bottom))) and left < right and top < bottom
+    return _count(number) and type(found_as) is str and found_as in FOUND_AS and is_box
+
+
 def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or check(value)
 
@@ -108,14 +117,17 @@ _FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
         "track": _or_none(_count),
         "exact": _flag,
         "reduced": _flag,
+        "upright": _or_none(_flag),
+        "part": _or_none(_part),
     },
     "failure": {
         "request": _count,
         "code": _code,
         "message": _text,
-        "frame": _count,
+        "frame": _or_none(_count),
         "seconds": _or_none(_seconds),
         "track": _or_none(_count),
+        "part": _or_none(_part),
     },
     "end": {"request": _count},
     "file-failure": {"request": _count, "code": _code, "message": _text, "worn": _flag},
@@ -133,11 +145,14 @@ def _message(kind: str, fields: dict[str, Any], payload: bytes) -> Message:
     if kind == "file":
         return FileInfo(**fields)
     request = fields.pop("request")
+    if kind == "end":
+        return End(request)
+    if kind in ("picture", "failure"):
+        part = fields.pop("part")
+        fields["part"] = None if part is None else Part(*part)
     if kind == "picture":
         pixels, whole = payload[:LONGEST_PAYLOAD], payload[LONGEST_PAYLOAD:]
         return FoundPicture(request, Picture(pixels, whole=whole, **fields))
-    if kind == "end":
-        return End(request)
     error = InputError(fields.pop("code"), fields.pop("message"))
     if kind == "failure":
         return FoundPicture(request, Failure(error, **fields))
@@ -159,9 +174,11 @@ def _parts(message: Message) -> tuple[dict[str, Any], bytes]:
     if isinstance(message, FileFailure):
         return {"kind": "file-failure", **header, **_error(message.error), "worn": message.worn}, b""
     found = message.found
+    part = None if found.part is None else list(found.part)
     if isinstance(found, Picture):
-        return {"kind": "picture", **header, **_fields_of(found, "picture", but="request")}, found.pixels + found.whole
-    failed = {"frame": found.frame, "seconds": found.seconds, "track": found.track}
+        fields = {**_fields_of(found, "picture", but="request"), "part": part}
+        return {"kind": "picture", **header, **fields}, found.pixels + found.whole
+    failed = {"frame": found.frame, "seconds": found.seconds, "track": found.track, "part": part}
     return {"kind": "failure", **header, **_error(found.error), **failed}, b""
 
 

@@ -13,7 +13,7 @@ from open_nsfw.calibration.tables import cannot_read
 from open_nsfw.errors import UsageError
 from open_nsfw.review.item import MOST_FRAMES
 from open_nsfw.rows.reader import read_rows
-from open_nsfw.rows.row import Row
+from open_nsfw.rows.row import Row, is_last
 from open_nsfw.text import printable
 
 FORMS = {".csv": "csv", ".parquet": "parquet"}  # by the end of the name; everything else is JSON lines
@@ -58,14 +58,14 @@ def rows_at(source: str, scoring: ScoringOptions) -> Rows | int:
 
 
 def _gathered(rows: Iterable[Row]) -> Iterator[Found]:
-    """Frames go with the summary behind them."""
+    """Frames go with the summary behind them; parts of pictures are in it."""
     frames: list[Row] = []
     for row in rows:
-        if row.kind != "frame":
+        if is_last(row.kind, row.views):
             same = [each for each in frames if (each.path, each.member) == (row.path, row.member)]
             yield Found(row, same if row.kind == "summary" else [])
             frames = []
-        elif row.score is not None:
+        elif row.kind == "frame" and row.score is not None:
             if frames and (frames[0].path, frames[0].member) != (row.path, row.member):
                 frames = []  # of a file whose summary was cut off
             frames.append(row)

@@ -52,13 +52,27 @@ def text_line(row: Row, single: bool = False) -> bytes:
         return b""
     line = f"NSFW score: {row.score:.12g}" + (f" ({row.verdict})" if row.verdict else "")
     if not single or row.member is not None or row.kind != "picture":
-        line += f" {label(row)}{_summary(row)}"
+        line += f" {label(row)}{_summary(row)}" if row.kind == "summary" else f" {label(row)}{_in_brackets(_part(row))}"
     return line.encode("utf-8") + b"\n"
 
 
-def _summary(row: Row) -> str:
-    if row.kind != "summary":
+def _part(row: Row) -> str:
+    """What a part is and where it is: "cell at 10,20, 200 x 150 pixels"; nothing of a part that failed, or of a whole."""
+    if row.left is None or row.top is None or row.right is None or row.bottom is None:
         return ""
-    mean = "" if row.mean is None else f", mean {row.mean:.12g}"
+    return f"{row.found_as} at {row.left},{row.top}, {row.right - row.left} x {row.bottom - row.top} pixels"
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _summary(row: Row) -> str:
     above = "" if row.above is None else f", {row.above} at or over the threshold"
-    return f" (highest of {row.frames} frames{mean}{above})"
+    if row.views is None:
+        mean = "" if row.mean is None else f", mean {row.mean:.12g}"
+        return f" (highest of {row.frames} frames{mean}{above})"
+    frame = "" if row.frame is None else f"frame {row.frame}"
+    part = _part(row) or ("" if frame else "the whole")
+    where = ", ".join(filter(None, (frame, part)))
+    return f" (highest of {(row.frames or 0) + (row.parts or 0)}: {where}{above})"

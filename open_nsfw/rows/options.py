@@ -24,6 +24,10 @@ class Wanted:
     """Rows have a SHA-256; what has none is scored again."""
     cells: bool = False
     """Scores have their cells; what has none is scored again."""
+    views: str | None = None
+    """Parts of pictures that are scored as well; a picture with other ones, or with none, is scored again."""
+    upright: bool = False
+    """Pictures are turned upright; what was scored the other way is scored again."""
     frame_choice: Callable[[str], str | None] | None = None
     """The `frame_choice` of a row about a file of this `format`; what has another one is scored again."""
     max_frames: int | None = None

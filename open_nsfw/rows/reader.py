@@ -25,7 +25,7 @@ LARGEST_INT = 2**63 - 1  # Parquet's int64
 # What a file is told that --resume is not to touch.
 LEFT_ALONE = "; it was left as it is, choose another --output or --overwrite it"
 
-KINDS = ("picture", "frame", "summary")
+KINDS = ("picture", "frame", "part", "summary")
 _FIELDS = {one.name: one for one in FIELDS}
 _TYPES: dict[str, tuple[type, ...]] = {
     **{"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "Grid": (list,)}

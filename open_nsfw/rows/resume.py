@@ -7,8 +7,8 @@ After a run that went on, the file holds what one run of now would have written.
 - all rows of a file (for an archive: of all its members) whose size or time of change is another now;
 - `not-found` where there is a file now, `no-match`, `no-pictures`, and a picture from stdin, which nobody can compare;
 - scores that are not exact, unless this run would leave them so, too;
-- rows that lack what this run asks for: a SHA-256, the same choice of frames;
-- frames without the summary that ends them: that video or animation was not finished;
+- rows that lack what this run asks for: a SHA-256, the same choice of frames, the same views, turned upright or not;
+- frames and parts without the summary that ends them: that file was not finished;
 - rows with an error, when asked to try those again;
 - with any of these, all rows of the same names, because the names alone do not tell which of them is the one.
 
@@ -35,11 +35,12 @@ from open_nsfw.rows.finished import KEY_BYTES, Finished, key_of
 from open_nsfw.rows.lines import csv_header, csv_line, json_line
 from open_nsfw.rows.options import OutputOptions
 from open_nsfw.rows.reader import CsvReader, not_ours, read_rows, reader_of
-from open_nsfw.rows.row import Row
+from open_nsfw.rows.row import Row, is_last
 from open_nsfw.text import printable
 
-_SUMMARY = -1.0  # in place of a score: of a file whose frames have theirs
-_FRAME, _END, _STALE_END = 0, 1, 2  # what a row is: a frame; the last row about a picture, which counts or does not
+# In place of a score: of a summary, whose frames have theirs, and of a part, which counts with its whole.
+_UNCOUNTED = -1.0
+_FRAME, _END, _STALE_END = 0, 1, 2  # a row: one that others follow; the last about a file, which counts or does not
 # Errors of files whose bytes were not all read, so that a run that asks for hashes has none of them either.
 NEVER_HASHED = {
     *("archive-bomb", "damaged-archive", "empty", "encrypted", "is-a-directory", "missing-library", "nested-archive"),
@@ -61,6 +62,7 @@ class RowReview:
         self._keys = bytearray()  # of each row
         self._ends = bytearray()  # _FRAME, _END or _STALE_END
         self._scores = array("d")
+        self._whole = 0  # the last row that is no part
         self._changed = False
         self.keep = bytearray()
         """1 for each row that counts; complete after `finish`."""
@@ -76,11 +78,11 @@ class RowReview:
         stale = self._is_stale(row)
         self._changed = self._changed or _verdict(row, self._options) != row["verdict"]
         self._keys += key
-        self._scores.append(_SUMMARY if is_summary else score)
+        self._note_score(row["kind"], number, score)
         self.keep.append(0)
-        if row["kind"] == "frame":
+        if not is_last(row["kind"], row["views"]):
             self._ends.append(_FRAME)
-            self._frames.setdefault(key, _Frames()).add(number, score, stale, row["error"])
+            self._frames.setdefault(key, _Frames()).add(number, score, stale, row)
             return
         frames = self._frames.pop(key, _Frames())
         if is_summary:
@@ -89,6 +91,14 @@ class RowReview:
         self._ends.append(_STALE_END if stale else _END)
         for each in (*frames.numbers, number):
             self.keep[each] = not stale
+
+    def _note_score(self, kind: str, number: int, score: float) -> None:
+        """Keep a score for the count of pictures and frames, each of which has the highest of itself and its parts."""
+        if kind == "part" and not math.isnan(score):
+            self._scores[self._whole] = float(np.fmax(self._scores[self._whole], score))
+        elif kind != "part":
+            self._whole = number
+        self._scores.append(_UNCOUNTED if kind == "summary" or (kind == "part" and not math.isnan(score)) else score)
 
     def finish(self) -> bytes:
         """Drops what has the names of something that does not count; the keys of all pictures that do."""
@@ -107,7 +117,7 @@ class RowReview:
 
     def scores(self) -> array[float]:
         """Those of the pictures and frames that count, NaN where there is an error."""
-        return array("d", (score for score in compress(self._scores, self.keep) if score != _SUMMARY))
+        return array("d", (score for score in compress(self._scores, self.keep) if score != _UNCOUNTED))
 
     def restated(self, number: int, row: dict[str, Any]) -> dict[str, Any]:
         """The values of a row that counts, as this run would write them."""
@@ -135,10 +145,12 @@ class RowReview:
             return True
         if wanted.cells and row["cells"] is None and row["score"] is not None:
             return True
-        if wanted.frame_choice is None or row["format"] is None:
+        if row["format"] is None:
             return False
+        if row["views"] != wanted.views or (row["upright"] is not None) != wanted.upright:
+            return True
         choice: str | None = row["frame_choice"]
-        return choice != wanted.frame_choice(row["format"])
+        return wanted.frame_choice is not None and choice != wanted.frame_choice(row["format"])
 
     def _is_cut_elsewhere(self, frames: _Frames) -> bool:
         """Whether this run would stop after another number of frames."""
@@ -146,7 +158,7 @@ class RowReview:
         if most is None:
             return False
         # Frames that failed may or may not have counted towards the limit; the row that says it was reached did not.
-        return most < frames.scored or (frames.cut and most > len(frames.numbers) - 1)
+        return most < frames.scored or (frames.cut and most > frames.count - 1)
 
     def _count_above(self, number: int, row: dict[str, Any], frames: _Frames) -> None:
         if self._wanted.above is None:
@@ -172,24 +184,25 @@ class RowReview:
 
 
 class _Frames:
-    """The frames of one file, until its summary comes."""
+    """The frames of one file and the parts of its pictures, until its summary comes."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
+        """Of the rows."""
         self.scores: list[float] = []
+        self.count = self.scored = 0
+        """How many frames there are, and how many have a score."""
         self.stale = False
         self.cut = False
         """Whether the limit of frames ended it."""
 
-    @property
-    def scored(self) -> int:
-        return len(self.scores)
-
-    def add(self, number: int, score: float, stale: bool, error: str | None) -> None:
+    def add(self, number: int, score: float, stale: bool, row: dict[str, Any]) -> None:
+        has_score, is_frame = not math.isnan(score), row["kind"] == "frame"
         self.numbers.append(number)
+        self.count, self.scored = self.count + is_frame, self.scored + (is_frame and has_score)
         self.stale = self.stale or stale
-        self.cut = self.cut or (error or "").startswith(f"{_TOO_MANY_FRAMES}:")
-        if not math.isnan(score):
+        self.cut = self.cut or (row["error"] or "").startswith(f"{_TOO_MANY_FRAMES}:")
+        if has_score:
             self.scores.append(score)
 
 

@@ -24,7 +24,7 @@ def _means(meaning: str, least: float = -math.inf, most: float = math.inf) -> di
 
 @dataclass(frozen=True)
 class Row:
-    """What is known about one picture, one frame, or (`kind` "summary") all frames of one file.
+    """What is known about one picture, one frame, a part of one of these, or (`kind` "summary") all of one file.
 
     Floats that are not finite are written as null; a score that is no probability gets the error `not-finite`.
     """
@@ -32,13 +32,31 @@ class Row:
     path: str = field(metadata=_means("the file, as it was named or found; `-` is stdin"))
     member: str | None = field(default=None, metadata=_means("the name inside the archive `path`"))
     kind: str = field(
-        default="picture", metadata=_means("`picture`, `frame` of a video or animation, or its `summary`")
+        default="picture",
+        metadata=_means("`picture`, `frame` of a video or animation, `part` of either, or `summary` of all of these"),
     )
     frame: int | None = field(default=None, metadata=_means("the number of the frame or page, from 0", least=0))
     seconds: float | None = field(default=None, metadata=_means("when the frame is shown, from the start of the video"))
     track: int | None = field(
         default=None, metadata=_means("the number of the video track, from 0, where a video has several", least=0)
     )
+    part: int | None = field(
+        default=None,
+        metadata=_means(
+            "the number of the part, from 0; of a summary with `--views`, like `frame` and the box: where the highest score is",
+            least=0,
+        ),
+    )
+    found_as: str | None = field(
+        default=None,
+        metadata=_means(
+            "what the part is: `cell` of a grid, `panel` of a strip, `content` of a border, `overlap` where none is found"
+        ),
+    )
+    left: int | None = field(default=None, metadata=_means("the part's box, in pixels of the picture", least=0))
+    top: int | None = field(default=None, metadata=_means("like `left`", least=0))
+    right: int | None = field(default=None, metadata=_means("like `left`; the first column that is not in it", least=0))
+    bottom: int | None = field(default=None, metadata=_means("like `left`; the first row that is not in it", least=0))
     score: float | None = field(
         default=None,
         metadata=_means(
@@ -53,8 +71,10 @@ class Row:
     error: str | None = field(
         default=None, metadata=_means("why there is no score: a stable code, a colon, a sentence")
     )
-    width: int | None = field(default=None, metadata=_means("pixels, of the picture as encoded", least=0))
-    height: int | None = field(default=None, metadata=_means("pixels, of the picture as encoded", least=0))
+    width: int | None = field(
+        default=None, metadata=_means("pixels, of the picture as encoded; with `--upright`, as turned", least=0)
+    )
+    height: int | None = field(default=None, metadata=_means("like `width`", least=0))
     format: str | None = field(default=None, metadata=_means("`JPEG`, `PNG`, ..., by content"))
     bytes: int | None = field(
         default=None, metadata=_means("size of the file, encoded; inside an archive, of the member", least=0)
@@ -64,12 +84,17 @@ class Row:
     )
     sha256: str | None = field(default=None, metadata=_means("of the encoded bytes, in hexadecimal, with `--hash`"))
     frames: int | None = field(default=None, metadata=_means("of a summary: how many frames have a score", least=0))
+    parts: int | None = field(
+        default=None, metadata=_means("of a summary with `--views`: how many parts have a score", least=0)
+    )
     max: float | None = field(default=None, metadata=_means("of a summary: the highest score", least=0, most=1))
-    mean: float | None = field(default=None, metadata=_means("of a summary: the mean of the scores", least=0, most=1))
+    mean: float | None = field(
+        default=None, metadata=_means("of a summary: the mean of the scores of frames, parts left out", least=0, most=1)
+    )
     above: int | None = field(
         default=None,
         metadata=_means(
-            "of a summary: how many frames reach the lowest threshold that something is done about", least=0
+            "of a summary: how many frames and parts reach the lowest threshold that something is done about", least=0
         ),
     )
     frame_choice: str | None = field(
@@ -85,6 +110,15 @@ class Row:
         metadata=_means(
             "7 rows of what 7 parts of the picture add to the logit, with `--explain`: `bias` and all cells make the logit "
             "of `score`; of a summary those of the highest frame"
+        ),
+    )
+    views: str | None = field(
+        default=None, metadata=_means("`tiles` where parts of the picture were scored as well, with `--views`")
+    )
+    upright: bool | None = field(
+        default=None,
+        metadata=_means(
+            "with `--upright`: true if the picture was turned, so that its score is not Yahoo's; else false"
         ),
     )
     engine: str = field(default="", metadata=_means("what computed the score: `caffe`, `onnxruntime`, ..."))
@@ -119,6 +153,12 @@ _CASTS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": floa
 _COLUMNS = tuple((one.name, _CASTS[one.type]) for one in FIELDS)
 
 
+def is_last(kind: str, views: str | None) -> bool:
+    """Whether a row is the last word about its file or member of an archive: after frames, and after a picture of which
+    parts are scored as well, comes a summary."""
+    return kind == "summary" or (kind == "picture" and not views)
+
+
 def cells(row: Row) -> dict[str, Any]:
     """The values by field, in the order of `FIELDS`, as plain str, int, float, bool, list of lists of float, or None; no NaN,
     no infinity."""
@@ -138,8 +178,11 @@ def cells(row: Row) -> dict[str, Any]:
 
 def label(row: Row) -> str:
     """The name for people, on one line: `photos/a.jpg`, `upload.zip!a.jpg`, `loop.gif #12`, `clip.mp4 #84 @3.5s`,
-    `clip.mp4 track 1 #84`."""
+    `clip.mp4 track 1 #84`, `sheet.png part 3`; of a summary the file's."""
     name = printable(row.path if row.member is None else f"{row.path}!{row.member}")
+    if row.kind == "summary":
+        return name
+    part = "" if row.part is None else f" part {row.part}"
     track = "" if row.track is None else f" track {row.track}"
     frame = "" if row.frame is None else f" #{row.frame}"
-    return name + track + frame + ("" if row.seconds is None else f" @{row.seconds:.12g}s")
+    return name + track + frame + ("" if row.seconds is None else f" @{row.seconds:.12g}s") + part

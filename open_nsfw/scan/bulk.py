@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from open_nsfw.cores import default_jobs
-from open_nsfw.pictures.extraction import Extraction, FrameChoice
+from open_nsfw.pictures.extraction import Extraction, FrameChoice, checked_views
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pipeline import Pipeline
@@ -25,16 +26,22 @@ Name = Union[str, "os.PathLike[str]"]
 
 
 def score_batch(
-    pictures: Iterable[Name | bytes], model: Classifier | Models | None = None, jobs: int | None = None
+    pictures: Iterable[Name | bytes],
+    model: Classifier | Models | None = None,
+    jobs: int | None = None,
+    views: str | None = None,
+    upright: bool = False,
 ) -> NDArray[np.float64]:
     """The scores of picture files, by path or as encoded bytes: float64 (N,), in order, NaN where there is none.
 
-    Of a video the highest score of its frames, of an animation the first frame's. `model` and `jobs`: as for `scan_rows`,
-    which also tells why a picture has no score. Raises TypeError for a single picture, or one of another type.
+    Of a video the highest score of its frames, of an animation the first frame's; with `views` the highest of the whole and
+    its parts. The other arguments are those of `scan_rows`, which also tells why a picture has no score. Raises TypeError
+    for a single picture, or one of another type, UsageError for other `views` than `tiles`.
     """
+    extraction = Extraction(views=checked_views(views), upright=upright)
     check_several(pictures)
     items = (_item(picture, index) for index, picture in enumerate(pictures))
-    return np.array([_score(rows) for rows in _rows(items, model, jobs, FrameChoice())], np.float64)
+    return np.array([_score(rows) for rows in _rows(items, model, jobs, extraction)], np.float64)
 
 
 def scan_rows(
@@ -44,6 +51,8 @@ def scan_rows(
     frames: str = "first",
     every_seconds: float | None = None,
     scenes: bool = False,
+    views: str | None = None,
+    upright: bool = False,
 ) -> Iterator[Row]:
     """A row for each picture that `inputs` name, with its score or with its error, as the command writes them.
 
@@ -51,22 +60,25 @@ def scan_rows(
     for each of several pictures at a time, or from `load_models`, which has the fast mode; None for the packaged model.
     `jobs`: how many pictures at a time, None for one a core. `frames`: of animations, `first`, `all`, `every=N` or `max=N`;
     of videos one frame in `every_seconds` (None for 1), with `scenes` the first of each scene and in it one in `every_seconds`
-    (None for 10). Raises UsageError for other `frames`, ModelError and EngineError.
+    (None for 10). `views`: `tiles` scores parts of each picture or frame as well, and then each file has a summary with the
+    highest score. `upright`: turn pictures as their metadata say. Raises UsageError for other `frames` or `views`, ModelError
+    and EngineError.
     """
     choice = FrameChoice.parse(frames, every_seconds, scenes=scenes)
+    extraction = Extraction(frames=choice, views=checked_views(views), upright=upright)
     names = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-    found = _rows(Sources(os.fspath(name) for name in names), model, jobs, choice)
+    found = _rows(Sources(os.fspath(name) for name in names), model, jobs, extraction)
     return (row for rows in found for row in rows)
 
 
 def _rows(
-    items: Iterable[Item], model: Classifier | Models | None, jobs: int | None, choice: FrameChoice
+    items: Iterable[Item], model: Classifier | Models | None, jobs: int | None, extraction: Extraction
 ) -> Iterator[list[Row]]:
     """The rows of each item. The pipeline's threads and processes end with the iterator."""
     if model is None:
         model = load_models(LoadOptions(threads=1))
     models = model if isinstance(model, Models) else Models(model)
-    extraction = Extraction(models.exact.limits, choice)
+    extraction = replace(extraction, limits=models.exact.limits)
     options = PipelineOptions(jobs or default_jobs(), extraction, quick=models.quick is not None)
     with Pipeline(options) as pipeline:
         pipeline.start(items)

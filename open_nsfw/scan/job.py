@@ -157,6 +157,11 @@ class Job:
         return min(share, self._batch) if self._scorer.done() else LARGEST_BATCH
 
     @property
+    def _views(self) -> bool:
+        """Whether parts are scored as well, which need the recipe's pixels, also for quick scores."""
+        return self._options.extraction.views is not None
+
+    @property
     def _batch(self) -> int:
         """Pictures that are scored at once."""
         return LARGEST_BATCH if self._options.quick or not self._scorer.done() else 1
@@ -200,9 +205,8 @@ class Job:
     ) -> None:
         """Give an item its pictures, and all that wait their scores whenever they make a batch."""
         try:
-            for found in self._worker.decode(
-                item.encoded, self._quick_side() if quick else None, result.handling.frames
-            ):
+            quick_side = self._quick_side() if quick and not self._views else None
+            for found in self._worker.decode(item.encoded, quick_side, result.handling.frames):
                 if result.handling.abandoned.is_set():
                     result.is_whole = False
                     break  # which ends the decoding process, too

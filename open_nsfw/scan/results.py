@@ -11,8 +11,8 @@ from typing import Any
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.extraction import NO_PICTURES, FrameChoice
 from open_nsfw.pictures.messages import FileInfo
-from open_nsfw.pictures.picture import Failure, Picture
-from open_nsfw.rows.row import Row
+from open_nsfw.pictures.picture import Failure, Part, Picture
+from open_nsfw.rows.row import Row, is_last
 from open_nsfw.scan.facts import OF_THE_ITEM, Facts, are_lasting
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scoring.scorer import Needs, Outcome, Scored, Scorer
@@ -140,13 +140,16 @@ class ItemResult:
             width=picture.width,
             height=picture.height,
             format=picture.format,
+            upright=picture.upright,
         )
+        row = _of_part(row, picture.part)
         self._pictures.append(PictureResult(row))
         return self._pictures[-1]
 
     def add_failed(self, failed: Failure) -> None:
         """Give a picture that cannot be had its row."""
         row = replace(self._basis, kind="frame", frame=failed.frame, seconds=failed.seconds, track=failed.track)
+        row = _of_part(row, failed.part)
         self._pictures.append(PictureResult(replace(row, error=error_text(failed.error))))
 
     def frame_rows(self, start: int, scorer: Scorer, options: PipelineOptions) -> list[Row]:
@@ -178,10 +181,11 @@ class ItemResult:
         only sound. An exception of the engine comes out here."""
         if self._by_content and not self._pictures and self.error is not None and self.error.code == NO_PICTURES:
             return []
-        rows = [each.scored_row() for each in self._pictures]
+        views = options.extraction.views
+        rows = [replace(each.scored_row(), views=views) for each in self._pictures]
         if self.error is not None:
             rows = _ended(rows, replace(self._basis, error=error_text(self.error)))
-        if any(row.kind == "frame" for row in rows):
+        if rows and not is_last(rows[-1].kind, rows[-1].views):
             rows.append(_summary(rows, options.above))
         return [_finished(row, scorer, options) for row in rows]
 
@@ -208,18 +212,37 @@ def _ended(rows: list[Row], failure: Row) -> list[Row]:
     return [*rows, replace(failure, kind="frame", frame=rows[-1].frame + 1, track=rows[-1].track)]
 
 
+def _of_part(row: Row, part: Part | None) -> Row:
+    """The row of a picture as that of a part of it, if there is one."""
+    if part is None:
+        return row
+    return replace(row, kind="part", part=part.number, **_box(part))
+
+
+def _box(part: Part | Row) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in ("found_as", "left", "top", "right", "bottom")}
+
+
 def _summary(rows: list[Row], above: float) -> Row:
-    """The row that sums up a file of several pictures."""
+    """The row that sums up a file of several pictures, or of a picture and its parts."""
     scored = [row for row in rows if row.score is not None]
-    scores = [row.score for row in scored if row.score is not None]
     exact = all(row.exact for row in scored)
     basis = replace(rows[0], kind="summary", frame=None, seconds=None, track=None, error=None, score=None, exact=exact)
-    if not scores:
+    if not scored:
         return replace(basis, frames=0, above=0, error=f"{NO_PICTURES}: none of its frames could be scored")
-    mean, count = sum(scores) / len(scores), sum(score >= above for score in scores)
-    highest = scored[scores.index(max(scores))]
-    basis = replace(basis, bias=highest.bias, cells=highest.cells)
-    return replace(basis, score=highest.score, max=highest.score, mean=mean, frames=len(scores), above=count)
+    scores = [row.score for row in scored if row.score is not None]
+    whole = [row.score for row in scored if row.score is not None and row.kind != "part"]
+    count = sum(score >= above for score in scores)
+    mean = sum(whole) / len(whole) if whole else None
+    best = scored[scores.index(max(scores))]
+    basis = replace(basis, score=best.score, max=best.score, bias=best.bias, cells=best.cells)
+    summary = replace(basis, mean=mean, frames=len(whole), above=count)
+    if basis.upright is not None:
+        summary = replace(summary, upright=any(row.upright for row in rows))
+    if basis.views is None:
+        return summary
+    where = {"frame": best.frame, "seconds": best.seconds, "track": best.track, "part": best.part, **_box(best)}
+    return replace(summary, parts=len(scored) - len(whole), **where)
 
 
 def _finished(row: Row, scorer: Scorer, options: PipelineOptions) -> Row:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from open_nsfw.errors import UsageError
-from open_nsfw.rows.row import Row, label
+from open_nsfw.rows.row import Row, is_last, label
 from open_nsfw.scan.placing import Place, bring, find_place
 from open_nsfw.text import printable
 
@@ -34,7 +34,8 @@ class Moved(NamedTuple):
 
 
 class Sorter:
-    """Sorts files out as their rows come. A file of several frames goes by its highest score, that of its summary row."""
+    """Sorts files out as their rows come. A file of several frames or parts goes by its highest score, that of its summary
+    row."""
 
     def __init__(self, sorting: Sorting, say: Callable[[str], None]) -> None:
         """Raises UsageError if what the folder's name stands for is no folder."""
@@ -56,7 +57,7 @@ class Sorter:
     def catch_up(self, rows: Iterable[Row]) -> None:
         """Do what the rows of earlier runs ask for: a kill may have come between a row and what is done about it."""
         for row in rows:
-            if row.kind == "frame" or row.member is not None or row.path == "-":
+            if not is_last(row.kind, row.views) or row.member is not None or row.path == "-":
                 continue
             if os.path.lexists(row.path):
                 self.add([row])

@@ -18,7 +18,7 @@ from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels
 from open_nsfw.rows.finished import key_of
 from open_nsfw.rows.reader import read_rows
-from open_nsfw.rows.row import Row
+from open_nsfw.rows.row import Row, is_last
 from open_nsfw.scoring.blobs import BlobClassifier, BlobScore
 from open_nsfw.scoring.classifier import Score
 from open_nsfw.scoring.model_files import ModelFiles
@@ -115,7 +115,7 @@ class _Keeper:
     def keep(self, rows: list[Row]) -> None:
         """Of a film, the features of the frame with the highest score, which is the film's."""
         for row in rows:
-            if row.kind != "frame" and isinstance(row.score, _PixelScore) and row.sha256:
+            if is_last(row.kind, row.views) and isinstance(row.score, _PixelScore) and row.sha256:
                 self._file.add(row.sha256, row.score.blobs[self._blob].reshape(-1))
                 if self._pixels is not None:
                     self._pixels.add(row.sha256, row.score.pixels.reshape(-1))
@@ -130,7 +130,7 @@ def _hashes(scores_file: str) -> dict[bytes, str]:
     """Picture -> SHA-256, as an earlier run wrote them."""
     if not os.path.exists(scores_file):
         return {}
-    rows = (row for row in read_rows(scores_file, "jsonl") if row.kind != "frame" and row.sha256)
+    rows = (row for row in read_rows(scores_file, "jsonl") if is_last(row.kind, row.views) and row.sha256)
     return {key_of(row.path, row.member): row.sha256 or "" for row in rows}
 
 

@@ -26,7 +26,7 @@ def test_names_of_bands(thresholds: tuple[float, ...], names: tuple[str, ...]) -
 def test_a_score_at_a_threshold_is_in_the_band_above() -> None:
     tally = Tally(Bands.between(), fail_above=0.8)
     for score in (0.0, 0.2, 0.79, 0.8, 1.0):
-        tally.add(Row("a.jpg", score=score))
+        tally.add([Row("a.jpg", score=score)])
     text = "5 scored (1 below 0.2, 2 in the middle, 2 at 0.8 or above), 2 at or above --fail-above 0.8, 0 failed; "
     assert tally.summary().startswith(text)
     assert (tally.scored, tally.failed, tally.too_high) == (5, 0, 2)
@@ -36,8 +36,8 @@ def test_frames_count_and_their_summary_does_not() -> None:
     """It would count the highest of them twice."""
     tally = Tally(Bands.between(), fail_above=0.5)
     for kind in ("frame", "frame", "summary"):
-        tally.add(Row("a.gif", kind=kind, score=0.9))
-    tally.add(Row("b.gif", kind="summary", error="no-pictures: none"))
+        tally.add([Row("a.gif", kind=kind, score=0.9)])
+    tally.add([Row("b.gif", kind="summary", error="no-pictures: none")])
     assert (tally.scored, tally.failed, tally.too_high) == (2, 0, 2)
 
 
@@ -45,9 +45,9 @@ def test_all_that_a_summary_can_say() -> None:
     """In one line."""
     tally = Tally(Bands((0.5,), ("allow", "block")), fail_above=0.9, fast=True)
     tally.add_earlier([0.95, float("nan")])
-    tally.add(Row("a.jpg", score=0.4, exact=True))
-    tally.add(Row("b.jpg", score=0.6, exact=False))
-    tally.add(Row("c.jpg", error="empty: the file is empty"))
+    tally.add([Row("a.jpg", score=0.4, exact=True)])
+    tally.add([Row("b.jpg", score=0.6, exact=False)])
+    tally.add([Row("c.jpg", error="empty: the file is empty")])
     line = tally.summary(passed_over=1200, sorted_out="1 file moved by --move-above 0.9")
     assert re.fullmatch(
         r"3 scored \(1 allow, 2 block\), 1 scored twice, 1 at or above --fail-above 0\.9, 1 file moved by "

@@ -6,6 +6,7 @@ import io
 import random
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from open_nsfw.pictures import frames
 from open_nsfw.pictures.decode import open_image
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
-from open_nsfw.pictures.picture import Failure, Picture
+from open_nsfw.pictures.picture import Failure, Found
 from tests.tools.helpers import DATA
 
 ALL = FrameChoice("all")
@@ -124,16 +125,15 @@ def random_parts(seed: int, size: tuple[int, int]) -> list[tuple[tuple[int, int]
 def seen(data: bytes, choice: FrameChoice, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the recipe is given: uint8 (H, W, 3) of each frame."""
     images: list[Any] = []
-    real = frames.recipe_picture
+    real = frames.views
 
-    def note(image: Image.Image, *where: Any) -> Picture:
-        picture = real(image, *where)
+    def note(image: Image.Image, *where: Any) -> Iterator[Found]:
+        yield from real(image, *where)
         images.append(np.asarray(image.convert("RGB")))
-        return picture
 
-    monkeypatch.setattr(frames, "recipe_picture", note)
+    monkeypatch.setattr(frames, "views", note)
     list(frames.pictures(data, Extraction(frames=choice)))
-    monkeypatch.setattr(frames, "recipe_picture", real)
+    monkeypatch.setattr(frames, "views", real)
     return images
 
 

@@ -17,7 +17,7 @@ from open_nsfw.pictures.messages import (
     Request,
     in_order,
 )
-from open_nsfw.pictures.picture import Failure, Picture
+from open_nsfw.pictures.picture import MOST_PARTS, Failure, Part, Picture
 
 PIXELS = bytes(3 * 256 * 256)
 PICTURE = Picture(PIXELS, 8, 6, "PNG")
@@ -76,6 +76,65 @@ def test_answers_in_order(answers: tuple[Answer, ...]) -> None:
 def test_answers_out_of_order(answers: tuple[Answer, ...], reason: str) -> None:
     with pytest.raises(ProtocolError, match=f"^{reason}$"):
         order(*answers, options=Extraction(frames=FrameChoice(max_frames=2)))
+
+
+def part(number: int, frame: int | None = None, box: tuple[int, int, int, int] = (0, 0, 4, 6)) -> FoundPicture:
+    """A part of a picture."""
+    return FoundPicture(7, Picture(PIXELS, 8, 6, "PNG", frame=frame, part=Part(number, "cell", *box)))
+
+
+def failed_part(number: int) -> FoundPicture:
+    """A part of a file's only picture that could not be cut out."""
+    return FoundPicture(7, Failure(ERROR, None, part=Part(number, "cell", 0, 0, 4, 6)))
+
+
+VIEWS = Extraction(frames=FrameChoice(max_frames=2), views="tiles")
+OUT_OF_PLACE = "a part that was not asked for, or not in its place"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (INFO, SHOWN, part(0), part(1), END),
+        (INFO, SHOWN, failed_part(0), part(1), END),
+        (INFO, SHOWN, *map(part, range(MOST_PARTS)), END),
+        (INFO, frame(0), part(0, 0), part(1, 0), frame(1), part(0, 1), END),
+    ],
+)
+def test_parts_follow_their_picture(answers: tuple[Answer, ...]) -> None:
+    assert order(*answers, options=VIEWS) == list(answers)
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ((part(0),), OUT_OF_PLACE),
+        ((SHOWN, part(1)), OUT_OF_PLACE),
+        ((SHOWN, part(0), part(0)), OUT_OF_PLACE),
+        ((SHOWN, part(0, 3)), OUT_OF_PLACE),
+        ((SHOWN, *map(part, range(MOST_PARTS + 1))), OUT_OF_PLACE),
+        ((FoundPicture(7, Failure(ERROR, 1)), part(0, 1)), OUT_OF_PLACE),
+        ((SHOWN, part(0, None, (0, 0, 9, 6))), "a part outside of its picture"),
+        ((SHOWN, part(0, None, (0, 0, 8, 7))), "a part outside of its picture"),
+        ((FoundPicture(7, Failure(ERROR, None)),), "a failure of no picture"),
+    ],
+)
+def test_parts_out_of_place(answers: tuple[Answer, ...], reason: str) -> None:
+    with pytest.raises(ProtocolError, match=f"^{reason}$"):
+        order(INFO, *answers, options=VIEWS)
+
+
+def test_parts_that_nobody_asked_for() -> None:
+    with pytest.raises(ProtocolError, match=f"^{OUT_OF_PLACE}$"):
+        order(INFO, SHOWN, part(0))
+
+
+def test_turned_pictures_are_those_that_were_asked_for() -> None:
+    turned = FoundPicture(7, Picture(PIXELS, 8, 6, "PNG", upright=False))
+    assert len(order(INFO, turned, END, options=Extraction(upright=True))) == 3
+    for shown, options in ((turned, Extraction()), (SHOWN, Extraction(upright=True))):
+        with pytest.raises(ProtocolError, match="^a picture that was turned without being asked for"):
+            order(INFO, shown, options=options)
 
 
 def test_a_hash_that_was_asked_for() -> None:

@@ -424,8 +424,10 @@ def test_colours(space: int, full: bool, monkeypatch: pytest.MonkeyPatch) -> Non
         writer.mux(stream.encode(frame))
         writer.mux(stream.encode())
     images: list[Any] = []
-    real = video.recipe_picture
-    monkeypatch.setattr(video, "recipe_picture", lambda image, *where: (images.append(image), real(image, *where))[1])
+    real = video.views
+    monkeypatch.setattr(
+        video, "views", lambda image, *all, **more: (images.append(image), real(image, *all, **more))[1]
+    )
     assert shown(buffer.getvalue())[1] is None
     assert np.abs(np.asarray(images[0])[24, 32] - np.array(rgb_of(yuv, space, full))).max() <= 1
 

@@ -24,7 +24,7 @@ from open_nsfw.pictures.messages import (
     Ready,
     Request,
 )
-from open_nsfw.pictures.picture import Failure, Picture
+from open_nsfw.pictures.picture import Failure, Part, Picture
 from open_nsfw.pictures.wire import parse, receive_answer, receive_request, send
 from tests.tools.helpers import examples
 
@@ -42,7 +42,9 @@ ALL: list[Message] = [
     FileInfo(7, 1000, DIGEST),
     FoundPicture(7, PICTURE),
     FoundPicture(7, Picture(PIXELS, 8, 6, "MATROSKA", frame=3, seconds=0.5, track=1)),
+    FoundPicture(7, Picture(PIXELS, 8, 6, "PNG", upright=True, part=Part(3, "cell", 1, 2, 8, 6))),
     FoundPicture(7, Failure(ERROR, 4, 0.75, 1)),
+    FoundPicture(7, Failure(ERROR, None, part=Part(0, "content", 0, 0, 1, 1))),
     FileFailure(7, ERROR, worn=True),
     End(7),
 ]

@@ -210,7 +210,8 @@ def test_a_full_disk_leaves_whole_rows_and_all_that_fit(form: str, small_disk: P
 
 def test_a_disk_too_full_for_a_new_file_keeps_the_old_one(small_disk: Path) -> None:
     file = small_disk / "rows"
-    write(file, [Row("-", score=0.5)] + [Row(f"{number}.jpg", score=0.5) for number in range(130)], "jsonl")
+    one = len(lines.json_line(Row("100.jpg", score=0.5)))
+    write(file, [Row("-", score=0.5)] + [Row(f"{number}.jpg", score=0.5) for number in range(34_000 // one)], "jsonl")
     before = file.read_bytes()
     assert len(before) > 33_000
     with pytest.raises(OutputError) as caught:
@@ -223,7 +224,8 @@ def test_a_disk_too_full_for_a_new_file_keeps_the_old_one(small_disk: Path) -> N
 @needs_pyarrow
 def test_a_disk_too_full_for_parquet_keeps_the_journal(small_disk: Path) -> None:
     file = small_disk / "rows.parquet"
-    rows = [Row(f"{os.urandom(100).hex()}.jpg", score=0.5) for _ in range(95)]
+    one = len(lines.json_line(Row("x" * 204, score=0.5)))
+    rows = [Row(f"{os.urandom(100).hex()}.jpg", score=0.5) for _ in range(50_000 // one)]
     writer = open_writer(OutputOptions("parquet", str(file)))
     writer.write(rows)
     with pytest.raises(OutputError) as caught:

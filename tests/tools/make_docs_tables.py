@@ -21,7 +21,10 @@ from typing import Any
 from open_nsfw import __main__ as open_nsfw
 from open_nsfw.cli.classify_options import parser
 from open_nsfw.errors import ERROR_CODES
+from open_nsfw.pictures.extraction import VIEWS
+from open_nsfw.pictures.picture import FOUND_AS
 from open_nsfw.rows import parquet
+from open_nsfw.rows.reader import KINDS
 from open_nsfw.rows.row import FIELDS, Field
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -31,7 +34,9 @@ ROW_SCHEMA = DOCS / "row.schema.json"
 
 _JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "Grid": "array"}
 _CONSTRAINTS: dict[str, dict[str, Any]] = {
-    "kind": {"enum": ["picture", "frame", "summary"]},
+    "kind": {"enum": list(KINDS)},
+    "found_as": {"enum": [*FOUND_AS, None]},
+    "views": {"enum": [*VIEWS, None]},
     "error": {"pattern": f"^({'|'.join(ERROR_CODES)}): "},
     "sha256": {"pattern": "^[0-9a-f]{64}$"},
     "cells": {"items": {"type": "array", "items": {"type": "number"}}},

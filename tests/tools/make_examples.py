@@ -3,7 +3,7 @@
     python -m tests.tools.make_examples [FOLDER]
 
 photos/ has pictures whose pixels were changed until the network gave them scores over the whole range; upload.jpg is a cup
-of coffee. clip.mp4 is made where PyAV is installed.
+of coffee, sheet.png a contact sheet of such cups, one of them with a high score. clip.mp4 is made where PyAV is installed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from PIL import Image
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-SIDE = 256  # of the film, in pixels
+SIDE = 256  # of the film and of a picture on the contact sheet, in pixels
+GUTTER = 20
 FRAMES_A_SECOND = 4
 SECONDS_A_PICTURE = 2
 
@@ -27,6 +28,7 @@ def make(folder: Path) -> None:
     shutil.copytree(DATA / "pushed", folder / "photos", dirs_exist_ok=True)
     for source, name in (("baseline.jpg", "upload.jpg"), ("animated.gif", "loop.gif"), ("multi-page.tif", "scan.tiff")):
         shutil.copyfile(DATA / "pictures" / source, folder / name)
+    contact_sheet().save(folder / "sheet.png")
     with zipfile.ZipFile(folder / "upload.zip", "w") as archive:
         for picture in pushed[:3]:
             archive.write(picture, picture.name)
@@ -34,6 +36,23 @@ def make(folder: Path) -> None:
         make_film(folder / "clip.mp4", pushed)
     except ModuleNotFoundError:
         print("clip.mp4 is left out: PyAV is not installed")
+
+
+def contact_sheet() -> Image.Image:
+    """Three by two cups of coffee, RGB, white between them. The network gives the fifth a score of 0.99."""
+    sheet = Image.new("RGB", (3 * (SIDE + GUTTER) + GUTTER, 2 * (SIDE + GUTTER) + GUTTER), "white")
+    names = (
+        "pushed/0.100-coffee",
+        "pictures/baseline",
+        "pushed/0.300-coffee",
+        "pictures/baseline",
+        "pushed/0.990-coffee",
+    )
+    for number, name in enumerate((*names, "pushed/0.100-coffee")):
+        with Image.open(DATA / f"{name}.jpg") as cup:
+            place = [GUTTER + at * (SIDE + GUTTER) for at in (number % 3, number // 3)]
+            sheet.paste(cup.resize((SIDE, SIDE)), (place[0], place[1]))
+    return sheet
 
 
 def make_film(path: Path, pictures: list[Path]) -> None:

@@ -31,6 +31,9 @@ DOCS = {  # no photograph is to be seen in these
     "report.png": "tests/tools/make_report_picture.py",
     "reliability.png": "benchmarks/reliability.py",
 }
+VIEWED = {
+    "views.png": "tests/tools/make_views_picture.py: reduced, pixels moved, several on a sheet, frames around them"
+}
 EXPLAINED_PHOTO = "chelsea"  # what the pictures of docs/explain.md show
 EXPLAINED = {
     "heat-map.png": "pixels moved until the score was 0.950, in grey, with a heat map over it",
@@ -95,6 +98,8 @@ def _origin_and_making(file: str) -> tuple[dict[str, str], str]:
     if Path(file).name in EXPLAINED:
         (member,) = (each for each in members if Path(each).stem == EXPLAINED_PHOTO)
         return _origin(members[member]), f"tests/tools/make_explain_pictures.py: {EXPLAINED[Path(file).name]}"
+    if Path(file).name in VIEWED:
+        return _origin(members[PHOTO]), VIEWED[Path(file).name]
     return OURS, DOCS[Path(file).name]
 
 

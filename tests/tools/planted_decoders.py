@@ -39,7 +39,7 @@ def say(payload=b"", number=None, stream=None, **fields):
 
 PIXELS = bytes(3 * 256 * 256)
 SHOWN = dict(kind="picture", width=8, height=8, format="HEIF", frame=None, seconds=None, exact=True, reduced=False,
-             track=None)
+             track=None, upright=None, part=None)
 
 def picture(payload=PIXELS, **changes):
     say(payload, **{**SHOWN, **changes})

@@ -1,0 +1,168 @@
+"""Which parts of a picture are worth a score of their own, beside the whole: `--views tiles`.
+
+    found_parts    an RGB picture -> its parts: cells of a grid, panels of a strip, the content of a border, or overlaps
+
+Yahoo's recipe squeezes any picture into one square, so a small picture on a wide border, one of many on a contact sheet,
+or a piece of a long strip has a few pixels there. Gutters are found by recursive X-Y cuts (Nagy and Seth, 1984): a box is
+cut where rows of pixels of one colour go all the way through it, each piece where columns do, and so on.
+
+Only Pillow is used: the decoding process, which does this, has a limit of memory that NumPy may not fit into.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+from PIL import Image, ImageChops
+
+from open_nsfw.pictures.picture import CELL, CONTENT, MOST_PARTS, OVERLAP, PANEL, Part
+
+SMALLEST = 64  # pixels a side of a part: of less, the network would see little but the enlargement
+# Gutters are looked for in a copy of the picture of at most so many pixels, whose rows are averages of some of its own.
+LOOKED_AT = 2_000_000
+THINNEST = 4  # pixels of a gutter, and two rows of the copy
+# Rows are cut, columns in them, and so on in turns. Two of these may split: more would take a picture of a grid apart, where
+# a night sky goes all the way through it.
+TURNS, SPLITS = 4, 2
+# Of a row in a gutter, all but so many pixels are nearly its mean: JPEG leaves traces beside edges.
+STRAY_SHARE = 0.02
+TOLERANCE = 16  # grey levels
+LONG = 2.5  # times as long as wide is a strip; a phone's screen is less, with 2.2
+BORDERED = (
+    0.5  # of the picture at most is content, or the border is a thin one: what is inside is looked at in overlaps
+)
+# Windows over a picture in which nothing is found, as shares of its sides: where they begin and how long they are. Two by
+# two of two thirds, three by three of a half: whatever is no longer than a quarter of a side is whole in one of these.
+GRIDS = (((0.0, 1 / 3), 2 / 3), ((0.0, 1 / 4, 1 / 2), 1 / 2))
+
+
+class Box(NamedTuple):
+    """A rectangle of a picture in pixels; `right` and `bottom` are the first that are not in it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return self.bottom - self.top
+
+
+def found_parts(image: Image.Image) -> list[Part]:
+    """The parts of an RGB picture, at most `MOST_PARTS`, from the top to the bottom; none of one that is so small that
+    parts would show nothing more."""
+    whole = Box(0, 0, image.width, image.height)
+    pieces = _pieces(image)
+    if len(pieces) > MOST_PARTS or not pieces:  # a text, a table of numbers: no grid of pictures
+        pieces = [whole]
+    is_strip = _length(whole) >= LONG
+    boxes = [panel for piece in pieces for panel in _panels(piece, MOST_PARTS // len(pieces))]
+    if len(boxes) > 1:
+        return _numbered((PANEL if is_strip or len(pieces) == 1 else CELL, box) for box in boxes)
+    content = pieces[0]
+    if content.width * content.height <= BORDERED * whole.width * whole.height:
+        return _numbered([(CONTENT, content)])
+    return _numbered((OVERLAP, box) for box in _overlaps(content))
+
+
+def _numbered(found: Iterable[tuple[str, Box]]) -> list[Part]:
+    return [Part(number, found_as, *box) for number, (found_as, box) in enumerate(found)]
+
+
+def _length(box: Box) -> float:
+    """How many times as long as wide it is."""
+    return max(box.width, box.height) / min(box.width, box.height)
+
+
+def _panels(piece: Box, most: int) -> list[Box]:
+    """A long piece as squares that overlap by half, at most so many, or else longer ones; any other piece as it is."""
+    shorter, longer = sorted((piece.width, piece.height))
+    if longer < LONG * shorter or shorter < SMALLEST or most < 2:
+        return [piece]
+    count = min(math.ceil(2 * longer / shorter) - 1, most)
+    length = max(shorter, math.ceil(2 * longer / (count + 1)))
+    starts = [round(index * (longer - length) / (count - 1)) for index in range(count)]
+    if piece.height == longer:
+        return [Box(piece.left, piece.top + at, piece.right, piece.top + at + length) for at in starts]
+    return [Box(piece.left + at, piece.top, piece.left + at + length, piece.bottom) for at in starts]
+
+
+def _overlaps(box: Box) -> Iterator[Box]:
+    for starts, share in GRIDS:
+        width, height = round(share * box.width), round(share * box.height)
+        if min(width, height) < SMALLEST:
+            return
+        for top in (box.top + round(start * box.height) for start in starts):
+            for left in (box.left + round(start * box.width) for start in starts):
+                right, bottom = min(left + width, box.right), min(top + height, box.bottom)
+                yield Box(left, top, right, bottom)
+
+
+# --- gutters ---
+
+
+def _pieces(image: Image.Image) -> list[Box]:
+    """What lies between gutters and inside borders, each piece at least `SMALLEST` pixels a side, in reading order."""
+    step = max(1, math.ceil(math.sqrt(image.width * image.height / LOOKED_AT)))
+    # Grey: where JPEG halves the colours' resolution, those of a picture run into its border.
+    copy = (image.reduce(step) if step > 1 else image).convert("L")
+    pieces = _cut(copy, Box(0, 0, copy.width, copy.height), step)
+    return [
+        Box(box.left * step, box.top * step, min(box.right * step, image.width), min(box.bottom * step, image.height))
+        for box in pieces
+    ]
+
+
+def _cut(copy: Image.Image, box: Box, step: int, turns: int = TURNS, splits: int = SPLITS) -> list[Box]:
+    """The pieces of a box of the copy, cut by rows where an even number of turns is left, else by columns."""
+    by_rows = turns % 2 == 0
+    runs = _runs(_uniform(copy.crop(box), by_rows), step)
+    if not splits:
+        runs = [(runs[0][0], runs[-1][1])] if runs else []  # only borders are taken off
+    runs = [(start, end) for start, end in runs if end - start >= SMALLEST / step]
+    if by_rows:
+        bands = [Box(box.left, box.top + start, box.right, box.top + end) for start, end in runs]
+    else:
+        bands = [Box(box.left + start, box.top, box.left + end, box.bottom) for start, end in runs]
+    if turns == 1 or (bands == [box] and turns < TURNS):  # the turn before was the other way
+        return bands
+    splits_left = splits - (len(bands) > 1 and splits > 0)
+    return [piece for band in bands for piece in _cut(copy, band, step, turns - 1, splits_left)]
+
+
+def _runs(is_uniform: list[bool], step: int) -> list[tuple[int, int]]:
+    """The lines between gutters and inside borders, which may be as thin as they like: (first, behind the last)."""
+    thinnest = max(2, math.ceil(THINNEST / step))
+    runs: list[tuple[int, int]] = []
+    start = 0
+    for uniform, lines in groupby(is_uniform):
+        end = start + len(list(lines))
+        if uniform and (end - start >= thinnest or start == 0 or end == len(is_uniform)):
+            pass
+        elif runs and runs[-1][1] == start:
+            runs[-1] = (runs[-1][0], end)
+        else:
+            runs.append((start, end))
+        start = end
+    return runs
+
+
+def _uniform(box: Image.Image, by_rows: bool) -> list[bool]:
+    """For each row (or column) of a grey picture whether it has one colour."""
+    line = (1, box.height) if by_rows else (box.width, 1)
+    means = box.resize(line, Image.Resampling.BOX).resize(box.size, Image.Resampling.NEAREST)
+    stray = ImageChops.difference(box, means).point(_STRAY)
+    return [share <= 255 * STRAY_SHARE for share in stray.resize(line, Image.Resampling.BOX).tobytes()]
+
+
+_STRAY = [255 if difference > TOLERANCE else 0 for difference in range(256)]
