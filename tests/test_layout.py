@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scoring": {"nets", "pictures"},
     "scan": _SCAN,
     "calibration": _CALIBRATION,
+    "timeline": _TRAINING,
     "training": _TRAINING,
     "cluster": {"training", *_TRAINING},
     "review": {"calibration", *_CALIBRATION},

@@ -6,8 +6,6 @@ blurred until they are clicked. It keeps to WCAG 2 AA, on a phone as well.
 
 from __future__ import annotations
 
-import base64
-
 from open_nsfw.calibration import plots
 from open_nsfw.calibration.choices import Choice, Promise
 from open_nsfw.calibration.findings import counted, tables, warnings
@@ -16,6 +14,7 @@ from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.rates import Confusion
 from open_nsfw.calibration.report_parts import (
     Html,
+    blurred_picture,
     cell,
     details,
     document,
@@ -25,7 +24,6 @@ from open_nsfw.calibration.report_parts import (
     section,
     table,
     terms,
-    text,
     tiles,
     unbroken,
 )
@@ -243,9 +241,7 @@ def picture_card(example: Example, pictures: dict[tuple[str, str | None], bytes]
     if picture is None:
         image = element("span", "no picture", class_="none")
     else:
-        source = "data:image/jpeg;base64," + base64.b64encode(picture).decode()
-        box = f'<input type="checkbox" aria-label="{text(f"show {name}, score {example.score:.4g}")}">'
-        image = element("label", Html(f'{box}<img alt="" src="{source}">'))
+        image = blurred_picture(picture, f"show {name}, score {example.score:.4g}")
     named = element("span", name, title=name) if name else Html()
     return element("div", image + element("b", words or f"{example.score:.4g}") + named, class_="card")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -36,14 +37,14 @@ def joined(parts: Iterable[str | Html]) -> Html:
     return Html("".join(map(text, parts)))
 
 
-def document(title: str, sections: Iterable[Html]) -> str:
-    """A page of these sections, empty ones left out, with everything inside."""
+def document(title: str, sections: Iterable[Html], more_style: str = "") -> str:
+    """A page of these sections, empty ones left out, with everything inside. `more_style`: of its own, behind `STYLE`."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{SECURITY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"{element('title', title)}\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"{element('title', title)}\n<style>{STYLE}{more_style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(each for each in sections if each)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -103,6 +104,12 @@ def terms(pairs: Iterable[tuple[str, str | Html]]) -> Html:
         joined(element("div", element("dt", name) + element("dd", value)) for name, value in pairs),
         class_="terms",
     )
+
+
+def blurred_picture(jpeg: bytes, action: str) -> Html:
+    """A picture in a card, blurred until it is clicked; `action` is what a screen reader says that the click does."""
+    source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    return element("label", Html(f'<input type="checkbox" aria-label="{text(action)}"><img alt="" src="{source}">'))
 
 
 def unbroken(value: str) -> str:

@@ -25,5 +25,6 @@ VERBS = {
     "quantize-ranges": Verb("quantize_ranges", "prepare the fast mode for a network of your own"),
     "serve": Verb("serve", "score pictures over HTTP"),
     "spark": Verb("spark", "score pictures and compute features on a Spark cluster"),
+    "timeline": Verb("timeline", "write the scores of videos over time, as one HTML file"),
     "verify": Verb("verify", "compare a fast way of scoring with the exact one, on your own pictures"),
 }

@@ -22,6 +22,7 @@ OWN_WORDING = {  # options whose help says more in one command, and why
     "--ranges": "verify",  # goes with --precision int8, too
     "--thresholds": "verify",  # has no policy
     "--fast": "verify",  # compares it
+    "--no-thumbnails": "timeline",  # shows peaks
     "--group-by": "fine-tune",  # groups by likeness in any case
     "--train": "fine-tune",  # which part; of build-net, the form for training
     "--max-fpr": "fine-tune",  # measures there, too

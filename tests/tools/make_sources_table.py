@@ -30,6 +30,7 @@ OURS = {
 DOCS = {  # no photograph is to be seen in these
     "report.png": "tests/tools/make_report_picture.py",
     "reliability.png": "benchmarks/reliability.py",
+    "timeline.png": "tests/tools/make_timeline_picture.py",
 }
 VIEWED = {
     "views.png": "tests/tools/make_views_picture.py: reduced, pixels moved, several on a sheet, frames around them"
