@@ -57,6 +57,10 @@ class Guard:
     async def _serve(self, scope: Scope, answer: _Answer) -> None:
         try:
             self._check(scope)
+        except Refusal as refusal:
+            await answer.refuse(refusal, closes=True)
+            return
+        try:
             await self._app({**scope, "app": self._service}, answer.receive, answer.send)
         except ClientGone:
             pass
@@ -143,15 +147,16 @@ class _Answer:
             message = {**message, "headers": headers}
         await self._send(message)
 
-    async def refuse(self, refusal: Refusal) -> None:
+    async def refuse(self, refusal: Refusal, closes: bool = False) -> None:
         """Say why, unless the answer has begun: then its end is missing, which tells the client. The connection ends where
-        the request's body was not read."""
+        the request's body was not read, and if it `closes`."""
         if self._has_begun:
             return
         headers = dict(refusal.headers)
         given = dict(self._scope["headers"])
         has_body = given.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in given
-        if has_body and not self._body_ended:
+        is_unread = has_body and not self._body_ended
+        if is_unread or closes:
             headers["Connection"] = "close"
         body = {"error": {"code": refusal.code, "message": refusal.message}}
         response = JSONResponse(body, refusal.status, headers)
@@ -159,7 +164,7 @@ class _Answer:
             {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
         )
         await self._send({"type": "http.response.body", "body": response.body, "more_body": True})
-        if "Connection" in headers and b"expect" not in given:
+        if is_unread and b"expect" not in given:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._drain(), DRAIN_SECONDS)
         await self._send({"type": "http.response.body", "body": b""})

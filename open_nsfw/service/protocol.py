@@ -56,7 +56,7 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """The answer to what is no HTTP; none where another answer has begun."""
-        body = json.dumps({"error": {"code": "bad-request", "message": "this is no HTTP/1.1 request"}}).encode()
+        body = json.dumps({"error": {"code": "bad-request", "message": "what came is no valid HTTP"}}).encode()
         headers = [
             ("content-type", "application/json"),
             ("content-length", str(len(body))),

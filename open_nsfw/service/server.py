@@ -24,6 +24,7 @@ from open_nsfw.service.protocol import connection_class
 from open_nsfw.service.reload import Reloader
 from open_nsfw.service.service import Service
 
+SEND_BUFFER = 128 * 1024  # bytes
 BACKLOG = 1024  # connections that wait to be accepted
 LAST_SECONDS = 1.0  # of the grace, for answers to requests that are cut off
 LOOK_SECONDS = 0.05  # between two looks at whether all is answered
@@ -59,6 +60,8 @@ def _listener(options: ServeOptions) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Of each connection: what the system keeps for a client that does not read is memory, too.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
