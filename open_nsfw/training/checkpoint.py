@@ -27,7 +27,7 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def load(path: Path) -> Arrays | None:
     """The arrays; None if there is no such file. Raises UsageError for one that is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
     except FileNotFoundError:
         return None

@@ -22,6 +22,7 @@ import pytest
 
 from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.calibration.policy import Policy
+from open_nsfw.installing import install_command
 from open_nsfw.nets.caffemodel import read_caffemodel
 from open_nsfw.nets.replace_blobs import replace_blobs
 from open_nsfw.scoring.load import load_model
@@ -164,6 +165,67 @@ def test_report(tuned: Path) -> None:
         "How to get this model again",
     ):
         assert f">{title}<" in page
+
+
+def test_every_number_is_that_of_scikit_learn(tuned: Path, labelled: Path) -> None:
+    """Called directly on scores of the test pictures: what training.json says, and what the report shows of it."""
+    from sklearn import metrics
+
+    paths, labels = zip(*(line.rsplit(" ", 1) for line in (tuned / "test.txt").read_text().splitlines()))
+    nsfw = np.array(labels) == "1"
+    report = (tuned / "report.html").read_text()
+    measures = json.loads((tuned / "training.json").read_text())["measures"]
+    models = {"before": (MODEL_DEF, WEIGHTS), "after": (tuned / "deploy.prototxt", tuned / "tuned.caffemodel")}
+    shown: dict[str, list[float]] = {}
+    for side, files in models.items():
+        scores = np.array([float(load_model(*files, engine="onnxruntime").score(path)) for path in paths])
+        fpr, recall, _ = metrics.roc_curve(nsfw, scores, drop_intermediate=False)
+        found = {
+            "auc": metrics.roc_auc_score(nsfw, scores),
+            "recall": recall[fpr <= 0.1].max(),
+            "log_loss": metrics.log_loss(nsfw, scores),
+            "brier": metrics.brier_score_loss(nsfw, scores),
+        }
+        for name, value in found.items():
+            assert measures[name][side]["value"] == pytest.approx(value, abs=1e-5), name
+            shown.setdefault(name, []).append(measures[name][side]["value"])
+        precision = metrics.average_precision_score(nsfw, scores)
+        assert f"average precision {precision:.3f}" in report
+        assert f"mean score of sfw and nsfw pictures {scores[~nsfw].mean():.2f}" in report or side == "after"
+    for before, after in shown.values():
+        assert after - before == pytest.approx(
+            next(each["difference"]["value"] for each in measures.values() if each["before"]["value"] == before)
+        )
+    for name in ("auc", "recall", "log_loss"):
+        assert f"{shown[name][0]:.3f} \u2192 {shown[name][1]:.3f}" in report
+
+
+def test_a_disk_that_fills_up(labelled: Path, tmp_path: Path) -> None:
+    """One line, nothing half-written."""
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+        "from open_nsfw.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    out = tmp_path / "out"
+    line = [sys.executable, "-c", limited, "fine-tune", str(labelled), "--output", str(out), *OPTIONS]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    what = f"{out}/work/features.f32: cannot be written: File too large"
+    assert (done.returncode, done.stderr) == (2, f"open-nsfw fine-tune: error: {what}\n")
+    assert [path.name for path in out.iterdir()] == ["work"]
+
+
+def test_without_torch(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies below the head cannot be trained: one line with a command, or the word that this Python is too old."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    line = ["fine-tune", str(labelled), "--output", str(tmp_path / "out"), "--train", "stage3"]
+    assert open_nsfw(line) == 2
+    way = install_command("train") if sys.version_info >= (3, 10) else "it needs Python 3.10 or newer"
+    what = f"torch is needed to train more than the head: {way}"
+    assert capsys.readouterr().err == f"open-nsfw fine-tune: error: {what}\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_lists_for_caffe(tuned: Path) -> None:
