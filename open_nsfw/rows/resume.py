@@ -84,7 +84,7 @@ class RowReview:
             self._ends.append(_FRAME)
             self._frames.setdefault(key, _Frames()).add(number, score, stale, row)
             return
-        frames = self._frames.pop(key, _Frames())
+        frames = self._frames.pop(key, _NO_FRAMES)
         if is_summary:
             stale = stale or frames.stale or self._is_cut_elsewhere(frames)
             self._count_above(number, row, frames)
@@ -204,6 +204,9 @@ class _Frames:
         self.cut = self.cut or (row["error"] or "").startswith(f"{_TOO_MANY_FRAMES}:")
         if has_score:
             self.scores.append(score)
+
+
+_NO_FRAMES = _Frames()
 
 
 def _verdict(row: dict[str, Any], options: OutputOptions) -> str | None:
