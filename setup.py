@@ -274,7 +274,10 @@ def main() -> None:
         python_requires=">=3.9",
         packages=[*find_packages(include=["open_nsfw", "open_nsfw.*"]), "open_nsfw.model"],
         package_dir={"open_nsfw.model": "nsfw_model"},
-        package_data={"open_nsfw": ["py.typed"], "open_nsfw.model": ["deploy.prototxt", "*.caffemodel", "*.json"]},
+        package_data={
+            "open_nsfw": ["py.typed", "service/static/*"],
+            "open_nsfw.model": ["deploy.prototxt", "*.caffemodel", "*.json"],
+        },
         py_modules=["classify_nsfw"],
         install_requires=REQUIREMENTS,
         extras_require=EXTRAS,

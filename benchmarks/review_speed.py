@@ -26,10 +26,11 @@ sys.path.insert(0, str(ROOT))
 
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.review.design import Wishes
-from open_nsfw.review.desk import Desk, DeskOptions, Session
+from open_nsfw.review.desk import Desk, Session
 from open_nsfw.review.inputs import Rows
 from open_nsfw.review.log import Decision
 from open_nsfw.review.opening import prepare
+from open_nsfw.review.options import DeskOptions
 from open_nsfw.review.previews import Previews
 from open_nsfw.review.serving import Wanted
 from open_nsfw.review.store import Store, open_store

@@ -25,7 +25,13 @@ def _run(options: ServeOptions) -> int:
     check_installed()
     from open_nsfw.service.server import serve
 
-    serve(options, _tell)
+    if options.review is None:
+        serve(options, _tell)
+    else:
+        from open_nsfw.service.review_server import review_routes
+
+        with review_routes(options, options.review) as routes:
+            serve(options, _tell, routes)
     return Status.DONE
 
 

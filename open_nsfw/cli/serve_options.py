@@ -22,9 +22,11 @@ from open_nsfw.cli.options import (
     cache_options,
 )
 from open_nsfw.cli.parsing import OneLineParser
+from open_nsfw.cli.review_options import add_page_options, desk_options
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
+from open_nsfw.review.options import OpeningOptions
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.service.options import Bounds, CoreOptions, ServeOptions
 from open_nsfw.sources.item import SourceOptions
@@ -68,6 +70,14 @@ def parser() -> OneLineParser:
     defaults = CoreOptions()
     limits = result.add_argument_group("limits, against hostile files")
     add_limit_options(limits, defaults.sources, defaults.extraction, defaults.max_seconds)
+    review = result.add_argument_group("a review for a team")
+    review.add_argument(
+        "--review",
+        type=parsing.file,
+        metavar="STORE",
+        help="also serve the page of `open-nsfw review` at /review/, for those who have a key (as password in browsers)",
+    )
+    add_page_options(review)
     return result
 
 
@@ -142,6 +152,7 @@ def parse(argv: Sequence[str]) -> ServeOptions:
     for option, given, other, is_there in (
         ("--ranges", values.ranges, "--fast", values.fast),
         ("--policy-for-any-model", values.policy_for_any_model, "--policy FILE", values.policy),
+        ("--review", values.review, "--key-file FILE", values.key_file),
     ):
         if given and not is_there:
             raise UsageError(f"{option} needs {other}")
@@ -154,6 +165,9 @@ def parse(argv: Sequence[str]) -> ServeOptions:
         not values.no_access_log,
         _core_options(values),
         Bounds(**{name: getattr(values, name) for name in Bounds.__dataclass_fields__}),
+        values.review,
+        OpeningOptions(together=values.together, jobs=values.jobs, quiet=True),
+        desk_options(values),
     )
 
 

@@ -23,6 +23,7 @@ VERBS = {
     "net-cost": Verb("net_cost", "print what a Caffe network costs, layer by layer, and draw it"),
     "policy": Verb("policy", "check whether a policy still holds for today's scores"),
     "quantize-ranges": Verb("quantize_ranges", "prepare the fast mode for a network of your own"),
+    "review": Verb("review", "let people decide about pictures, and make labels and error rates of it"),
     "serve": Verb("serve", "score pictures over HTTP"),
     "spark": Verb("spark", "score pictures and compute features on a Spark cluster"),
     "timeline": Verb("timeline", "write the scores of videos over time, as one HTML file"),

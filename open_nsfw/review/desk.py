@@ -14,6 +14,7 @@ from open_nsfw.review.design import Design, design_in
 from open_nsfw.review.explaining import HeatMaps
 from open_nsfw.review.item import Item
 from open_nsfw.review.log import Decision, Person, decide, undo
+from open_nsfw.review.options import DeskOptions
 from open_nsfw.review.previews import Previews
 from open_nsfw.review.sampling import QUEUES
 from open_nsfw.review.serving import Wanted, give_back, item_by_id, left_for, next_items, take_in_hand
@@ -22,20 +23,6 @@ from open_nsfw.text import printable
 
 MOST_AT_ONCE = 18  # pictures that one browser has in hand: a grid of nine, and the next nine
 ABSENT_SECONDS = 900.0  # after which a session no longer counts as going on
-
-
-@dataclass(frozen=True)
-class DeskOptions:
-    """How pictures are given out."""
-
-    blind: bool = False
-    """Whether scores are hidden until there is a decision."""
-    pictures: int = 200
-    """After so many decisions a session ends."""
-    minutes: float = 45.0
-    """And after so much time."""
-    lease_seconds: float = 300.0
-    """That a picture is kept for the one who has it."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ from open_nsfw.errors import UsageError
 from open_nsfw.review.design import Design, Wishes, settle_design
 from open_nsfw.review.inputs import Rows
 from open_nsfw.review.intake import Taken, take_in
+from open_nsfw.review.options import OpeningOptions
 from open_nsfw.review.sampling import QUEUES, choose
 from open_nsfw.review.store import Store
 from open_nsfw.review.together import put_together, take_apart
@@ -16,20 +17,6 @@ from open_nsfw.review.whereabouts import Whereabouts, look_for
 from open_nsfw.text import printable
 
 MOST_NAMED = 10  # files in a message
-
-
-@dataclass(frozen=True)
-class OpeningOptions:
-    """How a store is made ready."""
-
-    together: bool = False
-    """Whether look-alikes are shown once."""
-    find: tuple[str, ...] = ()
-    """Folders in which files that moved are looked for."""
-    any_model: bool = False
-    """Take the policy though it was made for another model."""
-    jobs: int | None = None
-    quiet: bool = False
 
 
 @dataclass(frozen=True)

@@ -147,9 +147,15 @@ def _band_lines(result: Report) -> Iterator[str]:
         yield f"{head}; nsfw {shown(band.nsfw)}"
         share = band.nsfw.value or 0.0
         if number == 0:
-            yield f"    so about {share * band.pictures:,.0f} nsfw pictures were let through"
+            yield f"    so about {_counted(share, band.nsfw.low, band.nsfw.high, band)} nsfw pictures were let through"
         elif number == last:
-            yield f"    so about {(1 - share) * band.pictures:,.0f} pictures were caught that are not nsfw"
+            safe = _counted(1 - share, 1 - band.nsfw.high, 1 - band.nsfw.low, band)
+            yield f"    so about {safe} pictures were caught that are not nsfw"
+
+
+def _counted(share: float, low: float, high: float, band: BandReport) -> str:
+    """`3 (0 to 8)`: so many of a band's pictures."""
+    return f"{share * band.pictures:,.0f} ({low * band.pictures:,.0f} to {high * band.pictures:,.0f})"
 
 
 def _work_lines(result: Report) -> Iterator[str]:
@@ -163,7 +169,8 @@ def _work_lines(result: Report) -> Iterator[str]:
 def _agreement_lines(result: Report) -> Iterator[str]:
     if not result.agreements:
         yield "nobody has given a second opinion yet"
-    for each in result.agreements:
+    # Of two people alone, the first and the second opinion are theirs.
+    for each in result.agreements[1:] if len(result.agreements) == 2 else result.agreements:
         who = f"{each.first} and {each.second}" if each.first else "first and second opinion"
         kappa = each.kappa
         value = "cannot be told, with a single label" if kappa.value is None else _kappa(kappa)

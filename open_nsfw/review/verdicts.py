@@ -60,11 +60,11 @@ def verdicts(connection: sqlite3.Connection) -> Verdicts:
     agreed = [row for row in rows if not row["disagreed"]]
     factors = _factors(connection, agreed)
     asked = connection.execute("SELECT count(*), sum(queue = ?) FROM item WHERE asked = 1", (UNDECIDED,)).fetchone()
-    undecided = sum(row["queue"] == UNDECIDED for row in agreed)
+    undecided = sum(row["queue"] == UNDECIDED for row in rows)
     return Verdicts(
         [_verdict(row, factors) for row in agreed],
         len(rows) - len(agreed),
-        int(asked[0]) - len(agreed),
+        int(asked[0]) - len(rows),
         int(asked[1] or 0) - undecided,
     )
 

@@ -40,7 +40,7 @@ _HEADERS = (
 class Guard:
     """Wraps the application."""
 
-    def __init__(self, app: Router, service: Service, hosts: frozenset[str] | None) -> None:
+    def __init__(self, app: Router, service: Service | None, hosts: frozenset[str] | None) -> None:
         """`hosts`: the names that a Host header may have, without a port; None for any."""
         self._app, self._service, self._hosts = app, service, hosts
         self._paths = frozenset(route.path for route in app.routes if isinstance(route, Route))
@@ -77,7 +77,9 @@ class Guard:
             await answer.refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "the service has a fault"))
 
     def _note(self, scope: Scope, notes: Notes) -> None:
-        """The request is over."""
+        """The request is over. A review on its own machine keeps no log of requests."""
+        if self._service is None:
+            return
         path = known_path(scope["path"], self._paths)
         self._service.core.metrics.add_request(path, notes.status, notes.seconds)
         if self._service.log is not None:

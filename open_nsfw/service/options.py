@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
+from open_nsfw.review.options import DeskOptions, OpeningOptions
 from open_nsfw.scan.score_cache_options import CacheOptions
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.sources.item import SourceOptions
@@ -77,3 +78,9 @@ class ServeOptions:
     """Whether a line of JSON for each request is written to standard output."""
     core: CoreOptions = CoreOptions()
     bounds: Bounds = Bounds()
+    review: str | None = None
+    """The store of a review, whose page is there, too, for those who have a key."""
+    opening: OpeningOptions = OpeningOptions()
+    """How that store is made ready."""
+    desk: DeskOptions = DeskOptions()
+    """How its pictures are given out."""

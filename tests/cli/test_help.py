@@ -26,6 +26,8 @@ OWN_WORDING = {  # options whose help says more in one command, and why
     "--group-by": "fine-tune",  # groups by likeness in any case
     "--train": "fine-tune",  # which part; of build-net, the form for training
     "--max-fpr": "fine-tune",  # measures there, too
+    "--policy": "review",  # says what people are asked
+    "--port": "review",  # another one by default
     **dict.fromkeys(("--max-bytes", "--max-seconds", "--max-frames", "--max-archive-bytes"), "serve"),  # lower defaults
     **dict.fromkeys(
         ("--format", "--output", "--plot", "--seed", "--scores", "--quiet", "--resume"), "each"

@@ -37,6 +37,8 @@ MAKE_SAMPLES = [
     Command("(echo score,label; for i in 1 2 3 4 5 6 7 8; do echo 0.$i,nsfw; echo 0.0$i,sfw; done) >scores.csv"),
     Command("open-nsfw calibrate labelled --quiet && cp labelled-calibration/policy.json ."),
     Command("(echo path,label; for f in labelled/*/*; do echo $f,$(basename $(dirname $f)); done) >labels.csv"),
+    Command("classify_nsfw photos labelled --quiet --hash --format jsonl --output rows.jsonl"),
+    Command("python -m tests.tools.decide_review rows.jsonl photos.sqlite"),
     Command("printf '\\0\\0\\0\\030ftypheic\\0\\0\\0\\0mif1heic%0100d' 0 >picture.heic"),
 ]
 MISSING = {  # the library, and a command that wants it
@@ -47,6 +49,9 @@ MISSING = {  # the library, and a command that wants it
     "matplotlib": "open-nsfw verify photos --plot differences.png",
     "openvino": "classify_nsfw upload.jpg --engine openvino",
 }
+# Verbs that go on until they are ended: a while is enough to see that they come up.
+ENDLESS = re.compile(r"open-nsfw (?:serve|review (?!export|report))")
+A_WHILE = "timeout --preserve-status -s TERM 20 "
 HINT = re.compile(r"(?:\S+|'[^']+') -m pip install .+|pip install .+")
 
 
@@ -99,7 +104,7 @@ def samples(tree: Path, environment: dict[str, str], tmp_path_factory: pytest.Te
     wanted = [
         ACTIVATE,
         Command(
-            f"pip install -q {' '.join(map(libraries, ('video', 'policy', 'draw', 'completion', 'spark', *OPENVINO)))}"
+            f"pip install -q {' '.join(map(libraries, ('video', 'policy', 'draw', 'completion', 'spark', 'serve', *OPENVINO)))}"
         ),
         *MAKE_SAMPLES,
     ]
@@ -157,7 +162,8 @@ def test_examples_of_help(words: list[str], samples: Path, environment: dict[str
     reset(samples, SAMPLES)
     _, text = run([ACTIVATE, Command(f"{shlex.join(words)} --help")], samples, environment, tmp_path / "help")
     (block,) = re.findall(r"^examples?:\n((?:  .*\n)+)", text.output, re.MULTILINE)
-    examples = [Command(line[2:]) for line in block.splitlines() if "--draw" not in line or shutil.which("dot")]
+    lines = [line[2:] for line in block.splitlines() if "--draw" not in line or shutil.which("dot")]
+    examples = [Command(f"{A_WHILE}{line}" if ENDLESS.match(line) else line) for line in lines]
     if "fine-tune" in words:  # the model is not better, so its file has another name: taken all the same
         examples.insert(1, Command("cp tuned/tuned-not-better.caffemodel tuned/tuned.caffemodel"))
     _, *outcomes = run([ACTIVATE, *examples], samples, environment, tmp_path / "examples")

@@ -137,8 +137,10 @@ def _spelling(action: argparse.Action) -> str:
 
 def verb_parser(verb: str, *actions: str) -> argparse.ArgumentParser:
     """The parser of `open-nsfw VERB` or of `open-nsfw VERB ACTION`."""
-    found: argparse.ArgumentParser = import_module(f"open_nsfw.cli.{open_nsfw.VERBS[verb].module}").parser()
-    for action in actions:
+    module = import_module(f"open_nsfw.cli.{open_nsfw.VERBS[verb].module}")
+    own = getattr(module, "ACTION_PARSERS", {})  # of a verb that also does something without any
+    found: argparse.ArgumentParser = own[actions[0]]() if actions and actions[0] in own else module.parser()
+    for action in actions if not own else ():
         (choices,) = (one.choices for one in found._actions if isinstance(one, argparse._SubParsersAction))
         found = choices[action]
     return found
@@ -172,8 +174,10 @@ def _tables() -> dict[str, Callable[[], str]]:
 
 
 def verb_commands() -> Iterator[tuple[str, ...]]:
-    """What follows `open-nsfw`: each verb alone, or with each of its actions."""
+    """What follows `open-nsfw`: each verb alone, or with each of its actions; both of a verb that does something without."""
     for verb in open_nsfw.VERBS:
+        own = getattr(import_module(f"open_nsfw.cli.{open_nsfw.VERBS[verb].module}"), "ACTION_PARSERS", {})
+        yield from ((verb, action) for action in own)
         actions = [one.choices for one in verb_parser(verb)._actions if isinstance(one, argparse._SubParsersAction)]
         yield from ((verb, action) for action in actions[0]) if actions else [(verb,)]
 

@@ -33,7 +33,8 @@ DOCS = {  # no photograph is to be seen in these
     "timeline.png": "tests/tools/make_timeline_picture.py",
 }
 VIEWED = {
-    "views.png": "tests/tools/make_views_picture.py: reduced, pixels moved, several on a sheet, frames around them"
+    "views.png": "tests/tools/make_views_picture.py: reduced, pixels moved, several on a sheet, frames around them",
+    "review.png": "tests/tools/make_review_picture.py: pixels moved until the score was 0.300, blurred, in grey",
 }
 EXPLAINED_PHOTO = "chelsea"  # what the pictures of docs/explain.md show
 EXPLAINED = {
