@@ -38,7 +38,7 @@ EXAMPLES = f"""\
 examples:
   {PROGRAM} rows.jsonl --policy policy.json
   {PROGRAM} photos/ --store photos.sqlite --audit 0.02,0.1 --second 0.2
-  {PROGRAM} export photos.sqlite --output labels.csv
+  {PROGRAM} export photos.sqlite --output decided.csv --overwrite
   {PROGRAM} report photos.sqlite
 
 exit status: 0 the page was ended by SIGTERM or Ctrl-C, 2 the command line, the input, the store, the policy or the
@@ -46,7 +46,7 @@ model is at fault, 130 or 143 the scoring of a folder was ended by SIGINT or SIG
 
 EXPORT_EXAMPLES = f"""\
 examples:
-  {PROGRAM} export photos.sqlite --output labels.csv
+  {PROGRAM} export photos.sqlite --output decided.csv --overwrite
   {PROGRAM} export photos.sqlite --for fine-tune --output pictures.csv
 
 exit status: 0 done, 2 the command line or the store is at fault, or there is nothing to export"""

@@ -39,6 +39,7 @@ MAKE_SAMPLES = [
     Command("(echo path,label; for f in labelled/*/*; do echo $f,$(basename $(dirname $f)); done) >labels.csv"),
     Command("classify_nsfw photos labelled --quiet --hash --format jsonl --output rows.jsonl"),
     Command("python -m tests.tools.decide_review rows.jsonl photos.sqlite"),
+    Command("open-nsfw review export photos.sqlite --output decided.csv"),
     Command("printf '\\0\\0\\0\\030ftypheic\\0\\0\\0\\0mif1heic%0100d' 0 >picture.heic"),
 ]
 MISSING = {  # the library, and a command that wants it
