@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
-from open_nsfw.service import score, state
+from open_nsfw.service import page, score, state
 from open_nsfw.service.guard import LOOPBACK_NAMES, Guard
+from open_nsfw.service.openapi import routes_of_document
 from open_nsfw.service.options import ServeOptions
 from open_nsfw.service.service import Service
 
-ROUTES: tuple[BaseRoute, ...] = (Route(score.PATH, score.Score(), methods=["POST"]), *state.ROUTES)
+ROUTES: tuple[BaseRoute, ...] = (Route(score.PATH, score.Score(), methods=["POST"]), *state.ROUTES, *page.ROUTES)
 """What the service always has."""
 
 
 def application(service: Service, more: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The ASGI application of a service, with further routes behind its own. A route raises Refusal for a request that it
     does not serve."""
-    router = Router([*ROUTES, *more], redirect_slashes=False)
+    routes = [*ROUTES, *more]
+    router = Router([*routes, *routes_of_document(routes)], redirect_slashes=False)
     return Guard(router, service, _allowed_hosts(service.options))
 
 

@@ -106,8 +106,8 @@ class Core:
         scenes = default.scenes if scenes is None else scenes
         if every_seconds is None and scenes == default.scenes:
             every_seconds = default.every_seconds
-        choice = FrameChoice.parse(frames or "first", every_seconds, default.max_frames, scenes)
-        return choice if frames else replace(choice, mode=default.mode, count=default.count)
+        choice = FrameChoice.parse("first" if frames is None else frames, every_seconds, default.max_frames, scenes)
+        return choice if frames is not None else replace(choice, mode=default.mode, count=default.count)
 
     async def answers(self, items: Iterable[Item], choice: FrameChoice | None = None) -> AsyncGenerator[Answer, None]:
         """Each row of each item, in order, as it comes; an archive gives the rows of its members. Takes the items over and

@@ -29,6 +29,7 @@ from open_nsfw.sources.item import Item, is_picture
 
 PATH = "/v1/score"
 MEDIA_TYPE = "application/x-ndjson"
+MOST_SECONDS = 1e9  # between two frames
 PARAMETERS = ("frames", "every", "scenes")
 
 
@@ -90,6 +91,8 @@ def frame_choice(parameters: QueryParams, core: Core) -> FrameChoice:
     for name in parameters:
         if name not in PARAMETERS:
             raise bad_request(f"there is no parameter {name!a}; there are {', '.join(PARAMETERS)}")
+        if len(parameters.getlist(name)) > 1:
+            raise bad_request(f"the parameter {name} is there twice")
     try:
         return core.frame_choice(
             parameters.get("frames"), _seconds(parameters.get("every")), _flag("scenes", parameters.get("scenes"))
@@ -105,8 +108,8 @@ def _seconds(text: str | None) -> float | None:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise bad_request(f"every={text!a}: a number of seconds above 0 is needed")
+    if not 0 < value <= MOST_SECONDS:
+        raise bad_request(f"every={text!a}: a number of seconds above 0 is needed, {MOST_SECONDS:g} at most")
     return value
 
 

@@ -155,13 +155,13 @@ def test_every_table_has_one_place() -> None:
 
 def test_row_schema_is_that_of_the_code() -> None:
     """It is written with the tables."""
-    assert tables.ROW_SCHEMA.read_text(encoding="utf-8") == tables.row_schema()
+    assert tables.ROW_SCHEMA.read_text(encoding="utf-8") == tables.row_schema_text()
 
 
 @pytest.mark.parametrize("row", [GOOD, BAD, SUMMARY_ROW], ids=lambda row: row.kind)
 def test_rows_keep_to_their_schema(row: Row) -> None:
     """As the command writes them."""
-    jsonschema.validate(json.loads(json_line(row)), json.loads(tables.row_schema()))
+    jsonschema.validate(json.loads(json_line(row)), json.loads(tables.row_schema_text()))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_rows_keep_to_their_schema(row: Row) -> None:
 def test_the_schema_refuses(wrong: dict[str, object]) -> None:
     """What no row has."""
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**json.loads(json_line(GOOD)), **wrong}, json.loads(tables.row_schema()))
+        jsonschema.validate({**json.loads(json_line(GOOD)), **wrong}, json.loads(tables.row_schema_text()))
 
 
 def test_messages_in_troubleshooting_are_those_of_the_code() -> None:

@@ -124,8 +124,11 @@ def test_decisions_follow_the_score(service: Running) -> None:
     [
         ("?frame=all", "there is no parameter 'frame'; there are frames, every, scenes"),
         ("?frames=some", 'frames "some": first, all, every=N or max=N is needed, N a whole number above 0'),
-        ("?every=0", "every='0': a number of seconds above 0 is needed"),
-        ("?every=nan", "every='nan': a number of seconds above 0 is needed"),
+        ("?frames=", 'frames "": first, all, every=N or max=N is needed, N a whole number above 0'),
+        ("?frames=all&frames=first", "the parameter frames is there twice"),
+        ("?scenes=yes", "scenes='yes': true or false is needed"),
+        ("?every=0", "every='0': a number of seconds above 0 is needed, 1e+09 at most"),
+        ("?every=nan", "every='nan': a number of seconds above 0 is needed, 1e+09 at most"),
     ],
 )
 def test_parameters_that_make_no_sense(service: Running, query: str, message: str) -> None:

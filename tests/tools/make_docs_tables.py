@@ -11,36 +11,22 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from open_nsfw import __main__ as open_nsfw
 from open_nsfw.cli.classify_options import parser
 from open_nsfw.errors import ERROR_CODES
-from open_nsfw.pictures.extraction import VIEWS
-from open_nsfw.pictures.picture import FOUND_AS
 from open_nsfw.rows import parquet
-from open_nsfw.rows.reader import KINDS
-from open_nsfw.rows.row import FIELDS, Field
+from open_nsfw.rows.row import FIELDS
+from open_nsfw.service.row_schema import JSON_TYPES, row_schema
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PACKAGE = DOCS.parent / "open_nsfw"
 PAGES = tuple(sorted(DOCS.glob("*.md")))
 ROW_SCHEMA = DOCS / "row.schema.json"
-
-_JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "Grid": "array"}
-_CONSTRAINTS: dict[str, dict[str, Any]] = {
-    "kind": {"enum": list(KINDS)},
-    "found_as": {"enum": [*FOUND_AS, None]},
-    "views": {"enum": [*VIEWS, None]},
-    "error": {"pattern": f"^({'|'.join(ERROR_CODES)}): "},
-    "sha256": {"pattern": "^[0-9a-f]{64}$"},
-    "cells": {"items": {"type": "array", "items": {"type": "number"}}},
-}
 
 # What the package and its build read from the environment. A test compares the names with those in the source.
 ENVIRONMENT = {
@@ -68,7 +54,7 @@ def rows_table() -> str:
     lines = ["| Field | Type | In Parquet | What it means |", "|---|---|---|---|"]
     for one in FIELDS:
         null = " or null" if one.nullable else ""
-        lines.append(f"| `{one.name}` | {_JSON_TYPES[one.type]}{null} | {types[one.name]} | {one.means} |")
+        lines.append(f"| `{one.name}` | {JSON_TYPES[one.type]}{null} | {types[one.name]} | {one.means} |")
     return "\n".join(lines) + "\n"
 
 
@@ -86,28 +72,9 @@ def environment_table() -> str:
     return "\n".join(lines + [f"| `{name}` | {means} |" for name, means in ENVIRONMENT.items()]) + "\n"
 
 
-def row_schema() -> str:
+def row_schema_text() -> str:
     """A row as JSON Schema, as text."""
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A row of classify_nsfw --format jsonl",
-        "type": "object",
-        "properties": {one.name: _property(one) for one in FIELDS},
-        "required": [one.name for one in FIELDS],
-        "additionalProperties": False,
-    }
-    return json.dumps(schema, indent=2) + "\n"
-
-
-def _property(one: Field) -> dict[str, Any]:
-    kind = _JSON_TYPES[one.type]
-    return {
-        "description": one.means,
-        "type": [kind, "null"] if one.nullable else kind,
-        **({} if one.least == -math.inf else {"minimum": one.least}),
-        **({} if one.most == math.inf else {"maximum": one.most}),
-        **_CONSTRAINTS.get(one.name, {}),
-    }
+    return json.dumps(row_schema(), indent=2) + "\n"
 
 
 def option_table(of: argparse.ArgumentParser) -> str:
@@ -205,4 +172,4 @@ def places() -> dict[str, list[str]]:
 if __name__ == "__main__":
     for page in PAGES:
         page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
-    ROW_SCHEMA.write_text(row_schema(), encoding="utf-8")
+    ROW_SCHEMA.write_text(row_schema_text(), encoding="utf-8")
