@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import sys
@@ -31,6 +32,7 @@ from open_nsfw.training import words
 from open_nsfw.training.fine_tune import fine_tune
 from open_nsfw.training.output import NUMBERS, POLICY, RANGES, REPORT, WEIGHTS, write
 from open_nsfw.training.request import TRAIN, TuneRequest
+from open_nsfw.training.result import Tuning
 from open_nsfw.training.split import WAYS
 
 PROGRAM = "open-nsfw fine-tune"
@@ -58,6 +60,11 @@ def main(argv: Sequence[str]) -> int:
 def parse(argv: Sequence[str]) -> TuneRequest:
     """The request that a command line makes. Raises UsageError."""
     values = parser().parse_args(argv)
+    return request_of(values, shlex.join([*PROGRAM.split(), *argv]), values.gpu)
+
+
+def request_of(values: argparse.Namespace, command: str, gpu: int | None) -> TuneRequest:
+    """The request that the values of the options make; `command` is the command line, for the report."""
     return TuneRequest(
         labels=values.labels,
         folder=values.output,
@@ -73,14 +80,14 @@ def parse(argv: Sequence[str]) -> TuneRequest:
         resamples=values.resamples,
         seed=values.seed,
         time_limit=None if values.time_limit is None else 60 * values.time_limit,
-        gpu=values.gpu,
+        gpu=gpu,
         tensorboard=values.tensorboard,
         resume=values.resume,
         overwrite=values.overwrite,
         keep_anyway=values.keep_anyway,
         thumbnails=not values.no_thumbnails,
         quiet=values.quiet,
-        command=shlex.join([*PROGRAM.split(), *argv]),
+        command=command,
     )
 
 
@@ -92,12 +99,15 @@ def parser() -> OneLineParser:
         "--output", required=True, type=parsing.file, metavar="DIR", help="a new folder, where everything is written"
     )
     add_debug_option(result)
-    _add_training_options(result.add_argument_group("training"))
-    _add_run_options(result.add_argument_group("the run"))
+    training = result.add_argument_group("training")
+    add_training_options(training)
+    add_gpu_option(training)
+    add_run_options(result.add_argument_group("the run"))
     return result
 
 
-def _add_training_options(group: Any) -> None:
+def add_training_options(group: Any) -> None:
+    """What is learnt from what, and measured."""
     add = group.add_argument
     add(
         "--train",
@@ -126,10 +136,10 @@ def _add_training_options(group: Any) -> None:
     add_confidence_option(group)
     add_resamples_option(group)
     add("--seed", type=parsing.whole, default=0, metavar="N", help="seed of all that is drawn (default 0)")
-    add_gpu_option(group)
 
 
-def _add_run_options(group: Any) -> None:
+def add_run_options(group: Any) -> None:
+    """How the run goes, and what it leaves."""
     add = group.add_argument
     add("--resume", action="store_true", help="continue in a DIR that has a run: keep the features of its pictures")
     add("--overwrite", action="store_true", help="start again in a DIR that has a run, and replace its files")
@@ -148,13 +158,17 @@ def _add_run_options(group: Any) -> None:
 
 def _run(request: TuneRequest) -> int:
     check_installed()
-    result = fine_tune(request)
+    return conclude(PROGRAM, request, fine_tune(request))
+
+
+def conclude(program: str, request: TuneRequest, result: Tuning | int) -> int:
+    """Write and tell what a fine-tuning came to; the exit status. `program` begins every line on stderr."""
     if isinstance(result, int):
-        print(f"{PROGRAM}: stopped; --resume goes on where it was", file=sys.stderr)
+        print(f"{program}: stopped; --resume goes on where it was", file=sys.stderr)
         return ended_by(result)
     write(result)
     for line in words.left_out(result):
-        print(f"{PROGRAM}: {line}", file=sys.stderr)
+        print(f"{program}: {line}", file=sys.stderr)
     if not request.quiet:
         names = (WEIGHTS, DEPLOY, POLICY, *(() if isinstance(result.ranges, str) else (RANGES,)), REPORT, NUMBERS)
         files = [name.format(result.suffix) for name in names]

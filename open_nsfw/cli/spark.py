@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from open_nsfw.calibration.libraries import check_installed
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.cli import parsing
 from open_nsfw.cli.classify_options import add_fast_options
+from open_nsfw.cli.fine_tune import add_run_options, add_training_options, conclude, request_of
 from open_nsfw.cli.options import (
     add_any_model_option,
     add_blobs_option,
@@ -24,6 +27,7 @@ from open_nsfw.cli.options import (
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status
+from open_nsfw.cluster.fine_tune import ClusterTuning, tune_on_cluster
 from open_nsfw.cluster.options import ScoreOptions
 from open_nsfw.cluster.output import Going
 from open_nsfw.cluster.run import JobRequest, Outcome, run
@@ -52,6 +56,13 @@ example:
 exit status: 0 every picture has its blobs, 1 some have an error in their row instead, 2 the command line, the model,
 Spark or the output is at fault, {SIGNALS}"""
 
+_FINE_TUNE_EXAMPLE = f"""\
+example:
+  {PROGRAM} fine-tune labelled/ --output tuned/ --train head --master 'local[2]'
+
+exit status: 0 the new model is better, 1 it is not, and its files are named ...-not-better, 2 the command, the
+labels, the model, Spark or the output is at fault, {SIGNALS}"""
+
 _EXAMPLES = f"""\
 example:
   {PROGRAM} score photos/ --output scores
@@ -68,6 +79,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     values = parser().parse_args(argv)
+    values.command_line = shlex.join([*PROGRAM.split(), *argv])
     status: int = ACTIONS[values.action](values)
     return status
 
@@ -78,6 +90,7 @@ def parser() -> OneLineParser:
     actions = result.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=OneLineParser)
     _add_score(actions)
     _add_features(actions)
+    _add_fine_tune(actions)
     return result
 
 
@@ -113,7 +126,7 @@ def _add_features(actions: Any) -> None:
     features = actions.add_parser(
         "features",
         help="compute blobs of a network, as open-nsfw features does",
-        description="Compute blobs of the network on a Spark cluster. DIR gets the rows of `open-nsfw features`, as Parquet "
+        description="Compute blobs of the network on a Spark cluster. DIR gets the rows of `open-nsfw features`, as Parquet\n"
         "files.",
         epilog=_FEATURES_EXAMPLE,
     )
@@ -127,6 +140,37 @@ def _add_features(actions: Any) -> None:
     _add_going_options(features.add_argument_group("what comes out"))
     _add_session_options(features.add_argument_group("Spark"))
     add_limit_options(features.add_argument_group("limits, against hostile files"), SourceOptions(), Extraction(), 60.0)
+
+
+def _add_fine_tune(actions: Any) -> None:
+    tune = actions.add_parser(
+        "fine-tune",
+        help="fit a network to labelled pictures, as open-nsfw fine-tune does",
+        description="Fit the network to your own labelled pictures on a Spark cluster. LABELS and DIR are those of\n"
+        "`open-nsfw fine-tune`, and the result is the same.",
+        epilog=_FINE_TUNE_EXAMPLE,
+    )
+    tune.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
+    tune.add_argument(
+        "--output", required=True, type=parsing.file, metavar="DIR", help="a new folder, where everything is written"
+    )
+    add_debug_option(tune)
+    add_training_options(tune.add_argument_group("training"))
+    add_run_options(tune.add_argument_group("the run"))
+    spark = tune.add_argument_group("Spark")
+    _add_session_options(spark)
+    spark.add_argument(
+        "--table",
+        type=parsing.file,
+        metavar="DIR",
+        help="where executors write what they compute of the pictures, a folder that all machines reach (default: in --output)",
+    )
+    spark.add_argument(
+        "--workers",
+        type=parsing.count,
+        metavar="N",
+        help="how many tasks train layers below the head together (default: one per core)",
+    )
 
 
 def _add_inputs(parser: Any) -> None:
@@ -206,6 +250,14 @@ def _features(values: argparse.Namespace) -> int:
     return Status.FAILED if outcome.failed else Status.DONE
 
 
+def _fine_tune(values: argparse.Namespace) -> int:
+    check_installed()
+    program = f"{PROGRAM} {values.action}"
+    request = request_of(values, values.command_line, None)
+    result = tune_on_cluster(ClusterTuning(request, _session(values), values.table, values.workers))
+    return conclude(program, request, result)
+
+
 def _job(values: argparse.Namespace, options: ScoreOptions) -> JobRequest:
     if values.retry_failed and not values.resume:
         raise UsageError("--retry-failed needs --resume")
@@ -270,4 +322,4 @@ def _where(outcome: Outcome, folder: str) -> str:
     return f"{outcome.files:,} file{'' if outcome.files == 1 else 's'} in {os.path.join(folder, '')}{rest}"
 
 
-ACTIONS = {"features": _features, "score": _score}
+ACTIONS = {"features": _features, "fine-tune": _fine_tune, "score": _score}

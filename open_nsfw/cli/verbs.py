@@ -25,7 +25,7 @@ VERBS = {
     "quantize-ranges": Verb("quantize_ranges", "prepare the fast mode for a network of your own"),
     "review": Verb("review", "let people decide about pictures, and make labels and error rates of it"),
     "serve": Verb("serve", "score pictures over HTTP"),
-    "spark": Verb("spark", "score pictures and compute features on a Spark cluster"),
+    "spark": Verb("spark", "score pictures, compute features and fine-tune on a Spark cluster"),
     "timeline": Verb("timeline", "write the scores of videos over time, as one HTML file"),
     "verify": Verb("verify", "compare a fast way of scoring with the exact one, on your own pictures"),
 }

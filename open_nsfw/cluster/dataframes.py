@@ -70,6 +70,7 @@ def compute(frame: Any, options: ScoreOptions, one_row: bool) -> Any:
         prefix=options.prefix,
         shapes=tuple(shapes.items()),
         with_scores=options.with_scores,
+        with_pixels=options.with_pixels,
         one_row=one_row,
     )
     return frame.mapInArrow(mapper(work), _schema(frame, work))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -18,12 +17,13 @@ import numpy as np
 from open_nsfw.calibration.labels import Labels
 from open_nsfw.cluster.options import ScoreOptions
 from open_nsfw.cluster.output import Going
+from open_nsfw.cluster.results import PIXELS
 from open_nsfw.cluster.run import JobRequest, run_in
 from open_nsfw.cluster.session import SessionOptions, told
 from open_nsfw.pictures.extraction import Extraction
 from open_nsfw.rows.options import OutputOptions
 from open_nsfw.rows.parquet import unspell
-from open_nsfw.rows.row import FIELDS, Row
+from open_nsfw.rows.row import FIELDS, Row, is_last
 from open_nsfw.rows.writer import open_writer
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.scoring.options import LoadOptions
@@ -31,6 +31,7 @@ from open_nsfw.training.feature_file import FeatureFile, FeatureKind
 from open_nsfw.training.features import FEATURES, FOLDER, SCORES
 from open_nsfw.training.head import Head
 from open_nsfw.training.request import TuneRequest
+from open_nsfw.training.steps import keeps_pixels
 
 TABLE = "extracted"  # in the work folder, unless another place is named
 
@@ -38,15 +39,22 @@ TABLE = "extracted"  # in the work folder, unless another place is named
 def compute(
     spark: Any, labels: Labels, source: ModelFiles, head: Head, request: TuneRequest, table: str, name: str
 ) -> None:
-    """Leave in the work folder of `request` what its features are read from. `table` is where executors write, `name` that
-    of the application. Raises UsageError, SetupError, OutputError."""
+    """Leave in the work folder of `request` what its features are read from. `table` is where executors write, the pixels of
+    each picture included where layers below the head may be trained; `name` is that of the application. Raises UsageError,
+    SetupError, OutputError."""
     inputs = tuple(labels.folders) or tuple(dict.fromkeys(entry.path for entry in labels.entries if entry.path))
     load = LoadOptions(request.model_def, request.pretrained_model)
-    options = ScoreOptions(load=load, extraction=Extraction(hash=True), blobs=(head.features,), with_scores=True)
+    options = ScoreOptions(
+        load=load,
+        extraction=Extraction(hash=True),
+        blobs=(head.features,),
+        with_scores=True,
+        with_pixels=keeps_pixels(request.train),
+    )
     going = Going(resume=not request.overwrite, overwrite=request.overwrite)
     run_in(spark, JobRequest(inputs, table, options=options, going=going, session=SessionOptions(name)))
     spark.sparkContext.setJobDescription(f"{name}: bring the features to the driver")
-    _write_down(spark.read.parquet(table), source, head, os.path.join(request.folder, FOLDER))
+    _write_down(spark.read.parquet(table).drop(PIXELS), source, head, os.path.join(request.folder, FOLDER))
 
 
 def _write_down(found: Any, source: ModelFiles, head: Head, folder: str) -> None:
@@ -58,7 +66,7 @@ def _write_down(found: Any, source: ModelFiles, head: Head, folder: str) -> None
             for rows in _items(found):
                 writer.write([row for row, _ in rows])
                 for row, values in rows:
-                    if row.kind != "frame" and row.sha256 and values is not None:
+                    if is_last(row.kind, row.views) and row.sha256 and values is not None:
                         features.add(row.sha256, np.array(values[head.features], np.float32))
 
 
@@ -77,8 +85,3 @@ def _row(values: dict[str, Any]) -> tuple[Row, dict[str, Any] | None]:
 
 def _unspelled(value: Any) -> Any:
     return unspell(value) if isinstance(value, str) else value
-
-
-def asked_on(request: TuneRequest) -> TuneRequest:
-    """The request of the fine-tuning that finds its features computed."""
-    return replace(request, resume=True, overwrite=False)

@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from open_nsfw.cluster.options import Work
 from open_nsfw.scoring.cache_folder import kept_in
@@ -19,6 +19,9 @@ from open_nsfw.scoring.load import load_models
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.scoring.scorer import Models
+
+if TYPE_CHECKING:
+    from open_nsfw.scoring.blobs import BlobClassifier
 
 # Names in the archive. The folder is a cache of converted models, as scoring/cache.py keeps it.
 PROTOTXT, WEIGHTS, RANGES, BLOBS, CACHE = "deploy.prototxt", "weights.caffemodel", "ranges.json", "blobs.onnx", "cache"
@@ -86,17 +89,31 @@ def _pack(folder: Path, archive: Path) -> None:
             file.write(path, path.relative_to(folder))
 
 
-def unpacked_models(work: Work, gpu: int | None) -> Models:
-    """On an executor: the models out of the archive. Raises SetupError."""
+def unpacked_files(archive: str, digest: str) -> ModelFiles:
+    """On an executor: the model's files out of the archive."""
+    folder = _unpacked(archive)
+    return ModelFiles(folder / PROTOTXT, folder / WEIGHTS, digest)
+
+
+def _unpacked(archive: str) -> Path:
     from pyspark import SparkFiles
 
-    folder = Path(SparkFiles.get(work.archive))
-    files = ModelFiles(folder / PROTOTXT, folder / WEIGHTS, work.digest)
-    if work.shapes:
-        from open_nsfw.scoring.blobs import BlobClassifier
+    return Path(SparkFiles.get(archive))
 
-        blobs = [name for name, _ in work.shapes]
-        return Models(BlobClassifier(files, blobs, work.load.limits, folder / BLOBS))
+
+def unpacked_models(work: Work, gpu: int | None) -> Models:
+    """On an executor: the models out of the archive. Raises SetupError."""
+    folder, files = _unpacked(work.archive), unpacked_files(work.archive, work.digest)
+    if work.shapes:
+        return Models(_blob_classifier(work, files, folder / BLOBS))
     ranges = os.fspath(folder / RANGES) if work.load.fast else None
     with kept_in(folder / CACHE):
         return load_models(LoadOptions(**{**vars(work.load), "gpu": gpu, "ranges": ranges}), files)
+
+
+def _blob_classifier(work: Work, files: ModelFiles, model: Path) -> BlobClassifier:
+    from open_nsfw.scoring.blobs import BlobClassifier
+    from open_nsfw.training.features import PixelClassifier
+
+    kind = PixelClassifier if work.with_pixels else BlobClassifier
+    return kind(files, [name for name, _ in work.shapes], work.load.limits, model)

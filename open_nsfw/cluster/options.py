@@ -40,6 +40,8 @@ class ScoreOptions:
     """Blobs of the net, in place of scores."""
     with_scores: bool = False
     """Blobs beside scores, and beside the rows that sum up."""
+    with_pixels: bool = False
+    """Blobs beside the pixels that they were computed from: a column of bytes, uint8 (256, 256, 3), RGB."""
 
     def settled_load(self) -> LoadOptions:
         """What an executor loads: one thread a picture, and every threshold that something hangs on."""
@@ -87,5 +89,7 @@ class Work:
     """The blobs to compute, with the shape that one picture's has; none: scores."""
     with_scores: bool = False
     """With blobs: rows have their scores, too."""
+    with_pixels: bool = False
+    """With blobs: rows have their pixels, too."""
     one_row: bool = False
     """Of an animation or a film only the row that sums it up is wanted."""

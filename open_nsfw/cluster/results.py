@@ -12,6 +12,8 @@ from open_nsfw.rows import parquet
 from open_nsfw.rows.row import Row
 from open_nsfw.scan import feature_table
 
+PIXELS = "pixels"  # a column, by the name that PixelScore has for them
+PIXEL_ROWS = 64  # of scores with their pixels: 12 MiB
 ROWS_AT_ONCE = 1000  # of scores; a batch that is large enough to cost little, and small beside the pictures
 
 
@@ -21,7 +23,10 @@ def columns(work: Work) -> Any:
 
 
 def _plain(work: Work) -> Any:
-    return feature_table.table_schema(dict(work.shapes), work.with_scores) if work.shapes else parquet.schema()
+    if not work.shapes:
+        return parquet.schema()
+    arrow, found = import_module("pyarrow"), feature_table.table_schema(dict(work.shapes), work.with_scores)
+    return found.append(arrow.field(PIXELS, arrow.binary())) if work.with_pixels else found
 
 
 class Results:
@@ -34,6 +39,8 @@ class Results:
         shapes = dict(work.shapes)
         self._plain = _plain(work)
         self._most = feature_table.rows_at_once(shapes) if shapes else ROWS_AT_ONCE
+        if work.with_pixels:
+            self._most = min(self._most, PIXEL_ROWS)
         self._rows: list[Row] = []
         self._origins: list[tuple[Any, int]] = []
 
@@ -50,11 +57,21 @@ class Results:
         if not self._rows:
             return
         arrow = import_module("pyarrow")
-        table = feature_table.table(self._rows, self._plain) if self._work.shapes else parquet.table(self._rows)
-        found = [column.combine_chunks() for column in table.columns]
+        found = [column.combine_chunks() for column in self._table().columns]
         passing = self._passed()
         self._rows, self._origins = [], []
         yield arrow.RecordBatch.from_arrays([*passing, *found], names=[*self._passing, *self._columns.names])
+
+    def _table(self) -> Any:
+        """The rows as a pyarrow.Table."""
+        if not self._work.shapes:
+            return parquet.table(self._rows)
+        if not self._work.with_pixels:
+            return feature_table.table(self._rows, self._plain)
+        pixels = [getattr(row.score, PIXELS, None) for row in self._rows]
+        content = [None if each is None else each.tobytes() for each in pixels]
+        table = feature_table.table(self._rows, self._plain.remove(len(self._plain) - 1))
+        return table.append_column(self._plain.field(PIXELS), [import_module("pyarrow").array(content, "binary")])
 
     def _wanted(self, rows: list[Row]) -> list[Row]:
         if self._work.one_row:

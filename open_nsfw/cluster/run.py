@@ -118,6 +118,7 @@ def _asked(request: JobRequest) -> dict[str, Any]:
         "hash": options.extraction.hash,
         "prefix": options.prefix,
         "blobs": list(options.blobs),
+        "pixels": options.with_pixels,
     }
 
 
@@ -149,4 +150,6 @@ def _bands(options: ScoreOptions) -> tuple[tuple[float, ...], tuple[str, ...]]:
         return options.policy.thresholds, options.policy.bands
     thresholds = options.thresholds or THRESHOLDS
     between = [f"from {low:g} to {high:g}" for low, high in zip(thresholds, thresholds[1:])]
+    if len(between) == 1:
+        between = ["in the middle"]
     return thresholds, (f"below {thresholds[0]:g}", *between, f"at {thresholds[-1]:g} or above")

@@ -71,7 +71,7 @@ def scored(work: Work, batches: Iterator[Any]) -> Iterator[Any]:
     if first is None:
         return  # an empty partition needs no model
     feed = Feed(work, chain([first], batches))
-    options = replace(work.pipeline, jobs=_task_processors())
+    options = replace(work.pipeline, jobs=task_processors())
     results = Results(work, first.schema)
     with Pipeline(options) as pipeline:
         pipeline.start(feed)
@@ -108,7 +108,7 @@ def _copied(batch: Any) -> Any:
 def models(work: Work) -> Models:
     """Those of the work, loaded once in this process."""
     gpu = task_gpu()
-    key = work.archive, gpu, work.load.thresholds
+    key = work.archive, gpu, work.load.thresholds, work.with_pixels
     if key not in _loaded:
         _loaded.clear()  # a notebook that tries several must not hold them all
         _loaded[key] = unpacked_models(work, gpu)
@@ -122,7 +122,7 @@ def task_gpu() -> int | None:
     return int(resources[GPU].addresses[0]) if GPU in resources else None
 
 
-def _task_processors() -> int:
+def task_processors() -> int:
     """spark.task.cpus, 1 unless somebody set it."""
     context = import_module("pyspark").TaskContext.get()
     return 1 if context is None else max(1, context.cpus())

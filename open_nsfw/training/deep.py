@@ -16,12 +16,14 @@ import numpy as np
 from open_nsfw.calibration.sample import Flags, Floats, Ints
 from open_nsfw.nets.net import Blob
 from open_nsfw.training.epochs import EpochFound, measure_epoch
+from open_nsfw.training.place import Place
 from open_nsfw.training.trainer import Blobs, Course, Pictures, Trainer
 
 MOST_EPOCHS = 12
 PATIENCE = 3  # epochs without a better one, before the training ends
 
 Fold = tuple[Ints, Ints]
+THIS_MACHINE = Place()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def train_deep(
     folder: Path,
     asked: Asked,
     say: Callable[[EpochFound], None],
+    place: Place = THIS_MACHINE,
 ) -> Deep | None:
     """Train on the pictures; None if the time is over before an epoch is.
 
@@ -66,7 +69,7 @@ def train_deep(
     alone. Everything that is computed is kept in `folder`.
     """
     trainers = [
-        Trainer(
+        place.trainer(
             course, _some(pictures, learnt), _some(pictures, held), number, folder / f"fold{number}.npz", start(learnt)
         )
         for number, (learnt, held) in enumerate(folds)
@@ -78,7 +81,9 @@ def train_deep(
     best = run.best()
     blobs: dict[str, tuple[Blob, ...]] = {}
     if best:
-        last = Trainer(course, pictures, None, len(folds), folder / "all.npz", start(np.arange(len(pictures.nsfw))))
+        last = place.trainer(
+            course, pictures, None, len(folds), folder / "all.npz", start(np.arange(len(pictures.nsfw)))
+        )
         last.run(best)
         blobs = right_at_share(last.blobs(), course.part.trained[-1], last.shift)
     return Deep(tuple(run.found), best, run.logits(best), blobs, out_of_time)

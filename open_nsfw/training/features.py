@@ -73,7 +73,7 @@ def extract(
             path = os.path.join(folder, PIXELS)
             pixels = open_files.enter_context(FeatureFile(path, PIXELS_KIND, request.overwrite))
         keeper = _Keeper(file, pixels, head.features, {} if request.overwrite else _hashes(options.scores_file))
-        keeping = scored.Keeping(lambda _: Models(_PixelClassifier(files, [head.features])), keeper.keep, keeper.has)
+        keeping = scored.Keeping(lambda _: Models(PixelClassifier(files, [head.features])), keeper.keep, keeper.has)
         found = scored.score(labels, options, keeping)
         if found.ended_by is not None:
             return found.ended_by
@@ -84,13 +84,13 @@ def extract(
     return Dataset(examples, features, nsfw, found)
 
 
-class _PixelScore(BlobScore):
+class PixelScore(BlobScore):
     """A score with the pixels that it is of: uint8 (256, 256, 3)."""
 
     pixels: Pixels
 
 
-class _PixelClassifier(BlobClassifier):
+class PixelClassifier(BlobClassifier):
     """A classifier whose scores carry their pixels, too."""
 
     def score_pixels(self, pixels: Iterable[Pixels]) -> list[Score]:
@@ -101,7 +101,7 @@ class _PixelClassifier(BlobClassifier):
     def _with_pixels(self, score: Score, pixels: Pixels) -> Score:
         if not isinstance(score, BlobScore):
             return score
-        found = _PixelScore(float(score))
+        found = PixelScore(float(score))
         found.blobs, found.pixels = score.blobs, pixels
         return found
 
@@ -115,7 +115,7 @@ class _Keeper:
     def keep(self, rows: list[Row]) -> None:
         """Of a film, the features of the frame with the highest score, which is the film's."""
         for row in rows:
-            if is_last(row.kind, row.views) and isinstance(row.score, _PixelScore) and row.sha256:
+            if is_last(row.kind, row.views) and isinstance(row.score, PixelScore) and row.sha256:
                 self._file.add(row.sha256, row.score.blobs[self._blob].reshape(-1))
                 if self._pixels is not None:
                     self._pixels.add(row.sha256, row.score.pixels.reshape(-1))

@@ -17,7 +17,6 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from open_nsfw.calibration.choices import Wishes
 from open_nsfw.calibration.curves import BootstrapOptions
 from open_nsfw.calibration.label_source import read_labels
 from open_nsfw.calibration.labelled_set import LabelledSet
+from open_nsfw.calibration.labels import Labels
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.calibration.request import CalibrationRequest
 from open_nsfw.calibration.scored import Scored, ScoringOptions
@@ -38,11 +38,13 @@ from open_nsfw.nets.training import DEPLOY
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.training import output
 from open_nsfw.training.check import check_files
+from open_nsfw.training.deep import THIS_MACHINE
 from open_nsfw.training.epochs import open_board
 from open_nsfw.training.fast_ranges import measure_ranges
 from open_nsfw.training.features import FOLDER, Dataset, extract
 from open_nsfw.training.head import find_head
 from open_nsfw.training.measure import compare
+from open_nsfw.training.place import Place
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.result import Tuning
 from open_nsfw.training.split import Split, split
@@ -54,23 +56,21 @@ from open_nsfw.training.tune import Tuned, check_labels, tune_head
 CANDIDATE = "candidate.caffemodel"  # the new weights until they are checked
 
 
-def fine_tune(request: TuneRequest) -> Tuning | int:
-    """Everything up to the files; a signal's number if one cut the work short.
+def fine_tune(request: TuneRequest, place: Place = THIS_MACHINE) -> Tuning | int:
+    """Everything up to the files; a signal's number if one cut the work short. `place`: where layers below the head are
+    trained.
 
     Raises UsageError for labels that nothing can be learnt from, ModelError for a model that cannot be tuned, OutputError
     where the folder cannot be written.
     """
-    labels = read_labels(request.labels, request.names)
-    if labels.scored and not labels.folders:
-        raise UsageError(
-            f"{request.labels}: has scores; fine-tuning needs the pictures: give the columns path and label alone"
-        )
+    labels = read_pictures(request)
     started = time.monotonic()
     source = find_model_files(request.model_def, request.pretrained_model)
     head = find_head(source)
-    board = _check_request(source, request)
+    check_request(source, request)
+    board = None if request.tensorboard is None else open_board(request.tensorboard)
     output.prepare(request)
-    data = extract(labels, source, head, request, keeps_pixels(request.train))
+    data = extract(labels, source, head, request, place.keeps_pixels and keeps_pixels(request.train))
     if isinstance(data, int):
         return data
     scores = np.array([example.score for example in data.examples])
@@ -78,7 +78,7 @@ def fine_tune(request: TuneRequest) -> Tuning | int:
     parts = split(data.examples, data.features, data.nsfw, data.scored.folders, request.group_by, request.seed)
     net = read_net(source.model_def, source.pretrained_model)
     work = Path(request.folder, FOLDER)
-    material = Material(source, net, head, data, parts, request, work, started, board)
+    material = Material(source, net, head, data, parts, request, work, started, board, place)
     tuned = take_steps(material, tune_head(head, data, parts, request.prevalence, request.seed))
     found = {"before": scores[parts.test], "recalibrated": tuned.recalibrated, "after": tuned.test_scores}
     how = BootstrapOptions(request.resamples, request.seed, request.confidence)
@@ -98,15 +98,24 @@ def fine_tune(request: TuneRequest) -> Tuning | int:
     return Tuning(request, source, model, head, data, parts, tuned, comparison, policy, agreements, ranges)
 
 
-def _check_request(source: ModelFiles, request: TuneRequest) -> Any:
-    """What writes for TensorBoard, or None. Raises an error for what is asked for and cannot be had, before any work."""
+def read_pictures(request: TuneRequest) -> Labels:
+    """The labels, which must be of pictures. Raises UsageError."""
+    labels = read_labels(request.labels, request.names)
+    if labels.scored and not labels.folders:
+        raise UsageError(
+            f"{request.labels}: has scores; fine-tuning needs the pictures: give the columns path and label alone"
+        )
+    return labels
+
+
+def check_request(source: ModelFiles, request: TuneRequest) -> None:
+    """Raises ModelError and SetupError for what is asked for and cannot be had, before any work."""
     if request.train in DEEP:
         part = find_part(read_net(source.model_def, source.pretrained_model), request.train)
         check_device(request.gpu)
         check_part(part)
     elif request.gpu is not None:
         check_device(request.gpu)
-    return None if request.tensorboard is None else open_board(request.tensorboard)
 
 
 def _candidate(source: ModelFiles, tuned: Tuned, request: TuneRequest) -> ModelFiles:

@@ -23,13 +23,13 @@ from open_nsfw.progress import Progress
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.training import estimate
 from open_nsfw.training.check import Trained, head_score, part_score
-from open_nsfw.training.deep import MOST_EPOCHS, Asked, train_deep
+from open_nsfw.training.deep import MOST_EPOCHS, THIS_MACHINE, Asked, train_deep
 from open_nsfw.training.epochs import EpochLog
-from open_nsfw.training.feature_file import FeatureFile
-from open_nsfw.training.features import PIXELS, PIXELS_KIND, Dataset
+from open_nsfw.training.features import Dataset
 from open_nsfw.training.head import Head
-from open_nsfw.training.inputs import Inputs, views_that_fit
+from open_nsfw.training.inputs import views_that_fit
 from open_nsfw.training.logistic import STRENGTHS, fit_line, fit_path, log_loss, one_thread
+from open_nsfw.training.place import Place, Task
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.sampling import BATCH
 from open_nsfw.training.split import Split
@@ -63,6 +63,8 @@ class Material:
     """time.monotonic() when the command began."""
     board: Any = None
     """For TensorBoard."""
+    place: Place = THIS_MACHINE
+    """Where parts are trained."""
 
     @property
     def device(self) -> str:
@@ -133,20 +135,25 @@ def _take(material: Material, best: Tuned, what: str) -> Tuned:
     folder = material.folder / what
     folder.mkdir(exist_ok=True)
     say = _Speaker(material.request.quiet)
-    with FeatureFile(str(material.folder / PIXELS), PIXELS_KIND) as pixels:
-        views = _plan(material, part, folder)
-        seed = material.request.seed
-        path = str(folder / "activations.f32")
-        with (
-            Inputs(material.source, material.net, part, pixels, seed, material.jobs, path, views) as inputs,
-            TorchNet(part, material.device, material.jobs) as net,
-        ):
-            course = Course(part, net, inputs, SETTINGS, seed, say.step)
+    task = Task(
+        source=material.source,
+        net=material.net,
+        part=part,
+        what=what,
+        settings=SETTINGS,
+        seed=material.request.seed,
+        views=_plan(material, part, folder),
+        device=material.device,
+        jobs=material.jobs,
+        work=material.folder,
+        folder=folder,
+        watch=say.step,
+    )
+    with material.place.course(task) as course:
+        if material.place.keeps_pixels:
             _prepare(material, course, what, say)
-            found = _trained(material, course, best, what, folder, say)
-            return (
-                found if found is not None else best.after(Step(what, None, False, "the time was over before an epoch"))
-            )
+        found = _trained(material, course, best, what, folder, say)
+    return found if found is not None else best.after(Step(what, None, False, "the time was over before an epoch"))
 
 
 def _prepare(material: Material, course: Course, what: str, say: _Speaker) -> None:
@@ -169,7 +176,7 @@ def _trained(material: Material, course: Course, best: Tuned, what: str, folder:
     log = EpochLog(what, request.max_fpr, say, material.board)
     start = _start(material, course.part, best.strength)
     with say.bar(_most(rest, len(material.parts.folds))):
-        deep = train_deep(course, rest, material.parts.folds, start, folder, asked, log)
+        deep = train_deep(course, rest, material.parts.folds, start, folder, asked, log, material.place)
     if deep is None:
         return None
     slope, offset = fit_line(deep.held_out, rest.nsfw)

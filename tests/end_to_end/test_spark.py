@@ -3,6 +3,8 @@ middle, and every row is compared with that of an undisturbed run on one machine
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import shutil
 import signal
@@ -10,11 +12,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from open_nsfw.__main__ import main as open_nsfw
+from open_nsfw.nets.caffemodel import read_caffemodel
 from tests.tools.helpers import DATA, ROOT
+from tests.tools.make_shapes_folder import make
 from tests.tools.processes import wait_until
 from tests.tools.spark_cluster import Cluster, cluster
 from tests.tools.spark_rows import assert_same, by_command, written
@@ -23,7 +29,7 @@ pytest.importorskip("pyspark", reason="pyspark is not installed in this interpre
 
 pytestmark = pytest.mark.spark
 
-COUNT = 120
+COUNT = 64
 SECONDS = 300
 PUSHED = sorted((DATA / "pushed").glob("*.jpg"))
 
@@ -40,8 +46,8 @@ def _photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for number in range(COUNT):
         shutil.copy(PUSHED[number % len(PUSHED)], folder / f"{number:03d}.jpg")
-    (folder / "050.jpg").write_bytes(PUSHED[0].read_bytes()[:700])
-    (folder / "060.jpg").write_bytes(b"")
+    (folder / "020.jpg").write_bytes(PUSHED[0].read_bytes()[:700])
+    (folder / "030.jpg").write_bytes(b"")
     return folder
 
 
@@ -91,6 +97,82 @@ def test_score_goes_on_after_the_driver_was_killed(standalone: Cluster, photos: 
     assert status == 1, err
     assert before.items() <= {path.name: path.stat().st_mtime_ns for path in parts(target)}.items()
     assert_same(written(target), by_command(tmp_path, str(photos)))
+
+
+def test_features_while_an_executor_is_killed(standalone: Cluster, photos: Path, tmp_path: Path) -> None:
+    """Every array is that of one machine, bit for bit."""
+    target, alone = tmp_path / "blobs", tmp_path / "alone.parquet"
+    options = ["--blobs", "pool,prob", "--quiet"]
+    process = start("features", str(photos), "--output", str(target), "--master", standalone.url, *options)
+    wait_until(lambda: len(parts(target)) > 0 or process.poll() is not None, "a task that is done", SECONDS)
+    standalone.kill_an_executor()
+    status, out, err = ended(process)
+    assert (status, out) == (1, ""), err
+    assert open_nsfw(["features", str(photos), "--output", str(alone), *options]) == 1
+    parquet = importlib.import_module("pyarrow.parquet")
+    found = sorted((row for path in parts(target) for row in parquet.read_table(path).to_pylist()), key=_path)
+    assert found == sorted(parquet.read_table(alone).to_pylist(), key=_path)
+
+
+def _path(row: dict[str, Any]) -> str:
+    return str(row["path"])
+
+
+def test_fine_tune_while_an_executor_is_killed(standalone: Cluster, tmp_path: Path) -> None:
+    """The head is that of one machine; so is what was measured."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
+    labelled = tmp_path / "labelled"
+    make(labelled, 100, side=128)
+    options = [
+        str(labelled),
+        "--train",
+        "head",
+        "--resamples",
+        "20",
+        "--max-fpr",
+        "0.1",
+        "--no-thumbnails",
+        "--keep-anyway",
+    ]
+    process = start("fine-tune", *options, "--output", str(tmp_path / "two"), "--master", standalone.url)
+    extracted = tmp_path / "two" / "work" / "extracted"
+    wait_until(lambda: len(parts(extracted)) > 0 or process.poll() is not None, "a task that is done", SECONDS)
+    standalone.kill_an_executor()
+    one = subprocess.run(
+        [sys.executable, "-m", "open_nsfw", "fine-tune", *options, "--output", str(tmp_path / "one"), "--quiet"],
+        cwd=ROOT,
+        timeout=SECONDS,
+        check=False,
+    )
+    status, out, err = ended(process)
+    assert (status, one.returncode) == (0, 0), err
+    assert "written to" in out
+    weights = [read_caffemodel(tmp_path / name / "tuned.caffemodel") for name in ("one", "two")]
+    assert weights[0].keys() == weights[1].keys()
+    for name, blobs in weights[0].items():
+        for blob, other in zip(blobs, weights[1][name]):
+            np.testing.assert_allclose(other, blob, rtol=0, atol=1e-6, err_msg=name)
+    numbers = [json.loads((tmp_path / name / "training.json").read_text()) for name in ("one", "two")]
+    for name in ("labels", "split", "fit", "measures", "decisions"):
+        assert numbers[0][name] == numbers[1][name], name
+
+
+def test_training_goes_on_after_an_executor_was_killed(standalone: Cluster, tmp_path: Path) -> None:
+    """By itself, from the epoch before: the weights are those of one process that nobody disturbed."""
+    pytest.importorskip("torch", reason="torch is not installed in this interpreter")
+    line = [sys.executable, "-m", "tests.tools.train_on_cluster", str(tmp_path)]
+    subprocess.run(line, cwd=ROOT, timeout=SECONDS, check=True)
+    state = tmp_path / "state-cluster.npz"
+    with subprocess.Popen([*line, "--master", standalone.url], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: state.exists() or process.poll() is not None, "the first epoch", SECONDS)
+        standalone.kill_an_executor()
+        _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, err
+    with np.load(state) as found, np.load(tmp_path / "state-here.npz") as expected:
+        assert len(found["losses"]) == 3
+        for name in expected.files:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=2e-6, err_msg=name)
 
 
 def test_ctrl_c(photos: Path, tmp_path: Path) -> None:

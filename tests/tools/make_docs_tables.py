@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "OPEN_NSFW_IMAGE_EXTRAS": "set in the images: the extras that are in this one",
     "JAVA_HOME": "of Spark: the folder of the Java that it runs on",
     "PYSPARK_PYTHON": "of Spark: the interpreter on executors; the driver's own unless it is set",
+    "GLOO_SOCKET_IFNAME": "of training on a cluster: the network interface; that of the machine's address unless it is set",
     "SPARK_LOCAL_IP": "of Spark: the address that it listens on; 127.0.0.1 on one machine unless it is set",
     "GLOG_minloglevel": "how much pycaffe logs; 2 (errors only) unless it is set",
     "OPENBLAS_NUM_THREADS": "threads of NumPy's matrix products, which score nothing: 1 unless it is set or pycaffe is there",
