@@ -74,7 +74,9 @@ def parser() -> OneLineParser:
     add_fast_options(result.add_argument_group("fast mode"))
     _add_source_options(result.add_argument_group("what is scored"))
     _add_output_options(result.add_argument_group("what comes out"))
-    _add_verdict_options(result.add_argument_group("what is done about a score"))
+    verdicts = result.add_argument_group("what is done about a score")
+    _add_verdict_options(verdicts)
+    _add_frame_verdict_options(verdicts)
     add_limit_options(result.add_argument_group("limits, against hostile files"), SourceOptions(), Extraction(), 60.0)
     return result
 
@@ -151,6 +153,21 @@ def _add_output_options(group: Any) -> None:
         "--quiet",
         action="store_true",
         help="print no failures, progress bar or summary, only an error that ends the run",
+    )
+
+
+def _add_frame_verdict_options(group: Any) -> None:
+    group.add_argument(
+        "--segments",
+        type=parsing.score,
+        metavar="T",
+        help="write rows for the stretches of a video that score T or more, in place of rows for its frames",
+    )
+    group.add_argument(
+        "--stop-above",
+        type=parsing.score,
+        metavar="T",
+        help="end a video at its first frame that scores T or more; nothing behind it is decoded",
     )
 
 
@@ -284,6 +301,8 @@ def _verdict(values: argparse.Namespace) -> VerdictRequest:
         policy=values.policy,
         any_model=values.policy_for_any_model,
         fail_above=values.fail_above,
+        segments=values.segments,
+        stop_above=values.stop_above,
         sorting=_sorting(values),
     )
 

@@ -23,7 +23,7 @@ class Decisions:
     """From this score on the exit status is 3."""
     above: float
     """The summary row of a file with several frames counts those that score at least this: the lowest score that something
-    is done about, or the highest threshold of the bands where nothing is."""
+    is done about, or the highest threshold of the bands where nothing is; with segments their threshold."""
     thresholds: tuple[float, ...]
     """The fast mode scores exactly what comes near one of them."""
     policy: Policy | None
@@ -39,9 +39,11 @@ def decide(request: VerdictRequest) -> Decisions:
     acted_on = [fail_above] if fail_above is not None else []
     if request.sorting is not None:
         acted_on.append(request.sorting.threshold)
+    acted_on += [each for each in (request.segments, request.stop_above) if each is not None]
     bands = _bands(request, policy)
+    above = min(acted_on, default=bands.thresholds[-1]) if request.segments is None else request.segments
     asked = (*(request.thresholds or ()), *(() if policy is None else policy.thresholds)) or THRESHOLDS
-    return Decisions(bands, fail_above, min(acted_on, default=bands.thresholds[-1]), (*asked, *acted_on), policy)
+    return Decisions(bands, fail_above, above, (*asked, *acted_on), policy)
 
 
 def _policy(request: VerdictRequest) -> Policy | None:

@@ -52,12 +52,12 @@ class Tally:
         return sum(self._counts)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Count the rows of one item."""
+        """Count the rows of one item; of one with segments in place of frames the summary."""
         wholes: list[list[Row]] = []
         for row in rows:
             if row.kind == "part" and row.score is not None:
                 wholes[-1].append(row)
-            elif row.kind != "summary":
+            elif row.kind not in ("segment", "summary") or (row.kind == "summary" and row.segments is not None):
                 wholes.append([row])
         for scored in wholes:
             self._count(max((row.score for row in scored if row.score is not None), default=math.nan))

@@ -31,6 +31,10 @@ class VerdictRequest:
     """Take the policy though it was made for another model."""
     fail_above: float | Literal["policy"] | None = None
     """From this score on the exit status is 3; `HIGHEST_OF_POLICY` is the policy's highest threshold."""
+    segments: float | None = None
+    """From this score on frames make segments, which have rows in their place."""
+    stop_above: float | None = None
+    """The first frame with this score ends its file."""
     sorting: Sorting | None = None
     """Which files are moved or copied."""
 

@@ -77,6 +77,8 @@ class Scan:
             quick=request.load.fast,
             quick_side=known_side(request.load.model_def),
             above=self._decisions.above,
+            segments=request.verdict.segments,
+            stop_above=request.verdict.stop_above,
             verdict=None if policy is None else policy.verdict,
             cache=cache,
         )
@@ -98,6 +100,8 @@ class Scan:
             frame_choice=extraction.frames.name_for,
             views=extraction.views,
             upright=extraction.upright,
+            segments=self._request.verdict.segments,
+            stop_above=self._request.verdict.stop_above,
             max_frames=extraction.frames.max_frames,
             verdict=(lambda score: None) if policy is None else policy.verdict,
             above=self._decisions.above,

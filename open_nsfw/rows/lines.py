@@ -52,8 +52,16 @@ def text_line(row: Row, single: bool = False) -> bytes:
         return b""
     line = f"NSFW score: {row.score:.12g}" + (f" ({row.verdict})" if row.verdict else "")
     if not single or row.member is not None or row.kind != "picture":
-        line += f" {label(row)}{_summary(row)}" if row.kind == "summary" else f" {label(row)}{_in_brackets(_part(row))}"
+        line += f" {label(row)}{_remark(row)}"
     return line.encode("utf-8") + b"\n"
+
+
+def _remark(row: Row) -> str:
+    """What stands behind the name."""
+    if row.kind == "segment":
+        end = f" to #{row.last_frame}" + ("" if row.until is None else f" @{row.until:.12g}s")
+        return f"{end} (highest of {row.frames} frames, mean {row.mean:.12g})"
+    return _summary(row) if row.kind == "summary" else _in_brackets(_part(row))
 
 
 def _part(row: Row) -> str:
@@ -69,6 +77,9 @@ def _in_brackets(text: str) -> str:
 
 def _summary(row: Row) -> str:
     above = "" if row.above is None else f", {row.above} at or over the threshold"
+    if row.stop_above is not None:
+        seconds = "" if row.seconds is None else f" @{row.seconds:.12g}s"
+        above += f", stopped at #{row.frame}{seconds} by --stop-above {row.stop_above:g}"
     if row.views is None:
         mean = "" if row.mean is None else f", mean {row.mean:.12g}"
         return f" (highest of {row.frames} frames{mean}{above})"

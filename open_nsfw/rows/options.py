@@ -30,6 +30,10 @@ class Wanted:
     """Pictures are turned upright; what was scored the other way is scored again."""
     frame_choice: Callable[[str], str | None] | None = None
     """The `frame_choice` of a row about a file of this `format`; what has another one is scored again."""
+    segments: float | None = None
+    """The threshold of segments in place of frames; a file of frames with another one, or with frames, is scored again."""
+    stop_above: float | None = None
+    """The score at which files of frames end; one that ended at another score, or goes on behind this one, is scored again."""
     max_frames: int | None = None
     """Frames scored of one file; a file that was cut off at another number, or has more, is scored again."""
     verdict: Callable[[float], str | None] | None = None

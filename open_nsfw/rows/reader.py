@@ -27,7 +27,7 @@ LARGEST: dict[type, float] = {int: LARGEST_INT, float: sys.float_info.max}  # of
 # What a file is told that --resume is not to touch.
 LEFT_ALONE = "; it was left as it is, choose another --output or --overwrite it"
 
-KINDS = ("picture", "frame", "part", "summary")
+KINDS = ("picture", "frame", "part", "segment", "summary")
 _FIELDS = {one.name: one for one in FIELDS}
 _TYPES: dict[str, tuple[type, ...]] = {
     **{"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "Grid": (list,)}

@@ -7,7 +7,8 @@ After a run that went on, the file holds what one run of now would have written.
 - all rows of a file (for an archive: of all its members) whose size or time of change is another now;
 - `not-found` where there is a file now, `no-match`, `no-pictures`, and a picture from stdin, which nobody can compare;
 - scores that are not exact, unless this run would leave them so, too;
-- rows that lack what this run asks for: a SHA-256, the same choice of frames, the same views, turned upright or not;
+- rows that lack what this run asks for: a SHA-256, the same choice of frames, the same views, turned upright or not, frames
+  or segments, the same score to end at;
 - frames and parts without the summary that ends them: that file was not finished;
 - rows with an error, when asked to try those again;
 - with any of these, all rows of the same names, because the names alone do not tell which of them is the one.
@@ -78,7 +79,7 @@ class RowReview:
         stale = self._is_stale(row)
         self._changed = self._changed or _verdict(row, self._options) != row["verdict"]
         self._keys += key
-        self._note_score(row["kind"], number, score)
+        self._note_score(row, number, score)
         self.keep.append(0)
         if not is_last(row["kind"], row["views"]):
             self._ends.append(_FRAME)
@@ -86,19 +87,22 @@ class RowReview:
             return
         frames = self._frames.pop(key, _NO_FRAMES)
         if is_summary:
-            stale = stale or frames.stale or self._is_cut_elsewhere(frames)
+            stale = stale or frames.stale or self._is_cut_elsewhere(row, frames) or self._ends_elsewhere(row, frames)
             self._count_above(number, row, frames)
         self._ends.append(_STALE_END if stale else _END)
         for each in (*frames.numbers, number):
             self.keep[each] = not stale
 
-    def _note_score(self, kind: str, number: int, score: float) -> None:
-        """Keep a score for the count of pictures and frames, each of which has the highest of itself and its parts."""
-        if kind == "part" and not math.isnan(score):
+    def _note_score(self, row: dict[str, Any], number: int, score: float) -> None:
+        """Keep a score for the count of pictures and frames, each of which has the highest of itself and its parts. A file
+        with segments in place of frames counts once, with its summary."""
+        kind, is_scored_part = row["kind"], row["kind"] == "part" and not math.isnan(score)
+        if is_scored_part:
             self._scores[self._whole] = float(np.fmax(self._scores[self._whole], score))
         elif kind != "part":
             self._whole = number
-        self._scores.append(_UNCOUNTED if kind == "summary" or (kind == "part" and not math.isnan(score)) else score)
+        counts = not (is_scored_part or kind == "segment" or (kind == "summary" and row["segments"] is None))
+        self._scores.append(score if counts else _UNCOUNTED)
 
     def finish(self) -> bytes:
         """Drops what has the names of something that does not count; the keys of all pictures that do."""
@@ -152,16 +156,27 @@ class RowReview:
         choice: str | None = row["frame_choice"]
         return wanted.frame_choice is not None and choice != wanted.frame_choice(row["format"])
 
-    def _is_cut_elsewhere(self, frames: _Frames) -> bool:
-        """Whether this run would stop after another number of frames."""
+    def _is_cut_elsewhere(self, row: dict[str, Any], frames: _Frames) -> bool:
+        """Whether this run would stop after another number of frames than those of this summary."""
         most = self._wanted.max_frames
         if most is None:
             return False
+        in_segments = (row["frames"] or 0) if row["segments"] is not None else 0  # which have no rows of their own
         # Frames that failed may or may not have counted towards the limit; the row that says it was reached did not.
-        return most < frames.scored or (frames.cut and most > frames.count - 1)
+        return most < frames.scored + in_segments or (frames.cut and most > frames.count + in_segments - 1)
+
+    def _ends_elsewhere(self, row: dict[str, Any], frames: _Frames) -> bool:
+        """Whether this run would have segments where this summary's file has frames, or others, or would end it at another
+        score."""
+        if not frames.count and row["segments"] is None:  # a picture with its parts
+            return False
+        wanted = self._wanted
+        stops = wanted.stop_above is not None and (row["max"] or 0.0) >= wanted.stop_above
+        segments, stop_above = row["segments"], row["stop_above"]
+        return bool(segments != wanted.segments or stop_above != (wanted.stop_above if stops else None))
 
     def _count_above(self, number: int, row: dict[str, Any], frames: _Frames) -> None:
-        if self._wanted.above is None:
+        if self._wanted.above is None or row["segments"] is not None:  # the threshold of segments is that of the count
             return
         above = sum(score >= self._wanted.above for score in frames.scores)
         if above != row["above"]:
@@ -202,7 +217,7 @@ class _Frames:
         self.count, self.scored = self.count + is_frame, self.scored + (is_frame and has_score)
         self.stale = self.stale or stale
         self.cut = self.cut or (row["error"] or "").startswith(f"{_TOO_MANY_FRAMES}:")
-        if has_score:
+        if has_score and row["kind"] != "segment":
             self.scores.append(score)
 
 

@@ -33,12 +33,21 @@ class Row:
     member: str | None = field(default=None, metadata=_means("the name inside the archive `path`"))
     kind: str = field(
         default="picture",
-        metadata=_means("`picture`, `frame` of a video or animation, `part` of either, or `summary` of all of these"),
+        metadata=_means(
+            "`picture`, `frame` of a video or animation, `part` of either, `segment` of several frames, or `summary` of all "
+            "of these"
+        ),
     )
     frame: int | None = field(default=None, metadata=_means("the number of the frame or page, from 0", least=0))
     seconds: float | None = field(default=None, metadata=_means("when the frame is shown, from the start of the video"))
     track: int | None = field(
         default=None, metadata=_means("the number of the video track, from 0, where a video has several", least=0)
+    )
+    until: float | None = field(
+        default=None, metadata=_means("of a segment: when its last frame is shown; `seconds` is its first")
+    )
+    last_frame: int | None = field(
+        default=None, metadata=_means("of a segment: the number of its last frame; `frame` is its first", least=0)
     )
     part: int | None = field(
         default=None,
@@ -83,13 +92,18 @@ class Row:
         default=None, metadata=_means("when the file (the archive) was last changed, in seconds since 1970")
     )
     sha256: str | None = field(default=None, metadata=_means("of the encoded bytes, in hexadecimal, with `--hash`"))
-    frames: int | None = field(default=None, metadata=_means("of a summary: how many frames have a score", least=0))
+    frames: int | None = field(
+        default=None, metadata=_means("of a summary or segment: how many frames have a score", least=0)
+    )
     parts: int | None = field(
         default=None, metadata=_means("of a summary with `--views`: how many parts have a score", least=0)
     )
-    max: float | None = field(default=None, metadata=_means("of a summary: the highest score", least=0, most=1))
+    max: float | None = field(
+        default=None, metadata=_means("of a summary or segment: the highest score", least=0, most=1)
+    )
     mean: float | None = field(
-        default=None, metadata=_means("of a summary: the mean of the scores of frames, parts left out", least=0, most=1)
+        default=None,
+        metadata=_means("of a summary or segment: the mean of the scores of frames, parts left out", least=0, most=1),
     )
     above: int | None = field(
         default=None,
@@ -102,6 +116,22 @@ class Row:
         metadata=_means(
             "how frames were chosen where the format may hold several: `first`, `all`, `every=N`, `max=N`, or "
             "`every N s` of a video, or `scenes, every N s`"
+        ),
+    )
+    segments: float | None = field(
+        default=None,
+        metadata=_means(
+            "of a segment, and of the summary of a file with segments in place of frames: the threshold of `--segments`",
+            least=0,
+            most=1,
+        ),
+    )
+    stop_above: float | None = field(
+        default=None,
+        metadata=_means(
+            "of the summary of a file that `--stop-above` ended: its threshold; `frame`, `seconds` and `track` say where",
+            least=0,
+            most=1,
         ),
     )
     bias: float | None = field(default=None, metadata=_means("the logit where all `cells` are 0, with `--explain`"))

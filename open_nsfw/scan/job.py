@@ -20,7 +20,7 @@ from open_nsfw.pictures.isolation import DecodeWorker, WorkerFailure
 from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.scan.options import PipelineOptions
-from open_nsfw.scan.results import Handling, ItemResult, PictureResult
+from open_nsfw.scan.results import Handling, ItemResult, PictureResult, ends_file
 from open_nsfw.scoring.scorer import Scorer
 from open_nsfw.sources.item import Item
 
@@ -215,10 +215,13 @@ class Job:
                 elif isinstance(found, Failure):
                     result.add_failed(found)
                 else:
-                    waiting.append((result.add(found), found))
-                    if len(waiting) >= self._batch:
+                    waiting.append((picture := result.add(found), found))
+                    may_end = self._options.stop_above is not None and found.frame is not None
+                    if may_end or len(waiting) >= self._batch:
                         self._score(waiting, quick)
                         result.tell(found)
+                    if may_end and ends_file(picture.scored_row(), self._options):
+                        break  # which ends the decoding process, too: nothing behind it is decoded
         except InputError as error:
             result.error = error
             result.is_whole = not isinstance(error, WorkerFailure)

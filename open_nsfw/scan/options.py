@@ -28,6 +28,10 @@ class PipelineOptions:
     """Pixels a side that a quick score needs; None: the model says, and decoding waits for it."""
     above: float = THRESHOLDS[-1]
     """The summary row of a video or animation counts the frames that score at least this."""
+    segments: float | None = None
+    """Files of several frames have rows of their segments at or above this score in place of frames."""
+    stop_above: float | None = None
+    """A file ends with its first frame that scores at least this; nothing behind it is decoded."""
     verdict: Callable[[float], str] | None = None
     """Names the band of a score, for every row."""
     cache: ScoreCache | None = None

@@ -15,6 +15,7 @@ from open_nsfw.pictures.picture import Failure, Part, Picture
 from open_nsfw.rows.row import Row, is_last
 from open_nsfw.scan.facts import OF_THE_ITEM, Facts, are_lasting
 from open_nsfw.scan.options import PipelineOptions
+from open_nsfw.scan.segments import with_segments
 from open_nsfw.scoring.scorer import Needs, Outcome, Scored, Scorer
 from open_nsfw.sources.item import Item
 
@@ -186,7 +187,7 @@ class ItemResult:
         if self.error is not None:
             rows = _ended(rows, replace(self._basis, error=error_text(self.error)))
         if rows and not is_last(rows[-1].kind, rows[-1].views):
-            rows.append(_summary(rows, options.above))
+            rows = _summed_up(rows, options)
         return [_finished(row, scorer, options) for row in rows]
 
 
@@ -202,6 +203,24 @@ class _Countdown:
             is_last = self._left == 0
         if is_last:
             self._call()
+
+
+def _summed_up(rows: list[Row], options: PipelineOptions) -> list[Row]:
+    """The rows of a file with its summary, segments in place of frames where those are wanted."""
+    summary, last = _summary(rows, options.above), rows[-1]
+    has_frames = any(row.frame is not None for row in rows)
+    if has_frames and ends_file(last, options):
+        summary = replace(summary, frame=last.frame, seconds=last.seconds, track=last.track)
+        summary = replace(summary, stop_above=options.stop_above)
+    if has_frames and options.segments is not None:
+        rows, summary = with_segments(rows, options.segments), replace(summary, segments=options.segments)
+    return [*rows, summary]
+
+
+def ends_file(row: Row, options: PipelineOptions) -> bool:
+    """Whether nothing behind this frame, or part of one, is to be scored."""
+    threshold = options.stop_above
+    return threshold is not None and row.frame is not None and row.score is not None and row.score >= threshold
 
 
 def _ended(rows: list[Row], failure: Row) -> list[Row]:

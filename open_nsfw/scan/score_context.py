@@ -38,6 +38,7 @@ class ScoreContext:
             "libraries": [_version(library) for library in LIBRARIES],
             "exact": _classifier(models.exact),
             "quick": _quick(models) if options.quick else None,
+            "stop_above": options.stop_above,
             "extraction": {name: value for name, value in extraction.items() if name not in WITHOUT_EFFECT},
         }
 

@@ -1,4 +1,4 @@
-"""The frames of a video -> the stretches in which it scores high.
+"""The frames of a video -> the stretches in which it scores high, also as rows.
 
 A segment begins with a frame at or above the threshold, and ends with the last such frame before `ENDING` frames in a row that
 are below it. So a single frame below, as a flash or a blink of the camera, does not split what belongs together.
@@ -6,9 +6,11 @@ are below it. So a single frame below, as a flash or a blink of the camera, does
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from open_nsfw.rows.row import Row
 
 ENDING = 2  # frames in a row below the threshold that end a segment
 
@@ -58,3 +60,39 @@ def segments(moments: Iterable[Moment], threshold: float) -> list[Segment]:
 def _segment(moments: list[Moment]) -> Segment:
     scores = [moment.score for moment in moments]
     return Segment(moments[0], moments[-1], max(scores), sum(scores) / len(scores), len(scores))
+
+
+def with_segments(rows: Sequence[Row], threshold: float) -> list[Row]:
+    """The rows of a file's frames and their parts, as those of its segments: track by track, behind the frames that failed,
+    which stay. A frame counts with the highest of its own score and those of its parts."""
+    tracks: dict[int | None, dict[int, Row]] = {}  # track -> number of a frame -> the row with its highest score
+    for row in rows:
+        if row.score is None or row.frame is None:
+            continue
+        frames = tracks.setdefault(row.track, {})
+        before = frames.get(row.frame)
+        if before is None or before.score is None or row.score > before.score:
+            frames[row.frame] = row
+    found = [row for row in rows if row.score is None]
+    for frames in tracks.values():
+        moments = [Moment(number, row.seconds, row.score or 0.0) for number, row in frames.items()]
+        found += [_as_row(each, frames, threshold) for each in segments(moments, threshold)]
+    return found
+
+
+def _as_row(segment: Segment, frames: dict[int, Row], threshold: float) -> Row:
+    inside = [row for number, row in frames.items() if segment.first.frame <= number <= segment.last.frame]
+    whole: dict[str, Any] = dict.fromkeys(("part", "found_as", "left", "top", "right", "bottom", "bias", "cells"))
+    return replace(
+        frames[segment.first.frame],
+        kind="segment",
+        until=segment.last.seconds,
+        last_frame=segment.last.frame,
+        score=segment.highest,
+        max=segment.highest,
+        mean=segment.mean,
+        frames=segment.count,
+        exact=all(row.exact for row in inside),
+        segments=threshold,
+        **whole,
+    )

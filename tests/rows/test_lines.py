@@ -32,11 +32,13 @@ from tests.tools.rows import (
 def test_json_line_is_these_bytes() -> None:
     assert lines.json_line(PICTURE) == (
         b'{"path": "photos/a.jpg", "member": null, "kind": "picture", "frame": null, "seconds": null, "track": null, '
+        b'"until": null, "last_frame": null, '
         b'"part": null, "found_as": null, "left": null, "top": null, "right": null, "bottom": null, '
         b'"score": 0.0129502080381, "exact": null, "verdict": null, "error": null, '
         b'"width": 640, "height": 480, "format": "JPEG", "bytes": 12345, '
         b'"modified": 1700000000.25, "sha256": null, "frames": null, "parts": null, "max": null, "mean": null, "above": null, '
-        b'"frame_choice": null, "bias": null, "cells": null, "views": null, "upright": null, '
+        b'"frame_choice": null, "segments": null, "stop_above": null, "bias": null, "cells": null, '
+        b'"views": null, "upright": null, '
         b'"engine": "onnxruntime", "model": "1f2e3d4c"}\n'
     )
 
@@ -49,15 +51,16 @@ def test_json_of_a_name_that_is_not_utf_8_is_ascii_and_gives_the_bytes_back() ->
 
 def test_csv_lines_are_these_bytes() -> None:
     assert lines.csv_header() == (
-        b"path,member,kind,frame,seconds,track,part,found_as,left,top,right,bottom,score,exact,verdict,error,"
-        b"width,height,format,bytes,modified,sha256,frames,parts,max,mean,above,frame_choice,bias,cells,views,upright,engine,model\r\n"
+        b"path,member,kind,frame,seconds,track,until,last_frame,part,found_as,left,top,right,bottom,score,exact,verdict,"
+        b"error,width,height,format,bytes,modified,sha256,frames,parts,max,mean,above,frame_choice,segments,stop_above,"
+        b"bias,cells,views,upright,engine,model\r\n"
     )
     assert lines.csv_line(FAILED) == (
-        b'b.jpg,,picture,,,,,,,,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,,,,,,,caffe,1f2e3d4c\r\n'
+        b'b.jpg,,picture,,,,,,,,,,,,,,,"truncated: the picture ends early, at byte 512",,,,,,,,,,,,,,,,,,,caffe,1f2e3d4c\r\n'
     )
     assert (
         lines.csv_line(Row(os.fsdecode(b'\xe9"\n'), member=""))
-        == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"",""\r\n'
+        == b'"\xe9""\n","",picture,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"",""\r\n'
     )
 
 

@@ -48,5 +48,5 @@ def test_numbers_of_numpy_are_written_as_numbers() -> None:
     import numpy as np
 
     row = Row("a", score=np.float32(0.5), frame=np.int64(3), mean=np.float64(0.25))  # type: ignore[arg-type]
-    assert lines.csv_line(row) == b'a,,picture,3,,,,,,,,,0.5,,,,,,,,,,,,,0.25,,,,,,,"",""\r\n'
+    assert lines.csv_line(row) == b'a,,picture,3,,,,,,,,,,,0.5,,,,,,,,,,,,,0.25,,,,,,,,,"",""\r\n'
     assert lines.json_line(row) == lines.json_line(Row("a", score=0.5, frame=3, mean=0.25))

@@ -57,7 +57,7 @@ columns = {
 }
 own = {
     "kind": st.sampled_from(row_reader.KINDS),
-    **dict.fromkeys(("score", "max", "mean"), st.one_of(st.none(), st.floats(0, 1))),
+    **dict.fromkeys(("score", "max", "mean", "segments", "stop_above"), st.one_of(st.none(), st.floats(0, 1))),
 }
 any_row = st.builds(Row, **{one.name: own.get(one.name, columns[str(one.type)]) for one in dataclasses.fields(Row)})
 many = settings(
