@@ -28,7 +28,7 @@ from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
 from open_nsfw.review.options import OpeningOptions
 from open_nsfw.scoring.options import LoadOptions
-from open_nsfw.service.options import Bounds, CoreOptions, ServeOptions
+from open_nsfw.service.options import Bounds, CoreOptions, HostOptions, ServeOptions
 from open_nsfw.sources.item import SourceOptions
 
 PROGRAM = "open-nsfw serve"
@@ -41,6 +41,7 @@ examples:
 
 exit status: 0 ended by SIGTERM or Ctrl-C, 2 the command line, the keys, the policy, the model or the address is at
 fault"""
+ALLOW, BLOCK = "allow", "block"
 MOST_PORT = 65535
 
 
@@ -66,6 +67,7 @@ def parser() -> OneLineParser:
     add_frame_options(policy)
     add_cache_options(policy)
     policy.add_argument("--hash", action="store_true", help="add the SHA-256 of each file to its row")
+    _add_host_options(result.add_argument_group("hosts with an interface of their own"))
     _add_load_options(result.add_argument_group("load"))
     defaults = CoreOptions()
     limits = result.add_argument_group("limits, against hostile files")
@@ -106,6 +108,27 @@ def _add_address_options(group: Any) -> None:
         help="on SIGTERM, seconds for requests that are under way (default 30)",
     )
     add("--no-access-log", action="store_true", help="write no line of JSON for each request to standard output")
+
+
+def _add_host_options(group: Any) -> None:
+    group.add_argument(
+        "--undecided",
+        default=BLOCK,
+        choices=(ALLOW, BLOCK),
+        help="what pict-rs and clamd's clients, which know only two answers, get for what is undecided (default block)",
+    )
+    group.add_argument(
+        "--clamd",
+        type=parsing.file,
+        metavar="ADDRESS",
+        help="also answer clients of clamd, at HOST:PORT of the loopback or at the path of a Unix socket",
+    )
+    group.add_argument(
+        "--clamd-others",
+        default=BLOCK,
+        choices=(ALLOW, BLOCK),
+        help="what clamd's clients get for files that are no pictures, films or archives of them (default block)",
+    )
 
 
 def _add_load_options(group: Any) -> None:
@@ -151,6 +174,7 @@ def parse(argv: Sequence[str]) -> ServeOptions:
     values = parser().parse_args(argv)
     for option, given, other, is_there in (
         ("--ranges", values.ranges, "--fast", values.fast),
+        ("--clamd-others allow", values.clamd_others == ALLOW, "--clamd ADDRESS", values.clamd),
         ("--policy-for-any-model", values.policy_for_any_model, "--policy FILE", values.policy),
         ("--review", values.review, "--key-file FILE", values.key_file),
     ):
@@ -168,6 +192,7 @@ def parse(argv: Sequence[str]) -> ServeOptions:
         values.review,
         OpeningOptions(together=values.together, jobs=values.jobs, quiet=True),
         desk_options(values),
+        HostOptions(values.undecided == BLOCK, values.clamd, values.clamd_others == BLOCK),
     )
 
 
@@ -187,7 +212,7 @@ def _core_options(values: argparse.Namespace) -> CoreOptions:
         values.policy,
         values.policy_for_any_model,
         values.jobs,
-        Extraction(limits, frames, values.hash, values.max_memory),
+        Extraction(limits, frames, hash=values.hash, max_memory=values.max_memory),
         values.max_seconds,
         SourceOptions(
             limits=limits, max_archive_bytes=values.max_archive_bytes, max_archive_ratio=values.max_archive_ratio

@@ -55,6 +55,7 @@ _OTHERS = (
 )
 
 
+_OTHER_PICTURES = ("PostScript", "Photoshop", "an icon file", "SVG", "QOI", "JPEG 2000", "JPEG XL")
 PIECE = 1024 * 1024  # bytes that are read at once of what has no known size
 
 
@@ -188,3 +189,9 @@ def guess(data: bytes) -> str:
             return f"; it looks like {name}"
     is_text = not any(byte < 9 or 13 < byte < 32 for byte in data[:512])
     return "; it looks like text" if is_text else ""
+
+
+def is_other_picture(data: bytes) -> bool:
+    """Whether a file that is in no format that is read is most likely a picture all the same, by its first bytes."""
+    words = guess(data)
+    return words.endswith(_OTHER_PICTURES) or "picture" in words or b"<svg" in data[:4096]

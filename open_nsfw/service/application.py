@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
-from open_nsfw.service import page, score, state
+from open_nsfw.service import misskey, page, photoprism, pictrs, score, state
 from open_nsfw.service.guard import LOOPBACK_NAMES, Guard
 from open_nsfw.service.openapi import routes_of_document
 from open_nsfw.service.options import ServeOptions
 from open_nsfw.service.service import Service
 
-ROUTES: tuple[BaseRoute, ...] = (Route(score.PATH, score.Score(), methods=["POST"]), *state.ROUTES, *page.ROUTES)
+ROUTES: tuple[BaseRoute, ...] = (
+    Route(score.PATH, score.Score(), methods=["POST"]),
+    *state.ROUTES,
+    *page.ROUTES,
+    *misskey.ROUTES,
+    *photoprism.ROUTES,
+    *pictrs.ROUTES,
+)
 """What the service always has."""
 
 

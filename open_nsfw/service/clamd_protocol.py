@@ -33,7 +33,9 @@ class Reply:
 
 @dataclass(frozen=True)
 class Begin:
-    """A stream begins: `Chunk`s follow."""
+    """A stream begins: `Chunk`s follow, and then `Whole`."""
+
+    address: Address
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class ClamdProtocol:
         """The events of a known command."""
         if name == b"INSTREAM":
             self._state, self._taken = _State.LENGTH, 0
-            return [Begin()]
+            return [Begin(self._address)]
         if name == b"IDSESSION":
             if self._commands is not None:
                 return self._refused(INVALID)

@@ -160,7 +160,7 @@ class _Answer:
         is_unread = has_body and not self._body_ended
         if is_unread or closes:
             headers["Connection"] = "close"
-        body = {"error": {"code": refusal.code, "message": refusal.message}}
+        body = refusal.body or {"error": {"code": refusal.code, "message": refusal.message}}
         response = JSONResponse(body, refusal.status, headers)
         await self.send(
             {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}

@@ -3,6 +3,8 @@ a request may have."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
@@ -20,7 +22,22 @@ MOST_HEADER_BYTES = 8192  # of one part's headers
 LONGEST_NAME = 1000  # letters of an item's name; rows repeat it
 
 
+class Part(NamedTuple):
+    """One part of a body."""
+
+    item: Item
+    media_type: str
+    """Of its header Content-Type, in lower case and without parameters; empty without one."""
+    is_file: bool
+    """Whether its header Content-Disposition has a file's name."""
+
+
 async def multipart_items(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> list[Item]:
+    """The items in the parts of a body, in order, at least one. Raises Refusal and ClientGone."""
+    return [part.item for part in await multipart_parts(request, ticket, bounds, limits)]
+
+
+async def multipart_parts(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> list[Part]:
     """The parts of a body, in order, at least one. Raises Refusal and ClientGone."""
     boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"")
     if not 0 < len(boundary) <= 70:  # RFC 2046, section 5.1.1
@@ -33,9 +50,9 @@ async def multipart_items(request: Request, ticket: Ticket, bounds: Bounds, limi
         parser.finalize()
         if not parts.is_whole:
             raise bad_request("the multipart body ends before its last boundary")
-        if not parts.items:
+        if not parts.parts:
             raise bad_request("the multipart body has no part")
-        return parts.items
+        return parts.parts
     except MultipartParseError:
         parts.close()
         raise bad_request("the multipart body is damaged") from None
@@ -48,12 +65,13 @@ class _Parts:
     """What the parser calls, and the items that come of it."""
 
     def __init__(self, bounds: Bounds, limits: Limits) -> None:
-        self.items: list[Item] = []
+        self.parts: list[Part] = []
         self.is_whole = False
         self._bounds, self._limits = bounds, limits
         self._buffer = PayloadBuffer()
         self._error: InputError | None = None
         self._field, self._value, self._name = b"", b"", ""
+        self._media_type, self._is_file = "", False
         self._header_bytes = 0
 
     def callbacks(self) -> dict[str, object]:
@@ -71,15 +89,16 @@ class _Parts:
     def close(self) -> None:
         """Nobody wants the items."""
         self._buffer.close()
-        for item in self.items:
-            item.close()
+        for part in self.parts:
+            part.item.close()
 
     def _begin(self) -> None:
-        if len(self.items) >= self._bounds.max_parts:
+        if len(self.parts) >= self._bounds.max_parts:
             raise too_large(f"more than {self._bounds.max_parts} parts (--max-parts)")
         self._buffer, self._error = PayloadBuffer(), None
-        self._field, self._value, self._name = b"", b"", str(len(self.items))
+        self._field, self._value, self._name = b"", b"", str(len(self.parts))
         self._header_bytes = 0
+        self._media_type, self._is_file = "", False
 
     def _add_field(self, data: bytes, start: int, end: int) -> None:
         self._field += self._header_part(data[start:end])
@@ -98,6 +117,9 @@ class _Parts:
             options = parse_options_header(self._value)[1]
             name = (options.get(b"filename") or options.get(b"name") or b"").decode("utf-8", "surrogateescape")
             self._name = name[:LONGEST_NAME] or self._name
+            self._is_file = b"filename" in options
+        elif self._field.lower() == b"content-type":
+            self._media_type = self._value.partition(b";")[0].strip().lower().decode("latin-1")
         self._field, self._value = b"", b""
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
@@ -115,10 +137,13 @@ class _Parts:
         if self._error is None and not self._buffer.size:
             self._error = InputError("empty", "the file is empty")
         if self._error is not None:
-            self.items.append(Item(self._name, error=self._error))
+            self._add(Item(self._name, error=self._error))
             return
         payload = self._buffer.payload()
-        self.items.append(Item(self._name, data=payload.data, file=payload.file))
+        self._add(Item(self._name, data=payload.data, file=payload.file))
+
+    def _add(self, item: Item) -> None:
+        self.parts.append(Part(item, self._media_type, self._is_file))
 
     def _finish(self) -> None:
         self.is_whole = True

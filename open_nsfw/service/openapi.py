@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from open_nsfw.service.decisions import Decision
+from open_nsfw.service.host_operations import OPERATIONS
 from open_nsfw.service.page import security_headers
 from open_nsfw.service.row_schema import row_schema
 from open_nsfw.service.score import MOST_SECONDS
@@ -117,6 +118,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
     },
     "/docs": _text("text/html"),
     "/": _text("text/html"),
+    **OPERATIONS,
 }
 
 
@@ -153,7 +155,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if names:
         given = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
         operation["parameters"] = [*given, *operation.get("parameters", [])]
-    operation["responses"] = {**operation.get("responses", {}), "default": _REFUSED}
+    operation["responses"] = {"default": _REFUSED, **operation.get("responses", {})}
     return operation
 
 

@@ -64,6 +64,18 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class HostOptions:
+    """What hosts are told that have an interface of their own."""
+
+    undecided_blocks: bool = True
+    """Whether those that know only two answers get the worse one for what is undecided."""
+    clamd: str | None = None
+    """Where clamd's clients are listened for: HOST:PORT, or the path of a Unix socket."""
+    others_block: bool = True
+    """Whether clamd's clients get the worse answer for files that are no pictures, films or archives of them."""
+
+
+@dataclass(frozen=True)
 class ServeOptions:
     """The whole service."""
 
@@ -84,3 +96,4 @@ class ServeOptions:
     """How that store is made ready."""
     desk: DeskOptions = DeskOptions()
     """How its pictures are given out."""
+    hosts: HostOptions = HostOptions()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 RETRY_SECONDS = 1  # for a client that was turned away because of load; the queue moves within a second
 
@@ -14,6 +15,8 @@ class Refusal(Exception):
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.headers = headers or {}
+        self.body: dict[str, Any] | None = None
+        """The answer's, as JSON, where a host wants another one than the service's own."""
 
 
 class ClientGone(Exception):

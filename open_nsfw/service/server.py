@@ -14,9 +14,11 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from open_nsfw.errors import UsageError
+from open_nsfw.service import clamd_address
 from open_nsfw.service.access_log import AccessLog
 from open_nsfw.service.admission import Admission
 from open_nsfw.service.application import application
+from open_nsfw.service.clamd import ClamdServer
 from open_nsfw.service.core import Core
 from open_nsfw.service.keys import read_keys
 from open_nsfw.service.options import ServeOptions
@@ -37,11 +39,11 @@ def serve(options: ServeOptions, tell: Callable[[str], None], more: Sequence[Bas
     """
     keys = None if options.key_file is None else read_keys(options.key_file)
     listener = _listener(options)
-    with listener:
+    with listener, _clamd_listener(options) as clamd:
         core = Core(options.core, options.bounds.wait_seconds)
         with AccessLog() if options.access_log else contextlib.nullcontext() as log:
             service = Service(options, core, Admission(options.bounds), keys, log)
-            asyncio.run(_serve(service, listener, tell, more))
+            asyncio.run(_serve(service, listener, clamd, tell, more))
 
 
 def _listener(options: ServeOptions) -> socket.socket:
@@ -70,11 +72,30 @@ def _listener(options: ServeOptions) -> socket.socket:
     return listener
 
 
+@contextlib.contextmanager
+def _clamd_listener(options: ServeOptions) -> Generator[socket.socket | None, None, None]:
+    """The bound socket for clients of clamd, if they are wanted. Raises UsageError."""
+    if options.hosts.clamd is None:
+        yield None
+        return
+    listener = clamd_address.bound(options.hosts.clamd)
+    place = listener.getsockname()
+    try:
+        yield listener
+    finally:
+        listener.close()
+        clamd_address.remove_leftover(place)
+
+
 async def _serve(
-    service: Service, listener: socket.socket, tell: Callable[[str], None], more: Sequence[BaseRoute]
+    service: Service,
+    listener: socket.socket,
+    clamd: socket.socket | None,
+    tell: Callable[[str], None],
+    more: Sequence[BaseRoute],
 ) -> None:
     loop = asyncio.get_running_loop()
-    async with service.core:
+    async with service.core, contextlib.AsyncExitStack() as doors:
         server = _Server(_config(service, more))
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,6 +105,9 @@ async def _serve(
         _add_gauges(service)
         aside = [asyncio.ensure_future(each) for each in (_end(service, server, ending), reloader.run())]
         tell(f"listening on http://{_address(listener)}")
+        if clamd is not None:
+            await doors.enter_async_context(ClamdServer(service, clamd))
+            tell(f"listening for clients of clamd on {clamd_address.name_of(clamd)}")
         await server.serve(sockets=[listener])
         for each in aside:
             each.cancel()

@@ -38,10 +38,11 @@ async def items_of(request: Request, ticket: Ticket, bounds: Bounds, limits: Lim
         return await _json_items(request, ticket, bounds, limits)
     if kind == "multipart/form-data":
         return await multipart_items(request, ticket, bounds, limits)
-    return [await _raw_item(request, ticket, bounds, limits)]
+    return [await raw_item(request, ticket, bounds, limits)]
 
 
-async def _raw_item(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> Item:
+async def raw_item(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> Item:
+    """The body itself as one item. Raises Refusal and ClientGone."""
     buffer = PayloadBuffer()
     try:
         async for piece in pieces(request, ticket, bounds, limits.max_bytes):

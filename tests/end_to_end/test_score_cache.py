@@ -32,6 +32,7 @@ PICTURES = DATA / "pictures"
 WAYS = {
     "exact": ("--frames", "all", "--hash"),
     "first frames": ("--max-pixels", "5000"),
+    "views": ("--views", "tiles", "--upright"),
     "explained": ("--explain", "--frames", "all"),
     "fast": ("--fast", "--frames", "max=2"),
     "stricter": ("--fast", "--thresholds", "0.05,0.5"),
