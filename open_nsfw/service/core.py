@@ -109,9 +109,11 @@ class Core:
         choice = FrameChoice.parse("first" if frames is None else frames, every_seconds, default.max_frames, scenes)
         return choice if frames is not None else replace(choice, mode=default.mode, count=default.count)
 
-    async def answers(self, items: Iterable[Item], choice: FrameChoice | None = None) -> AsyncGenerator[Answer, None]:
+    async def answers(
+        self, items: Iterable[Item], choice: FrameChoice | None = None, is_counted: bool = True
+    ) -> AsyncGenerator[Answer, None]:
         """Each row of each item, in order, as it comes; an archive gives the rows of its members. Takes the items over and
-        closes them, whatever happens.
+        closes them, whatever happens. `is_counted`: whether the metrics have them.
 
         Raises Refusal (503) if the first item has no turn in time or the core is closed meanwhile, and what the engine or
         the decoding process raises (SetupError). Whoever does not go on to the end calls `aclose`.
@@ -124,17 +126,19 @@ class Core:
                 async for row in underway.rows():
                     if passed_over >= underway.unless_seen:
                         has_rows = True
-                        yield self._answer(number, row, decisions.of(row))
-                self._note_times(underway)
+                        yield self._answer(Answer(number, row, decisions.of(row)), is_counted)
+                if is_counted:
+                    self._note_times(underway)
                 passed_over = 0 if has_rows else passed_over + 1
         finally:
             await begun.aclose()
 
-    def _answer(self, number: int, row: Row, decision: Decision) -> Answer:
-        if row.score is not None:
+    def _answer(self, answer: Answer, is_counted: bool) -> Answer:
+        if answer.row.score is not None:
             self.last_score = time.monotonic()
-        self.metrics.add_row(row, decision)
-        return Answer(number, row, decision)
+        if is_counted:
+            self.metrics.add_row(answer.row, answer.decision)
+        return answer
 
     def _note_times(self, underway: Underway) -> None:
         self.metrics.add_seconds("queue", underway.queued_seconds)

@@ -22,6 +22,7 @@ from open_nsfw.service.clamd import ClamdServer
 from open_nsfw.service.core import Core
 from open_nsfw.service.keys import read_keys
 from open_nsfw.service.options import ServeOptions
+from open_nsfw.service.probe import warm_up
 from open_nsfw.service.protocol import connection_class
 from open_nsfw.service.reload import Reloader
 from open_nsfw.service.service import Service
@@ -103,6 +104,7 @@ async def _serve(
         reloader = Reloader(service, tell)
         loop.add_signal_handler(signal.SIGHUP, reloader.asked.set)
         _add_gauges(service)
+        await warm_up(service.core)
         aside = [asyncio.ensure_future(each) for each in (_end(service, server, ending), reloader.run())]
         tell(f"listening on http://{_address(listener)}")
         if clamd is not None:
