@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -134,8 +135,9 @@ def parser() -> OneLineParser:
 
 
 def _run(request: Request) -> int:
-    _make_folder(request)
+    _check_folder(request)
     explainer = Explainer(load_models(request.load).exact, request.occlusion)
+    _make_folder(request)
     jobs, failed = request.jobs or default_jobs(), 0
     folder = _Folder(request, explainer)
     options = ExplainOptions(folder.draw, request.blur_below)
@@ -154,6 +156,7 @@ def _run(request: Request) -> int:
                 print_text("".join(f"{line}\n" for line in lines))
             progress.advance()
     if interruption.signal is not None:
+        print(f"{PROGRAM}: stopped; what was written is whole", file=sys.stderr)
         return ended_by(interruption.signal)
     return Status.FAILED if failed else Status.DONE
 
@@ -173,12 +176,17 @@ def _problems(found: Explained, request: Request) -> list[str]:
     return problems
 
 
+def _check_folder(request: Request) -> None:
+    """Raises UsageError for a folder with something in it, unless its files may be replaced, and for what is no folder."""
+    if os.path.exists(request.output) and not os.path.isdir(request.output):
+        raise UsageError(f"{printable(request.output)}: is no folder; name another --output")
+    if os.path.isdir(request.output) and os.listdir(request.output) and not request.overwrite:
+        raise UsageError(f"{printable(request.output)}: is not empty; --overwrite replaces files of the same names")
+
+
 def _make_folder(request: Request) -> None:
-    """Raises UsageError for a folder with something in it, unless its files may be replaced."""
     try:
         os.makedirs(request.output, exist_ok=True)
-        if os.listdir(request.output) and not request.overwrite:
-            raise UsageError(f"{printable(request.output)}: is not empty; --overwrite replaces files of the same names")
     except OSError as error:
         raise OutputError(f"{printable(request.output)}: cannot be made: {error.strerror or error}") from error
 

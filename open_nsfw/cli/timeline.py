@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -129,6 +130,7 @@ def _run(request: Request) -> int:
                 progress.say(f"{PROGRAM}: {film.name}: {error}")
             progress.advance()
     if interruption.signal is not None:
+        print(f"{PROGRAM}: stopped; nothing was written", file=sys.stderr)
         return ended_by(interruption.signal)
     tracks = sum(len(film.tracks) for film in films)
     title = f"Scores over time: {', '.join(map(printable, request.inputs))}"

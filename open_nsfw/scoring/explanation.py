@@ -91,7 +91,8 @@ class Explainer(Classifier):
         return [self._explained(crop(each, height, width)) for each in pixels]
 
     def _explained(self, cropped: Pixels) -> Score:
-        explanation = self._method.explain(self.engine.blob_from_pixels(cropped[np.newaxis]))
+        with np.errstate(all="ignore"):  # of weights that are no numbers: their score says so
+            explanation = self._method.explain(self.engine.blob_from_pixels(cropped[np.newaxis]))
         if not 0 <= explanation.score <= 1 or not np.isfinite(explanation.cells).all():
             return Score(float("nan"), InputError("not-finite", "the network's answer has values that are not finite"))
         score = ExplainedScore(explanation.score)
@@ -137,6 +138,11 @@ class _Occlusion:
         net = read_net(engine.files.model_def, engine.files.pretrained_model)
         self._logits = softmax_input(net, OUTPUT)
         self._source = engine.with_blobs([] if self._logits is None else [self._logits])
+        values = self._source.blobs(np.zeros((1, *engine.input_shape), np.float32))[OUTPUT].size
+        if values <= NSFW:
+            raise ModelError(
+                f'{engine.model_def}: the blob "{OUTPUT}" has {values} value(s); the score is its second one'
+            )
 
     def explain(self, blob: Float32) -> Explanation:
         """Of float32 (1, C, H, W)."""

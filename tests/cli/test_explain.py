@@ -92,6 +92,7 @@ def test_other_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     """Refused in one line, before anything is written; any net is explained by occlusion."""
     options = write_model(tmp_path, small_net(kind="Sigmoid"), caffemodel(SMALL_WEIGHTS))
     assert explain(PICTURE, "--output", tmp_path / "why", *options) == 2
+    assert not (tmp_path / "why").exists()
     line = capsys.readouterr().err
     assert line == (
         f"open-nsfw explain: error: {tmp_path / 'net.prototxt'}: no Softmax layer with an input of its own makes "

@@ -13,7 +13,7 @@ import pytest
 from open_nsfw import Classifier, EngineError, Explainer, InputError, ModelError, load_model
 from open_nsfw.pictures.pixels import resized_pixels
 from open_nsfw.scoring.fast import logit
-from tests.tools.helpers import DATA, OTHER_PICTURE, PICTURE, engines, small_net, write_model
+from tests.tools.helpers import DATA, OTHER_PICTURE, PICTURE, caffemodel, engines, small_net, write_model
 from tests.tools.residual_nets import random_residual_net
 
 ENGINES = [*engines(), *(["openvino"] if importlib.util.find_spec("openvino") else [])]
@@ -126,3 +126,23 @@ def test_several_threads(model: Classifier) -> None:
     with ThreadPoolExecutor(4) as threads:
         for cells, found in zip(expected * 2, threads.map(explainer.explain, PUSHED[:4] * 2)):
             np.testing.assert_array_equal(found.cells, cells)
+
+
+@pytest.mark.parametrize("occlusion", [False, True])
+@pytest.mark.parametrize("weight", [np.nan, np.inf, 1e36])
+def test_weights_that_are_no_numbers(tmp_path: Path, weight: float, occlusion: bool) -> None:
+    """Have the picture's error, and no warning of NumPy's."""
+    weights = np.stack([np.full((3, 1, 1), -weight), np.full((3, 1, 1), weight)])
+    options = write_model(tmp_path, small_net(), caffemodel({"c": [weights, np.zeros(2)]}))
+    explainer = Explainer(load_model(options[1], options[3], engine="onnxruntime"), occlusion=occlusion)
+    with pytest.raises(InputError) as caught:
+        explainer.explain(PICTURE)
+    assert caught.value.code == "not-finite"
+
+
+def test_a_net_of_one_value_has_no_score(tmp_path: Path) -> None:
+    """As where it is only scored."""
+    options = write_model(tmp_path, small_net(outputs=1), caffemodel({"c": [np.ones((1, 3, 1, 1)), np.zeros(1)]}))
+    model = load_model(options[1], options[3], engine="onnxruntime")
+    with pytest.raises(ModelError, match=r'the blob "prob" has 1 value\(s\); the score is its second one$'):
+        Explainer(model, occlusion=True)
