@@ -103,7 +103,7 @@ class _Conversation:
             while await self._step():
                 pass
         except Refusal as refusal:
-            self._service.core.metrics.add_request(LABEL, refusal.status, 0.0)
+            self._service.core.metrics.add_request(LABEL, int(refusal.status), 0.0)
             self._writer.write(self._address.answer(f"{refusal.message}. ERROR".encode()))
         except OpenNsfwError as error:  # the engine, or no decoding process comes up
             self._writer.write(self._address.answer(f"{error}. ERROR".encode()))
@@ -145,7 +145,7 @@ class _Conversation:
             with upload.ticket:
                 text = await self._judged(upload)
             seconds = asyncio.get_running_loop().time() - upload.began
-            self._service.core.metrics.add_request(LABEL, HTTPStatus.OK, seconds)
+            self._service.core.metrics.add_request(LABEL, int(HTTPStatus.OK), seconds)
             self._writer.write(self._address.answer(b"stream: " + text))
         await asyncio.wait_for(self._writer.drain(), self._bounds.write_seconds)
 
