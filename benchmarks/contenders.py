@@ -44,7 +44,8 @@ class Contender:
 
 def contenders() -> list[Contender]:
     """Everybody who can run here; says on stderr who cannot."""
-    found = [Contender(f"{peer.requirement}, its loop", peer_seconds(peer), 0.25) for peer in peers.PEERS]
+    found = [Contender(f"{peer.requirement}, its loop", peer_seconds(peer), 0.5) for peer in peers.PEERS]
+    found += [Contender(f"{peer.requirement}, whole process", peer_process(peer), 0.5) for peer in peers.PEERS]
     found += [
         Contender("classify_nsfw", ours()),
         Contender("classify_nsfw --fast", ours("--fast")),
@@ -60,8 +61,8 @@ def contenders() -> list[Contender]:
         absent("--engine openvino", "OpenVINO is not installed: pip install 'openvino>=2024.0'")
     caffe = caffe_python()
     if caffe is not None:
-        command = Contender("classify_nsfw --engine caffe (real pycaffe)", ours(engine="caffe", python=caffe), 0.03)
-        found.append(command)
+        name = "classify_nsfw --engine caffe (real pycaffe), its start apart"
+        found.append(Contender(name, without_start(engine="caffe", python=caffe), 0.1))
     if has_gpu():
         found.append(Contender("classify_nsfw --gpu", ours("--gpu")))
     else:
@@ -85,6 +86,18 @@ def ours(*options: str, engine: str = "onnxruntime", python: str = sys.executabl
     return lambda listed, count: machine.run(command(listed, *options, engine=engine, python=python)).wall
 
 
+def without_start(*options: str, engine: str, python: str) -> Callable[[Path, int], float]:
+    """This command without what one picture takes it, start and all: libraries that take a second to load."""
+
+    def seconds(listed: Path, count: int) -> float:
+        one = listed.with_name("one")
+        one.write_text(listed.read_text().splitlines()[0] + "\n")
+        both = [machine.run(command(file, *options, engine=engine, python=python)).wall for file in (one, listed)]
+        return (both[1] - both[0]) * count / (count - 1)
+
+    return seconds
+
+
 def rows(listed: Path, *options: str) -> list[dict[str, object]]:
     """What this command says of the pictures."""
     return [json.loads(line) for line in machine.run(command(listed, *options)).stdout.splitlines()]
@@ -100,6 +113,12 @@ def peer_seconds(peer: peers.Peer) -> Callable[[Path, int], float]:
     """Another package's loop, with its model loaded."""
     start = [peers.python(peer), "-c", peer.score_many]
     return lambda listed, count: float(machine.run([*start, str(listed)]).stdout.split()[-1])
+
+
+def peer_process(peer: peers.Peer) -> Callable[[Path, int], float]:
+    """Another package as a whole process: start, model, and the same loop."""
+    start = [peers.python(peer), "-c", peer.score_many]
+    return lambda listed, count: machine.run([*start, str(listed)]).wall
 
 
 def matrix_product(listed: Path, count: int) -> float:

@@ -1,4 +1,4 @@
-"""Harmless pictures for the benchmarks, made from the photographs that scikit-image ships."""
+"""Harmless pictures for the benchmarks, made from the photographs that scikit-image ships, always the same ones (`SEED`)."""
 
 from __future__ import annotations
 
@@ -54,16 +54,41 @@ def thumbnails(folder: Path, count: int) -> list[Path]:
 
 
 def photo_pictures(folder: Path, count: int) -> list[Path]:
-    """`count` JPEG files of 12 megapixels, quality 92, with the fine grain of a camera's sensor."""
-    random = np.random.default_rng(SEED + 1)
-    sources = _photographs()
-    paths = []
+    """`count` JPEG files of 12 megapixels, quality 92, with a grain of 4 x 4 pixels, as a phone's smoothing leaves it."""
+    return _large_pictures(folder, "photo", count, 4, 4.0, SEED + 1)
+
+
+def phone_pictures(folder: Path, count: int) -> list[Path]:
+    """`count` JPEG files of 12 megapixels, quality 92, with a grain in every pixel, as phones save them in little light: twice
+    the bytes of `photo_pictures`."""
+    return _large_pictures(folder, "phone", count, 1, 6.0, SEED + 3)
+
+
+def _large_pictures(folder: Path, name: str, count: int, grain_side: int, grain: float, seed: int) -> list[Path]:
+    """`grain`: the standard deviation of what is added to all three colours of a square of `grain_side` pixels."""
+    random, sources, paths = np.random.default_rng(seed), _photographs(), []
+    width, height = PHOTO_SIZE
     for index in range(count):
         image = _variation(sources[index % len(sources)], random).resize(PHOTO_SIZE, Image.Resampling.BICUBIC)
-        grain = random.normal(0, 4, (PHOTO_SIZE[1] // 4, PHOTO_SIZE[0] // 4, 1)).repeat(4, 0).repeat(4, 1)
-        noisy = np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
-        paths.append(_save(Image.fromarray(noisy), folder / f"photo-{index:05d}.jpg", 92))
+        coarse = random.normal(0, grain, (height // grain_side, width // grain_side, 1))
+        noisy = np.asarray(image) + coarse.repeat(grain_side, 0).repeat(grain_side, 1)
+        pixels = np.clip(noisy, 0, 255).astype(np.uint8)
+        paths.append(_save(Image.fromarray(pixels), folder / f"{name}-{index:05d}.jpg", 92))
     return paths
+
+
+MADE = {"web": web_pictures, "photo": photo_pictures, "phone": phone_pictures}
+"""The sets of throughput.py."""
+
+
+def described(paths: list[Path]) -> str:
+    """How large the files and pictures are: `400 JPEG files of 0.05 to 0.3 MB (median 0.1), 480 x 640 to 1280 x 960`."""
+    sizes = sorted(path.stat().st_size / 1e6 for path in paths)
+    sides = sorted((Image.open(path).size for path in paths), key=max)
+    low, middle, high = sizes[0], sizes[len(sizes) // 2], sizes[-1]
+    (a, b), (c, d) = sides[0], sides[-1]
+    pixels = f"{a} x {b}" if (a, b) == (c, d) else f"{a} x {b} to {c} x {d}"
+    return f"{len(paths)} JPEG files of {low:.2f} to {high:.2f} MB (median {middle:.2f}), {pixels} pixels"
 
 
 def _photographs() -> list[Image.Image]:

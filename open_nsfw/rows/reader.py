@@ -205,28 +205,31 @@ class CsvReader(JsonReader):
 def checked(found: dict[str, Any]) -> dict[str, Any]:
     """The values of all fields, null where an older version had none. Raises ValueError if this is no row."""
     shape = tuple(zip(found, map(type, found.values())))
-    bounds = _bounds.get(shape)
-    if bounds is not None and found["kind"] in KINDS and all(low <= found[name] <= high for name, low, high in bounds):
-        return found
+    known = _shapes.get(shape)
+    if known is not None:
+        bounds, missing = known
+        if found.get("kind", "picture") in KINDS and all(low <= found[name] <= high for name, low, high in bounds):
+            return {**found, **missing}
     values = _checked_by_field(found)
-    if values == found and tuple(values) == tuple(found) and len(_bounds) < MOST_SHAPES:
-        _note_shape(shape)
+    if len(_shapes) < MOST_SHAPES:
+        _note_shape(shape, found, values)
     return values
 
 
-# The fields and types of rows that passed all checks -> what is left to check of the next such row: the values of its numbers.
-# A file has a handful of shapes, and a row of a known one takes 2 microseconds instead of 10.
-_bounds: dict[tuple[tuple[str, type], ...], tuple[tuple[str, float, float], ...]] = {}
+# Names and types of a row that passed all checks -> what is left to check of the next one with the same: the values of its
+# numbers, and what fields it lacks. A file has a handful of such shapes; a row of a known one takes 2 microseconds instead of 10.
+_shapes: dict[tuple[tuple[str, type], ...], tuple[list[tuple[str, float, float]], dict[str, Any]]] = {}
 MOST_SHAPES = 256
 
 
-def _note_shape(shape: tuple[tuple[str, type], ...]) -> None:
-    numbers = [(_FIELDS[name], kind) for name, kind in shape if kind in (int, float)]
-    if any(kind is list or (kind is int and _FIELDS[name].type == "float") for name, kind in shape):
-        return  # their values become others
-    _bounds[shape] = tuple(
-        (field.name, max(field.least, -LARGEST[kind]), min(field.most, LARGEST[kind])) for field, kind in numbers
-    )
+def _note_shape(shape: tuple[tuple[str, type], ...], found: dict[str, Any], values: dict[str, Any]) -> None:
+    if any(name not in _FIELDS or kind is list for name, kind in shape):
+        return  # left out, or looked into
+    fields = [(_FIELDS[name], LARGEST[kind], kind) for name, kind in shape if kind in LARGEST]
+    if any(kind is int and field.type == "float" for field, _, kind in fields):
+        return  # it becomes another number
+    bounds = [(field.name, max(field.least, -largest), min(field.most, largest)) for field, largest, _ in fields]
+    _shapes[shape] = bounds, {name: value for name, value in values.items() if name not in found}
 
 
 def _checked_by_field(found: dict[str, Any]) -> dict[str, Any]:

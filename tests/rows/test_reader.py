@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -187,3 +189,41 @@ def test_cells_that_are_no_rows_of_numbers(tmp_path: Path, form: str, cells: str
     file.write_bytes(text.replace('""1""', '"1"').encode())
     with pytest.raises(UsageError, match=f"line {1 if form == 'jsonl' else 2} is no row that this command wrote"):
         list(read_rows(str(file), form))
+
+
+def read(tmp_path: Path, *rows: dict[str, Any]) -> list[Row]:
+    """The rows of a file of these JSON lines."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return list(read_rows(str(path), "jsonl"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"score": 1.5},
+        {"score": -0.1},
+        {"width": -1},
+        {"width": 2**63},
+        {"kind": "film"},
+        {"bytes": 10**30},
+        {"modified": 1e999},
+        {"score": True},
+        {"width": 640.0},
+        {"format": 5},
+    ],
+)
+def test_a_row_like_the_one_before_it_is_checked_as_well(wrong: dict[str, Any], tmp_path: Path) -> None:
+    """Where names and types are those of a row that was right, its values may still be none of a row's."""
+    right = json.loads(json_line(Row("a", score=0.5, exact=True, width=640, bytes=9, modified=1.5, format="JPEG")))
+    assert read(tmp_path, right, {**right, "score": 0.25}) == [Row(**right), Row(**{**right, "score": 0.25})]
+    with pytest.raises(UsageError, match="line 3 is no row that this command wrote as JSON lines"):
+        read(tmp_path, right, right, {**right, **wrong})
+
+
+def test_rows_of_an_older_version_one_after_the_other(tmp_path: Path) -> None:
+    """What they lack is null in all of them, and other columns are left out."""
+    old = {"path": "a", "score": 0.5}
+    assert read(tmp_path, old, {**old, "path": "b"}, {**old, "other": 1}, {**old, "other": 2}) == [
+        *(Row("a", score=0.5), Row("b", score=0.5), Row("a", score=0.5), Row("a", score=0.5))
+    ]
