@@ -249,7 +249,7 @@ EXTRAS["test"] = [
     *("scikit-image", "pooch"),  # pictures to compare engines on
     *(
         library
-        for extra in ("video", "parquet", "policy", "draw", "zstd", "completion", "serve")
+        for extra in ("video", "parquet", "policy", "draw", "zstd", "completion", "serve", "watch")
         for library in EXTRAS[extra]
     ),
     *(library + '; python_version >= "3.10"' for library in EXTRAS["openvino"]),

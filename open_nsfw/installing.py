@@ -27,6 +27,7 @@ EXTRAS = {
     "heif": ("pillow-heif>=0.16",),
     "zstd": ("zstandard>=0.21",),
     "parquet": ("pyarrow>=14",),
+    "watch": ("watchfiles>=0.24",),
     "draw": ("graphviz>=0.20",),
     # pandas 3 changes what Spark's releases so far rely on.
     "spark": ("pyspark>=4.0", "pandas>=2.2,<3", "pyarrow>=18"),

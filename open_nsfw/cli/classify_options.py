@@ -28,6 +28,7 @@ from open_nsfw.cli.options import (
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.request import HIGHEST_OF_POLICY, ScanRequest, VerdictRequest
 from open_nsfw.cli.status import SIGNALS
+from open_nsfw.cli.watch_options import add_watch_options, check_watch, watch_options
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import VIEWS, Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
@@ -116,6 +117,7 @@ def _add_source_options(group: Any) -> None:
         metavar="FILE",
         help="also score the paths in FILE, one per line or NUL-separated; `-` is standard input",
     )
+    add_watch_options(group)
     add_hidden_option(group)
     add_frame_options(group)
     group.add_argument(
@@ -251,6 +253,7 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
             retry_failed=values.retry_failed,
         ),
         cache=cache_options(values),
+        watch=watch_options(values),
         quiet=values.quiet,
     )
 
@@ -289,7 +292,8 @@ def _check(values: argparse.Namespace) -> None:
             raise UsageError(f"{option} needs {other}")
     if values.cache is not None and values.cache == values.output:
         raise UsageError(f"--cache and --output name the same file: {printable(values.cache)}")
-    if not values.inputs and values.from_list is None:
+    check_watch(values)
+    if not values.inputs and values.from_list is None and values.watch is None:
         raise UsageError("no INPUT: name a picture, a folder, an archive, or `-` for stdin")
     if [*values.inputs, values.from_list].count(STDIN) > 1:
         raise UsageError("stdin can be read only once, and `-` is named twice")

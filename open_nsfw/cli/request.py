@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from open_nsfw.scan.sorting import Sorting
+    from open_nsfw.sources.watch import WatchOptions
 
 HIGHEST_OF_POLICY: Literal["policy"] = "policy"
 
@@ -62,5 +63,7 @@ class ScanRequest:
     """Where rows go; what `resume` holds earlier rows to is not settled yet."""
     cache: CacheOptions | None = None
     """Where scores are kept, for this run and others."""
+    watch: WatchOptions | None = None
+    """A folder to go on with, in place of `inputs`."""
     quiet: bool = False
     """Nothing on stderr but what ends the run."""

@@ -14,6 +14,7 @@ from open_nsfw.cli.reporter import Reporter, Tally
 from open_nsfw.cli.request import ScanRequest
 from open_nsfw.cli.status import Status, ended_by
 from open_nsfw.cores import default_jobs
+from open_nsfw.errors import SetupError
 from open_nsfw.pictures.containers import HEAD, container_of
 from open_nsfw.pictures.formats import read_head, sniff
 from open_nsfw.rows.options import OutputOptions, Wanted
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from open_nsfw.rows.finished import Finished
     from open_nsfw.scan.score_cache import ScoreCache
     from open_nsfw.scan.sorting import Sorter
+    from open_nsfw.sources.watch import WatchedFolder
 
 
 class Scan:
@@ -51,10 +53,21 @@ class Scan:
             record = _Record(writer, self._reporter(writer), self._request)
             if writer.finished is not None:
                 record.add_finished(writer.finished)
-            sources = Sources(self._inputs(), request.sources, writer.skip())
-            signal = scan.run(sources, self._load, self._pipeline_options(cache), record.add)
+            watched = self._watched(writer)
+            sources = watched or Sources(self._inputs(), request.sources, writer.skip())
+            options, stop = self._pipeline_options(cache), None if watched is None else watched.stop
+            signal = scan.run(sources, self._load, options, record.add, stop)
         record.close(sources.passed_over, 0 if cache is None else cache.found)
+        if watched is not None and watched.problem is not None:
+            raise SetupError(watched.problem)
         return ended_by(signal) if signal is not None else record.status()
+
+    def _watched(self, writer: Writer) -> WatchedFolder | None:
+        if self._request.watch is None:
+            return None
+        from open_nsfw.sources.watch import WatchedFolder  # few runs watch
+
+        return WatchedFolder(self._request.watch, self._request.sources, writer.skip())
 
     @cached_property
     def _model_files(self) -> ModelFiles:
@@ -62,10 +75,15 @@ class Scan:
         return find_model_files(self._request.load.model_def, self._request.load.pretrained_model)
 
     def _open_cache(self) -> AbstractContextManager[ScoreCache | None]:
-        if self._request.cache is None:
+        if self._request.cache is None and self._request.watch is None:
             return nullcontext()
-        from open_nsfw.scan.score_cache import open_score_cache  # loads SQLite, which few runs need
+        from open_nsfw.scan.score_cache import (
+            open_score_cache,
+            passing_score_cache,
+        )  # loads SQLite, which few runs need
 
+        if self._request.cache is None:
+            return passing_score_cache()  # for what is moved within the folder, or comes again
         return open_score_cache(self._request.cache) or nullcontext()
 
     def _pipeline_options(self, cache: ScoreCache | None) -> PipelineOptions:

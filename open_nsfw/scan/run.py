@@ -50,12 +50,20 @@ def run(
     load: Callable[[], Models],
     options: PipelineOptions,
     write: Callable[[list[Row]], None],
+    stop: Callable[[], None] | None = None,
 ) -> int | None:
     """Score `items` and hand the rows of each to `write`. The signal that cut it short, or None.
 
-    Decoding begins while `load` brings up the model. Raises SetupError, and OutputError from `write`.
+    Decoding begins while `load` brings up the model. `stop` is called in the handler of a signal, for items that come
+    without an end. Raises SetupError, and OutputError from `write`.
     """
-    with Pipeline(options) as pipeline, Interruption(pipeline.stop) as interruption:
+
+    def stop_all() -> None:
+        if stop is not None:
+            stop()
+        pipeline.stop()
+
+    with Pipeline(options) as pipeline, Interruption(stop_all) as interruption:
         pipeline.start(items)
         pipeline.use(load())
         for rows in pipeline.rows():

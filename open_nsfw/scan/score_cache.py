@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from open_nsfw.scan.score_cache_file import NoRoom, opened
@@ -28,6 +30,7 @@ PAUSE_SECONDS = 10.0  # after a fault that may pass, such as a full disk
 USES_AT_ONCE = 500  # that are noted in one transaction
 EVICTED_AT_ONCE = 500  # entries that are removed in one transaction, so that other processes wait for milliseconds
 KEPT_SHARE = 0.95  # of the largest size: what is left when old entries have been removed
+PASSING_BYTES = 64 << 20  # of a cache for one run: a quarter of a million pictures
 CHECK_BYTES = 8  # of the SHA-256 that guards an entry
 
 logger = logging.getLogger("open_nsfw")
@@ -42,6 +45,15 @@ def open_score_cache(options: CacheOptions) -> ScoreCache | None:
     except NoRoom as error:
         logger.warning("%s; the run goes on without it", error)
         return None
+
+
+@contextmanager
+def passing_score_cache() -> Iterator[ScoreCache | None]:
+    """A cache for one run alone, in the folder for temporary files; None, and a warning, where there is no room."""
+    with TemporaryDirectory(prefix="open-nsfw-") as folder:
+        cache = open_score_cache(CacheOptions(os.path.join(folder, "scores"), PASSING_BYTES))
+        with cache or nullcontext():
+            yield cache
 
 
 class ScoreCache:

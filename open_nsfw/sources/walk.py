@@ -47,6 +47,15 @@ class Sources:
                 elif self._selection.wants(item.path):
                     yield self._readable_elsewhere(item)
 
+    def below(self, path: str) -> Iterator[Item]:
+        """The pictures in a folder, or of one file that was found in a folder, as a walk finds them: what is no picture is
+        passed over, and of what is gone there is nothing."""
+        for item in self._folder(path):
+            if item.member is not None:
+                yield item
+            elif self._selection.wants(item.path):
+                yield self._readable_elsewhere(item)
+
     def _readable_elsewhere(self, item: Item) -> Item:
         """The Item as another process can read it."""
         if item.error is not None or item.data is not None or item.file is not None or item.path == STDIN:
