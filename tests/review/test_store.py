@@ -18,23 +18,40 @@ from tests.tools.helpers import ROOT, SECONDS
 from tests.tools.review import ANNA, column, label_next, new_store, rows_of
 
 DECIDING = """
-import sys
+import sys, time
 from open_nsfw.review.log import Decision, Person, decide
 from open_nsfw.review.serving import Wanted, next_items
 from open_nsfw.review.store import open_store
 
 store, person = open_store(sys.argv[1]), Person(sys.argv[2], "process " + sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
 while items := next_items(store, person, Wanted()):
     decide(store, person, Decision(items[0].id, "label", "nsfw"))
     print(items[0].id, flush=True)
+    time.sleep(0.002)  # as a person would, or one process has the file nearly all the time
 """
 
 
 def start(store: Path, name: str) -> subprocess.Popen[str]:
-    """A process that decides about one picture after the other, and prints what it has decided."""
-    return subprocess.Popen(
-        [sys.executable, "-c", DECIDING, str(store), name], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    """A process that, once it may, decides about one picture after the other, and prints what it has decided."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DECIDING, str(store), name],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    return process
+
+
+def go(*processes: subprocess.Popen[str]) -> None:
+    """Let processes begin that were started."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
 
 
 def refusal(path: Path) -> str:
@@ -103,12 +120,14 @@ def test_a_kill_loses_no_decision(tmp_path: Path) -> None:
     said: list[int] = []
     for round_ in range(4):
         process = start(tmp_path / "review.sqlite", f"person {round_}")
-        assert process.stdout is not None
+        assert process.stdin is not None and process.stdout is not None
+        go(process)
         said += [int(process.stdout.readline()) for _ in range(40)]
         process.send_signal(signal.SIGKILL)
         said += map(int, process.stdout.read().split())
         process.wait(SECONDS)
         process.stdout.close()
+        process.stdin.close()
     with open_store(str(tmp_path / "review.sqlite")) as store:
         decided = column(store, "SELECT item FROM log")
         assert set(said) <= set(decided) and len(decided) <= len(said) + 4
@@ -122,6 +141,7 @@ def test_two_processes_at_once_have_no_picture_both(tmp_path: Path) -> None:
     """And together they decide all."""
     new_store(tmp_path, rows_of([0.5] * 300, tmp_path)).close()
     processes = [start(tmp_path / "review.sqlite", name) for name in ("Anna", "Ben")]
+    go(*processes)
     said = [[int(number) for number in process.communicate(timeout=SECONDS)[0].split()] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     with open_store(str(tmp_path / "review.sqlite")) as store:
@@ -129,3 +149,4 @@ def test_two_processes_at_once_have_no_picture_both(tmp_path: Path) -> None:
     assert set(said[0]) | set(said[1]) == set(range(1, 301))
     assert set(said[0]) & set(said[1]) == twice != set()
     assert len(said[0]) + len(said[1]) == 300 + len(twice)
+    assert set(said[0]) - set(said[1]) and set(said[1]) - set(said[0])  # both were at it at the same time
