@@ -171,10 +171,12 @@ class Desk:
     def _over(self, session: Session) -> str | None:
         """Why the session is over; None while it is not."""
         minutes = (time.time() - session.began) / 60
+        time_spent = _counted(round(minutes), "minute")
         if session.decided >= self.options.pictures:
-            return f"You have decided {session.decided:,} pictures in {max(round(minutes), 1):,} minutes. Take a break."
+            return f"You have decided {_counted(session.decided, 'picture')} in {time_spent}. Take a break."
         if minutes >= self.options.minutes:
-            return f"You have been at it for {minutes:,.0f} minutes and have decided {session.decided:,} pictures. Take a break."
+            decided = f"{session.decided:,} decided" if session.decided else "none decided"
+            return f"You have been at it for {time_spent}, with {decided}. Take a break."
         return None
 
     def _left(self, person: Person, queue: str) -> dict[str, int]:
@@ -188,6 +190,11 @@ class Desk:
                 for item in items
             }
         return [_view(item, design, max(alike[item.id] - 1, 0), self.options.blind) for item in items]
+
+
+def _counted(number: int, what: str) -> str:
+    """`1 minute`, `2 minutes`; at least one."""
+    return f"{max(number, 1):,} {what}{'' if number <= 1 else 's'}"
 
 
 def _view(item: Item, design: Design, alike: int, blind: bool) -> dict[str, Any]:

@@ -97,6 +97,8 @@ def _check(connection: sqlite3.Connection, person: Person, decision: Decision) -
     row = connection.execute("SELECT asked FROM item WHERE id = ?", (decision.item,)).fetchone()
     if row is None:
         raise UsageError(f"there is no picture of number {decision.item}")
+    if not row["asked"]:  # it would have no weight
+        raise UsageError(f"nobody is asked about the picture of number {decision.item}")
     if decision.action not in (LABEL, SKIP, SETTLE):
         raise UsageError(f"a decision is a label, a skip or a settlement, not '{decision.action}'")
     labels = design_in(connection).labels

@@ -5,6 +5,7 @@ Of a video or animation, the frames that score highest. The file's own bytes nev
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from open_nsfw.calibration.thumbnails import small_jpeg
-from open_nsfw.errors import InputError
+from open_nsfw.errors import InputError, UsageError
 from open_nsfw.pictures.extraction import Encoded, Extraction, FrameChoice
 from open_nsfw.pictures.isolation import DecodeWorker
 from open_nsfw.pictures.messages import FileInfo
@@ -121,13 +122,23 @@ class Previews:
 
 
 def choice_named(name: str | None) -> FrameChoice:
-    """The choice of frames that rows call so; the first frame where they name none."""
+    """The choice of frames that rows call so; the first frame where they name none. Raises UsageError for another name."""
     if name is None:
         return FrameChoice()
     if name.endswith(" s"):  # of a video: `every N s` or `scenes, every N s`
         scenes, _, every = name[: -len(" s")].rpartition("every ")
-        return FrameChoice(every_seconds=float(every), max_frames=MOST_DECODED, scenes=bool(scenes))
+        return FrameChoice(every_seconds=_seconds(every), max_frames=MOST_DECODED, scenes=bool(scenes))
     return FrameChoice.parse(name, max_frames=MOST_DECODED)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise UsageError(f"the rows name a choice of frames that is none: every {text} s")
+    return value
 
 
 @contextmanager

@@ -60,9 +60,10 @@ def test_a_decision_that_is_sent_twice_is_taken_once(tmp_path: Path) -> None:
 
 def test_what_makes_no_decision_is_refused(tmp_path: Path) -> None:
     """In one line each; nothing is logged."""
-    with new_store(tmp_path, rows_of([0.5], tmp_path)) as store:
+    with new_store(tmp_path, rows_of([0.5, 0.1], tmp_path), Wishes(audit_low=0.0)) as store:
         for decision, message in (
             (Decision(9, "label", "nsfw"), "there is no picture of number 9"),
+            (Decision(2, "label", "nsfw"), "nobody is asked about the picture of number 2"),
             (Decision(1, "label", "cat"), "there is no label 'cat'; there is sfw, nsfw"),
             (Decision(1, "delete", "nsfw"), "a decision is a label, a skip or a settlement, not 'delete'"),
             (Decision(1, "label", "nsfw", "x" * 2001), "a note has at most 2,000 letters"),

@@ -183,7 +183,7 @@ def test_a_session_ends_and_says_so(tmp_path: Path) -> None:
             (item, *_) = browser.api("next", count=4)["items"]
             browser.api("decide", item=item["id"], action="label", label="sfw", batch=f"b{number}")
         found = browser.api("next", count=4)
-        assert found["items"] == [] and found["over"] == "You have decided 2 pictures in 1 minutes. Take a break."
+        assert found["items"] == [] and found["over"] == "You have decided 2 pictures in 1 minute. Take a break."
         other.api("begin", name="Ben")
         assert len(other.api("next", count=4)["items"]) == 4
         browser.api("begin", name="Anna")
