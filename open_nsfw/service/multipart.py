@@ -3,6 +3,7 @@ a request may have."""
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from python_multipart.exceptions import MultipartParseError
@@ -18,6 +19,8 @@ from open_nsfw.service.refusals import bad_request, too_large
 from open_nsfw.sources.item import Item
 from open_nsfw.sources.payload import PayloadBuffer
 
+# It would write a line into the log for each odd header of a stranger's.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 MOST_HEADER_BYTES = 8192  # of one part's headers
 LONGEST_NAME = 1000  # letters of an item's name; rows repeat it
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 from http import HTTPStatus
 from typing import Any
 
@@ -22,10 +21,11 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import Limits, too_many_bytes
 from open_nsfw.service.body import pieces
 from open_nsfw.service.decisions import Decision
+from open_nsfw.service.json_body import MOST_BYTES, object_in
+from open_nsfw.service.options import Bounds
 from open_nsfw.service.outcomes import Outcome, outcomes_for
 from open_nsfw.service.refusals import Refusal, bad_request
 from open_nsfw.service.service import Service, service_of
-from open_nsfw.service.uploads import MOST_JSON
 from open_nsfw.sources.item import Item
 
 PATH = "/api/v1/vision/nsfw"
@@ -42,9 +42,9 @@ async def vision_nsfw(request: Request) -> Response:
     try:
         with service.admit(request) as ticket:
             options = service.options
-            content = b"".join([piece async for piece in pieces(request, ticket, options.bounds, MOST_JSON)])
+            content = b"".join([piece async for piece in pieces(request, ticket, options.bounds, MOST_BYTES)])
             loop = asyncio.get_running_loop()
-            body = await loop.run_in_executor(None, parsed, content)
+            body = await loop.run_in_executor(None, parsed, content, options.bounds)
             identifier = body.get("id", "")[:LONGEST_ID]
             limits, most = options.core.extraction.limits, options.bounds.max_parts
             items = await loop.run_in_executor(None, items_in, body, limits, most)
@@ -55,14 +55,9 @@ async def vision_nsfw(request: Request) -> Response:
     return JSONResponse(response(identifier, service, found))
 
 
-def parsed(content: bytes) -> dict[str, Any]:
+def parsed(content: bytes, bounds: Bounds) -> dict[str, Any]:
     """The object that a body is. Raises Refusal (400)."""
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise bad_request("the body must be a JSON object")
+    body = object_in(content, bounds)
     if not isinstance(body.get("id", ""), str):
         raise bad_request('"id" must be a text')
     return body

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 from typing import Any
 
 from starlette.requests import Request
@@ -21,14 +20,12 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import Limits, too_many_bytes
 from open_nsfw.service.admission import Ticket
 from open_nsfw.service.body import pieces
+from open_nsfw.service.json_body import LONGEST_NAME, MOST_BYTES, object_in
 from open_nsfw.service.multipart import multipart_items
 from open_nsfw.service.options import Bounds
 from open_nsfw.service.refusals import bad_request
 from open_nsfw.sources.item import STDIN, Item
 from open_nsfw.sources.payload import PayloadBuffer
-
-MOST_JSON = 16 * 1024 * 1024  # bytes; JSON is in memory as a whole, several times
-LONGEST_NAME = 1000  # letters of an item's name; rows repeat it
 
 
 async def items_of(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> list[Item]:
@@ -60,18 +57,15 @@ async def raw_item(request: Request, ticket: Ticket, bounds: Bounds, limits: Lim
 
 
 async def _json_items(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> list[Item]:
-    content = b"".join([piece async for piece in pieces(request, ticket, bounds, MOST_JSON)])
+    content = b"".join([piece async for piece in pieces(request, ticket, bounds, MOST_BYTES)])
     # In a thread: the event loop goes on with other requests meanwhile.
     return await asyncio.get_running_loop().run_in_executor(None, _parsed, content, bounds, limits)
 
 
 def _parsed(content: bytes, bounds: Bounds, limits: Limits) -> list[Item]:
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        raise bad_request("the body is no JSON") from None
-    entries = body.get("items") if isinstance(body, dict) else None
-    if not isinstance(entries, list) or not entries or not isinstance(body, dict) or len(body) > 1:
+    body = object_in(content, bounds)
+    entries = body.get("items")
+    if not isinstance(entries, list) or not entries or len(body) > 1:
         raise bad_request('the body must be {"items": [{"name": "NAME", "data": "BASE64"}, ...]}')
     if len(entries) > bounds.max_parts:
         raise bad_request(f"more than {bounds.max_parts} items (--max-parts)")
