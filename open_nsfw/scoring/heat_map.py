@@ -59,6 +59,8 @@ def heat_map(
     picture = Image.alpha_composite(picture.convert("RGBA"), _colours(explanation, shown, seen))
     picture = Image.alpha_composite(picture, _hatching(shown, seen))
     lines = _words(explanation)
+    if max(input_size) < SIDE:
+        lines.append("The hatched border is never seen.")
     width, height = max(shown[0], NARROWEST), shown[1] + 2 * MARGIN + LINE * (len(lines) + 1)
     page = Image.new("RGB", (width, height), PAPER)
     page.paste(picture.convert("RGB"), ((width - shown[0]) // 2, 0))
@@ -128,10 +130,7 @@ def _words(explanation: Explanation) -> list[str]:
         return [head, "A cell's number: what covering it takes from the logit. The numbers do not add up."]
     total = float(explanation.cells.sum(dtype=np.float64))
     rows, columns = explanation.cells.shape
-    return [
-        f"{head} = bias {explanation.bias:+.2f} and the sum of {rows} x {columns} cells {total:+.2f}",
-        "The hatched border is never seen.",
-    ]
+    return [f"{head} = bias {explanation.bias:+.2f} and the sum of {rows} x {columns} cells {total:+.2f}"]
 
 
 def _write(draw: ImageDraw.ImageDraw, lines: list[str], top: int) -> None:

@@ -134,3 +134,15 @@ def test_a_folder_with_something_in_it(tmp_path: Path, capsys: pytest.CaptureFix
     assert (tmp_path / "0.500-rocket.png").read_text() == "mine"
     assert explain(PICTURE, "--output", tmp_path, "--overwrite", "--quiet") == 0
     assert (tmp_path / "0.500-rocket.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_has_only_sound_is_passed_over(tmp_path: Path) -> None:
+    """In a folder; named on the command line it has its line."""
+    films = pytest.importorskip("tests.tools.films", reason="PyAV is not installed")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "song").write_bytes(films.sound())
+    shutil.copy(PICTURE, folder / "x.jpg")
+    assert explain(folder, "--output", tmp_path / "why", "--quiet") == 0
+    assert sorted(path.name for path in (tmp_path / "why").iterdir()) == ["x.json", "x.png"]
+    assert explain(folder / "song", "--output", tmp_path / "other", "--quiet") == 1
