@@ -1,6 +1,7 @@
 # docker build -t open_nsfw .                     scores with ONNX Runtime, on Debian 13 (the last stage is the default)
 # docker build -t open_nsfw --target caffe .      scores with real pycaffe, on Debian 11, whose Python 3.9 pycaffe needs
-# docker build -t open_nsfw --build-arg EXTRAS=video,heif,zstd,parquet,policy .      with other extras than the default ones
+# docker build -t open_nsfw --build-arg EXTRAS=video,heif,zstd,serve,parquet,policy .      with other extras than the default ones
+# docker run -p 127.0.0.1:8080:8080 --volume "$PWD":/workspace open_nsfw serve --key-file keys.txt      the service
 # docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD":/workspace open_nsfw classify_nsfw test_image.jpg
 #
 # For each of the two, a stage with pip's leftovers fills /opt/open_nsfw, and the image takes that folder alone. It is a
@@ -13,8 +14,8 @@
 #   OPEN_NSFW_IMAGE_BUILD  and _EXTRAS: how the image was built, for the answer to a library that is not in it
 #   ORT_DISABLE_TELEMETRY  newer releases of ONNX Runtime report to their maker unless told not to
 
-# What strangers upload: films, HEIF photos, zstd archives. `parquet` and `policy` (for `open-nsfw calibrate`) are larger.
-ARG EXTRAS=video,heif,zstd
+# What strangers upload: films, HEIF photos, zstd archives; and the service. `parquet` and `policy` (for `open-nsfw calibrate`) are larger.
+ARG EXTRAS=video,heif,zstd,serve
 
 FROM debian:bullseye-slim AS caffe-build
 ARG EXTRAS
@@ -24,6 +25,8 @@ RUN python3 -m venv /opt/open_nsfw && /opt/open_nsfw/bin/pip install --no-cache-
 COPY . /source
 RUN /opt/open_nsfw/bin/pip install --no-cache-dir "/source[caffe${EXTRAS:+,$EXTRAS}]"
 RUN ln -s /opt/open_nsfw/lib/python3.*/site-packages/open_nsfw/model /opt/open_nsfw/model
+# Inside a container every address is its own: what may reach the service is up to `docker run -p`, and to the keys.
+RUN printf '#!/bin/sh\nexec open-nsfw serve --host 0.0.0.0 "$@"\n' >/opt/open_nsfw/bin/serve && chmod 755 /opt/open_nsfw/bin/serve
 # pycaffe's wheel has the library alone; this answers what people ask first.
 RUN printf '%s\n' '#!/bin/sh' \
     '[ "$1" = --version ] && exec python -c "import caffe; print(\"caffe version\", caffe.__version__)"' \
@@ -58,6 +61,8 @@ RUN python3 -m venv /opt/open_nsfw
 COPY . /source
 RUN /opt/open_nsfw/bin/pip install --no-cache-dir "/source${EXTRAS:+[$EXTRAS]}"
 RUN ln -s /opt/open_nsfw/lib/python3.*/site-packages/open_nsfw/model /opt/open_nsfw/model
+# Inside a container every address is its own: what may reach the service is up to `docker run -p`, and to the keys.
+RUN printf '#!/bin/sh\nexec open-nsfw serve --host 0.0.0.0 "$@"\n' >/opt/open_nsfw/bin/serve && chmod 755 /opt/open_nsfw/bin/serve
 
 FROM debian:trixie-slim
 ARG EXTRAS

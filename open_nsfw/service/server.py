@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
@@ -28,6 +29,7 @@ from open_nsfw.service.reload import Reloader
 from open_nsfw.service.service import Service
 
 SEND_BUFFER = 128 * 1024  # bytes
+SPARE_DESCRIPTORS = 256  # beside those of connections: pipes, temporary files
 BACKLOG = 1024  # connections that wait to be accepted
 LAST_SECONDS = 1.0  # of the grace, for answers to requests that are cut off
 LOOK_SECONDS = 0.05  # between two looks at whether all is answered
@@ -40,11 +42,20 @@ def serve(options: ServeOptions, tell: Callable[[str], None], more: Sequence[Bas
     """
     keys = None if options.key_file is None else read_keys(options.key_file)
     listener = _listener(options)
+    _raise_descriptor_limit(options.bounds.max_connections + SPARE_DESCRIPTORS)
     with listener, _clamd_listener(options) as clamd:
         core = Core(options.core, options.bounds.wait_seconds)
         with AccessLog() if options.access_log else contextlib.nullcontext() as log:
             service = Service(options, core, Admission(options.bounds), keys, log)
             asyncio.run(_serve(service, listener, clamd, tell, more))
+
+
+def _raise_descriptor_limit(wanted: int) -> None:
+    """Let this process open as many files as there may be connections, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _listener(options: ServeOptions) -> socket.socket:
