@@ -21,7 +21,7 @@ from open_nsfw.pictures.messages import FileInfo
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.results import Handling, ItemResult, PictureResult, ends_file
-from open_nsfw.scoring.scorer import Scorer
+from open_nsfw.scoring.scorer import Scorer, Way
 from open_nsfw.sources.item import Item
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Job:
         try:
             results = [ItemResult(task.item, task.handling) for task in tasks]
             work = [(task.item, result) for task, result in zip(tasks, results)]
-            if self._recall is None:
+            if self._recall is None or any(result.handling.explain for result in results):
                 self._fill(work)
             else:
                 self._fill_unknown(work, self._recall)
@@ -187,25 +187,25 @@ class Job:
 
     def _fill(self, work: Work) -> None:
         """Decode and score; exactly in the second round, where the pixels of the first did not suffice."""
-        self._round(work, self._options.quick)
+        self._round([(item, result) for item, result in work if result.handling.explain], Way.EXPLAINED)
+        work = [(item, result) for item, result in work if not result.handling.explain]
+        self._round(work, Way.QUICK if self._options.quick else Way.EXACT)
         again = [(item, result) for item, result in work if result.needs_exact_pixels]
         for _, result in again:
             result.begin_again()
-        self._round(again, quick=False)
+        self._round(again, Way.EXACT)
 
-    def _round(self, work: Work, quick: bool) -> None:
+    def _round(self, work: Work, way: Way) -> None:
         waiting: list[tuple[PictureResult, Picture]] = []
         for item, result in work:
             if result.error is None:
-                self._decode(item, result, waiting, quick)
-        self._score(waiting, quick)
+                self._decode(item, result, waiting, way)
+        self._score(waiting, way)
 
-    def _decode(
-        self, item: Item, result: ItemResult, waiting: list[tuple[PictureResult, Picture]], quick: bool
-    ) -> None:
+    def _decode(self, item: Item, result: ItemResult, waiting: list[tuple[PictureResult, Picture]], way: Way) -> None:
         """Give an item its pictures, and all that wait their scores whenever they make a batch."""
         try:
-            quick_side = self._quick_side() if quick and not self._views else None
+            quick_side = self._quick_side() if way is Way.QUICK and not self._views else None
             for found in self._worker.decode(item.encoded, quick_side, result.handling.frames):
                 if result.handling.abandoned.is_set():
                     result.is_whole = False
@@ -218,7 +218,7 @@ class Job:
                     waiting.append((picture := result.add(found), found))
                     may_end = self._options.stop_above is not None and found.frame is not None
                     if may_end or len(waiting) >= self._batch:
-                        self._score(waiting, quick)
+                        self._score(waiting, way)
                         result.tell(found)
                     if may_end and ends_file(picture.scored_row(), self._options):
                         break  # which ends the decoding process, too: nothing behind it is decoded
@@ -230,10 +230,10 @@ class Job:
         known = self._options.quick_side
         return self._scorer.result().quick_side if known is None else known
 
-    def _score(self, waiting: list[tuple[PictureResult, Picture]], quick: bool) -> None:
+    def _score(self, waiting: list[tuple[PictureResult, Picture]], way: Way) -> None:
         """Ask for the scores of what waits."""
         if waiting:
-            outcomes = self._scorer.result().scores([picture for _, picture in waiting], quick)
+            outcomes = self._scorer.result().scores([picture for _, picture in waiting], way)
             for (result, _), outcome in zip(waiting, outcomes):
                 result.outcome = outcome
             waiting.clear()

@@ -28,6 +28,8 @@ class Handling:
 
     frames: FrameChoice | None = None
     """Which frames are wanted of it; None for those that the options of the scan name."""
+    explain: bool = False
+    """Whether its scores are explained, which are exact ones then."""
     watch: Callable[[ItemResult], None] | None = None
     """Called in the job's thread whenever frames of it have got their scores."""
     abandoned: threading.Event = field(default_factory=threading.Event)

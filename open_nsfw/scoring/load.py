@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from open_nsfw.address_space import check_address_space, hint
@@ -58,7 +59,7 @@ def with_thresholds(models: Models, thresholds: Sequence[float]) -> Models:
 
     assert isinstance(models.quick.engine, Int8Engine)
     margins = models.quick.engine.ranges.margins_for(tuple(thresholds))
-    return Models(models.exact, models.quick, tuple(thresholds), margins)
+    return replace(models, thresholds=tuple(thresholds), margins=margins)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Union
@@ -32,6 +33,8 @@ class Models:
     thresholds: tuple[float, ...] = ()
     margins: Margins | None = None
     """With `quick`: a picture whose quick score is this near to a threshold is scored exactly; None: 0."""
+    explainer: Classifier | None = None
+    """Of the same model: gives exact scores with their explanations."""
 
 
 class Scored(NamedTuple):
@@ -47,6 +50,14 @@ class Needs(Enum):
     EXACT_PIXELS = "the recipe's pixels, where it has the quick decode's"
 
 
+class Way(Enum):
+    """How pictures are scored."""
+
+    QUICK = "by the quick model where that is enough"
+    EXACT = "by the exact model"
+    EXPLAINED = "exactly, with what each part of the picture adds to the score"
+
+
 # What comes of a picture; the score may still be under way.
 Outcome = Union[Scored, "Future[Scored]", Needs]
 
@@ -57,6 +68,7 @@ class Scorer:
     def __init__(self, models: Models) -> None:
         self.models = self._models = models
         engine = models.exact.engine
+        self._explaining = threading.Lock()
         self._batches = None if engine.concurrent else _Batches(models.exact)
 
     def use(self, models: Models) -> None:
@@ -74,11 +86,13 @@ class Scorer:
         quick = self._models.quick
         return self._models.exact.engine if exact is not False or quick is None else quick.engine
 
-    def scores(self, pictures: Sequence[Picture], quick: bool) -> list[Outcome]:
-        """The scores of some pictures, if `quick` by the quick model where that is enough."""
+    def scores(self, pictures: Sequence[Picture], way: Way) -> list[Outcome]:
+        """The scores of some pictures."""
         from open_nsfw.pictures.pixels import as_array
 
-        if not quick or self._models.quick is None:
+        if way is Way.EXPLAINED:
+            return [self._explained(each) for each in pictures]
+        if way is Way.EXACT or self._models.quick is None:
             return [self._exact(each) for each in pictures]
         scores = self._models.quick.score_pixels([as_array(each) for each in pictures])
         return [self._decided(score, each) for score, each in zip(scores, pictures)]
@@ -90,6 +104,15 @@ class Scorer:
         if not escalates(score, models.thresholds, margin):
             return Scored(score, exact=False)
         return self._exact(picture) if picture.exact else Needs.EXACT_PIXELS
+
+    def _explained(self, picture: Picture) -> Scored:
+        from open_nsfw.pictures.pixels import as_array
+
+        explainer = self._models.explainer
+        assert explainer is not None
+        with nullcontext() if explainer.engine.concurrent else self._explaining:
+            (score,) = explainer.score_pixels([as_array(picture)])
+        return Scored(score, exact=True)
 
     def _exact(self, picture: Picture) -> Scored | Future[Scored]:
         if self._batches is not None:

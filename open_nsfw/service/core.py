@@ -20,7 +20,9 @@ from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pool import Pool
+from open_nsfw.scan.results import Handling
 from open_nsfw.scan.score_cache import open_score_cache
+from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.load import load_models, with_thresholds
 from open_nsfw.scoring.model_files import find_model_files, known_side
 from open_nsfw.service.archives import members
@@ -77,6 +79,7 @@ class Core:
         """When a picture last got its score, by `time.monotonic()`."""
 
     async def __aenter__(self) -> Core:
+        self._preparing = asyncio.Lock()
         self._pool.use(self._models)
         self._pool.start()
         return self
@@ -110,16 +113,17 @@ class Core:
         return choice if frames is not None else replace(choice, mode=default.mode, count=default.count)
 
     async def answers(
-        self, items: Iterable[Item], choice: FrameChoice | None = None, is_counted: bool = True
+        self, items: Iterable[Item], choice: FrameChoice | None = None, explain: bool = False, is_counted: bool = True
     ) -> AsyncGenerator[Answer, None]:
         """Each row of each item, in order, as it comes; an archive gives the rows of its members. Takes the items over and
-        closes them, whatever happens. `is_counted`: whether the metrics have them.
+        closes them, whatever happens. `explain`: with bias and cells of each score; only behind `prepare_explaining`.
+        `is_counted`: whether the metrics have them.
 
         Raises Refusal (503) if the first item has no turn in time or the core is closed meanwhile, and what the engine or
         the decoding process raises (SetupError). Whoever does not go on to the end calls `aclose`.
         """
         judge, passed_over = self.judge, 0
-        begun = self._begun(deque(items), self._options_for(judge, choice))
+        begun = self._begun(deque(items), self._options_for(judge, choice), explain)
         try:
             async for number, underway in begun:
                 decisions, has_rows = ItemDecisions(judge), False
@@ -144,15 +148,17 @@ class Core:
         self.metrics.add_seconds("queue", underway.queued_seconds)
         self.metrics.add_seconds("work", underway.work_seconds)
 
-    async def _begun(self, items: deque[Item], options: PipelineOptions) -> AsyncGenerator[tuple[int, Underway], None]:
+    async def _begun(
+        self, items: deque[Item], options: PipelineOptions, explain: bool
+    ) -> AsyncGenerator[tuple[int, Underway], None]:
         """Each item, in order, in the hands of the jobs, with some of those behind it."""
         running: deque[tuple[int, Underway]] = deque()
-        own, wanted = self._options.extraction.frames, options.extraction.frames
-        frames = None if wanted == own else wanted
+        frames = options.extraction.frames
+        wanted = Handling(None if frames == self._options.extraction.frames else frames, explain)
         patience: float | None = self._wait_seconds
         try:
             async for number, item in self._unpacked(items):
-                running.append((number, Underway(self._pool, item, options, frames, patience)))
+                running.append((number, Underway(self._pool, item, options, wanted, patience)))
                 patience = None
                 if len(running) > self.jobs + AHEAD:
                     yield running.popleft()
@@ -185,6 +191,15 @@ class Core:
         verdict = None if judge.policy is None else judge.policy.verdict
         return replace(self._pipeline_options, extraction=extraction, above=judge.thresholds[-1], verdict=verdict)
 
+    async def prepare_explaining(self) -> None:
+        """Load what explains scores, if it is not there yet. Raises SetupError where this model's scores cannot be explained."""
+        async with self._preparing:
+            if self._models.explainer is None:
+                loop = asyncio.get_running_loop()
+                explainer = await loop.run_in_executor(None, _explainer, self._models.exact)
+                self._models = replace(self._models, explainer=explainer)
+                self._pool.scorer.result().use(self._models)
+
     def read_policy(self) -> bool:
         """Read the policy's file anew, for requests that begin from now on; False where there is none. Raises UsageError, and
         leaves the policy as it is, for a bad one."""
@@ -208,3 +223,9 @@ class Core:
         if not self._options.any_model:
             policy.check_model(self.model)
         return Judge(policy)
+
+
+def _explainer(exact: Classifier) -> Classifier:
+    from open_nsfw.scoring.explanation import Explainer  # few services explain
+
+    return Explainer(exact)

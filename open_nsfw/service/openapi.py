@@ -70,6 +70,7 @@ _PARAMETERS = (
         "a video's frames are so many seconds apart",
     ),
     ("scenes", {"type": "boolean"}, "whether the first frame of each scene of a video is scored"),
+    ("explain", {"type": "boolean"}, "whether rows have what each of 7 x 7 parts of the picture adds to its score"),
 )
 _SCORE = {
     "summary": "Score files",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from http import HTTPStatus
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from open_nsfw.errors import UsageError
+from open_nsfw.errors import SetupError, UsageError
 from open_nsfw.pictures.containers import HEAD, container_of
 from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.rows.row import cells
@@ -22,7 +23,7 @@ from open_nsfw.service.admission import Ticket
 from open_nsfw.service.client import while_connected
 from open_nsfw.service.core import Answer, Core
 from open_nsfw.service.notes import Notes, notes_of
-from open_nsfw.service.refusals import bad_request
+from open_nsfw.service.refusals import Refusal, bad_request
 from open_nsfw.service.service import Service, service_of
 from open_nsfw.service.uploads import items_of
 from open_nsfw.sources.item import Item, is_picture
@@ -30,7 +31,7 @@ from open_nsfw.sources.item import Item, is_picture
 PATH = "/v1/score"
 MEDIA_TYPE = "application/x-ndjson"
 MOST_SECONDS = 1e9  # between two frames
-PARAMETERS = ("frames", "every", "scenes")
+PARAMETERS = ("frames", "every", "scenes", "explain")
 
 
 class Score:
@@ -46,11 +47,12 @@ class Score:
 
 async def _answer(request: Request, service: Service, ticket: Ticket, send: Send) -> None:
     choice = frame_choice(request.query_params, service.core)
+    explain = await _explains(request.query_params, service.core)
     items = await items_of(request, ticket, service.options.bounds, service.options.core.extraction.limits)
     notes = notes_of(request)
     service.core.metrics.add_seconds("body", notes.seconds)
     at_once = len(items) == 1 and _has_one_row(items[0], choice)
-    answers = service.core.answers(items, choice)
+    answers = service.core.answers(items, choice, explain)
     try:
         if at_once:
             async with while_connected(request):
@@ -99,6 +101,17 @@ def frame_choice(parameters: QueryParams, core: Core) -> FrameChoice:
         )
     except UsageError as error:
         raise bad_request(str(error).replace("--", "")) from None
+
+
+async def _explains(parameters: QueryParams, core: Core) -> bool:
+    """Whether a request asks for explanations. Raises Refusal (400)."""
+    if not _flag("explain", parameters.get("explain")):
+        return False
+    try:
+        await core.prepare_explaining()
+    except SetupError as error:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "cannot-explain", str(error)) from None
+    return True
 
 
 def _seconds(text: str | None) -> float | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from dataclasses import replace
 
-from open_nsfw.pictures.extraction import FrameChoice
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.job import Task
 from open_nsfw.scan.options import PipelineOptions
@@ -22,10 +23,10 @@ class Underway:
     """A task from its start to its rows."""
 
     def __init__(
-        self, pool: Pool, item: Item, options: PipelineOptions, frames: FrameChoice | None, patience: float | None
+        self, pool: Pool, item: Item, options: PipelineOptions, wanted: Handling, patience: float | None
     ) -> None:
-        """Hands the item to the jobs. `frames`: those wanted, if not the pool's; `options` name them too. `patience`: seconds
-        until a job must have begun with it; None: for ever."""
+        """Hands the item to the jobs. `wanted`: what its request wants of it. `patience`: seconds until a job must have begun
+        with it; None: for ever."""
         self._pool, self._options = pool, options
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
@@ -33,7 +34,7 @@ class Underway:
         self._late: Refusal | None = None
         self.unless_seen = item.unless_seen
         """Of the item: it counts only if so many before it were passed over."""
-        self._task = Task(item, Handling(frames, self._note))
+        self._task = Task(item, replace(wanted, watch=self._note, abandoned=threading.Event()))
         self._task.result.add_done_callback(lambda _: self._wake())
         self._put = time.monotonic()
         self._timer = None if patience is None else self._loop.call_later(patience, self._give_up, patience)

@@ -13,7 +13,7 @@ from open_nsfw.errors import InputError
 from open_nsfw.nets.ranges import Margins
 from open_nsfw.pictures.picture import Picture
 from open_nsfw.scoring.classifier import Score
-from open_nsfw.scoring.scorer import Models, Needs, Outcome, Scored, Scorer
+from open_nsfw.scoring.scorer import Models, Needs, Outcome, Scored, Scorer, Way
 
 QUICK_SIDE = 224
 
@@ -47,7 +47,7 @@ def picture(exact: bool = True, reduced: bool = False) -> Picture:
 def outcome(quick: float, pixels: Picture, use_quick: bool = True, margins: Margins | None = None) -> Outcome:
     """What comes of one picture; the exact score is 0.9, the threshold 0.5."""
     models: Any = Models(Fixed(0.9), Fixed(quick, exact=False), (0.5,), margins)  # type: ignore[arg-type]
-    (found,) = Scorer(models).scores([pixels], use_quick)
+    (found,) = Scorer(models).scores([pixels], Way.QUICK if use_quick else Way.EXACT)
     return found
 
 
@@ -76,7 +76,7 @@ def test_exact_scores_alone_on_demand() -> None:
 
 def test_an_engine_that_is_not_exact() -> None:
     models: Any = Models(Fixed(0.9, exact=False))  # type: ignore[arg-type]
-    assert Scorer(models).scores([picture()], quick=False) == [Scored(Score(0.9), exact=False)]
+    assert Scorer(models).scores([picture()], Way.EXACT) == [Scored(Score(0.9), exact=False)]
 
 
 def test_who_computed_it() -> None:
@@ -92,7 +92,7 @@ def test_what_waits_is_scored_before_the_end(count: int) -> None:
     """In batches of four at most, of uint8 arrays; nobody's score is lost when the scorer closes."""
     exact = Fixed(0.9, batch=4)
     scorer = Scorer(Models(exact))  # type: ignore[arg-type]
-    scores = scorer.scores([picture()] * count, quick=False)
+    scores = scorer.scores([picture()] * count, Way.EXACT)
     scorer.close()
     assert [each.result() for each in scores if isinstance(each, Future)] == [Scored(Score(0.9), exact=True)] * count
     assert sum(map(len, exact.calls)) == count and max(map(len, exact.calls)) <= 4

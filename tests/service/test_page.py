@@ -90,6 +90,9 @@ def test_pictures_are_scored_by_hand(tmp_path: Path) -> None:
                 "pasted.jpg": "undecided",
             }
             assert shown["notes.txt"]["text"][1].startswith("undecided") and not shown["notes.txt"]["shown"]
+            assert [name for name, card in shown.items() if card["heat"]] == [
+                name for name in shown if name != "notes.txt"
+            ]
             assert [name for name, card in shown.items() if card["veiled"]] == [EVIL, "pasted.jpg"]
             assert shown[EVIL]["text"][1].startswith("Score 0.9") and shown[EVIL]["shown"] == [True]
             assert shown["animated.gif"]["text"][1].endswith(", the highest of 3")

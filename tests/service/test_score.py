@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,16 @@ def test_an_archive_without_pictures(service: Running) -> None:
     assert (row["error"], row["decision"]) == ("no-pictures: there is no picture in it", "undecided")
 
 
+def test_explained_scores(service: Running) -> None:
+    """As with --explain: bias and 7 x 7 cells, whose sum is the logit of the score. Others have none."""
+    (row,) = service.score(PICTURE.read_bytes(), "?explain=true").rows
+    (said,) = command_rows(PICTURE, "--explain")
+    assert without(row) == said and len(row["cells"]) == len(row["cells"][0]) == 7
+    logit = row["bias"] + sum(map(sum, row["cells"]))
+    assert 1 / (1 + math.exp(-logit)) == pytest.approx(row["score"], abs=1e-6)
+    assert service.score(PICTURE.read_bytes()).rows[0]["cells"] is None
+
+
 def test_decisions_follow_the_score(service: Running) -> None:
     """Without a policy by the thresholds that the network's authors suggest."""
     body, headers = multipart([(each.name, each.read_bytes()) for each in PUSHED])
@@ -122,7 +133,7 @@ def test_decisions_follow_the_score(service: Running) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("?frame=all", "there is no parameter 'frame'; there are frames, every, scenes"),
+        ("?frame=all", "there is no parameter 'frame'; there are frames, every, scenes, explain"),
         ("?frames=some", 'frames "some": first, all, every=N or max=N is needed, N a whole number above 0'),
         ("?frames=", 'frames "": first, all, every=N or max=N is needed, N a whole number above 0'),
         ("?frames=all&frames=first", "the parameter frames is there twice"),
