@@ -17,6 +17,7 @@ from open_nsfw.review.store import Store
 
 LONGEST_NOTE = 2000  # letters
 LONGEST_NAME = 60  # letters of a person's name
+STANDS = "NOT EXISTS (SELECT 1 FROM log AS later WHERE later.undoes = log.id)"  # in SQL: an entry was not undone
 LABEL, SKIP, SETTLE, UNDO = "label", "skip", "settle", "undo"
 
 
@@ -77,7 +78,7 @@ def undo(store: Store, person: Person, others: Collection[str] = ()) -> list[int
         row = connection.execute(
             f"""SELECT batch FROM log WHERE person = ? AND action <> '{UNDO}'
             AND holder NOT IN ({", ".join("?" * len(others))})
-            AND NOT EXISTS (SELECT 1 FROM log AS later WHERE later.undoes = log.id) ORDER BY id DESC LIMIT 1""",
+            AND {STANDS} ORDER BY id DESC LIMIT 1""",
             (person.name, *others),
         ).fetchone()
         if row is None:
@@ -137,21 +138,19 @@ def _add(connection: sqlite3.Connection, person: Person, decision: Decision, ite
 
 # --- what follows from the log ---
 
-_STANDS = "NOT EXISTS (SELECT 1 FROM log AS later WHERE later.undoes = log.id)"
-
 
 def _follow_log(connection: sqlite3.Connection, item: int, person: str) -> None:
     """Make what is known of an item follow from the log again, where this person's entries may have changed it."""
     connection.execute("DELETE FROM opinion WHERE item = ? AND person = ?", (item, person))
     connection.execute(
         f"""INSERT INTO opinion SELECT item, person, label, id FROM log WHERE item = ? AND person = ?
-        AND action IN ('{LABEL}', '{SKIP}') AND {_STANDS} ORDER BY id DESC LIMIT 1""",
+        AND action IN ('{LABEL}', '{SKIP}') AND {STANDS} ORDER BY id DESC LIMIT 1""",
         (item, person),
     )
     connection.execute("DELETE FROM settled WHERE item = ?", (item,))
     connection.execute(
         f"""INSERT INTO settled SELECT item, label, id FROM log
-        WHERE item = ? AND action = '{SETTLE}' AND {_STANDS} ORDER BY id DESC LIMIT 1""",
+        WHERE item = ? AND action = '{SETTLE}' AND {STANDS} ORDER BY id DESC LIMIT 1""",
         (item,),
     )
     connection.execute(
@@ -175,7 +174,7 @@ def notes_of(connection: sqlite3.Connection, items: Iterable[int]) -> dict[int, 
     found: dict[int, list[tuple[str, str]]] = {}
     for item in items:
         rows = connection.execute(
-            f"SELECT person, note FROM log WHERE item = ? AND note <> '' AND {_STANDS} ORDER BY id", (item,)
+            f"SELECT person, note FROM log WHERE item = ? AND note <> '' AND {STANDS} ORDER BY id", (item,)
         )
         found[item] = [(row["person"], row["note"]) for row in rows]
     return found

@@ -15,6 +15,7 @@ from open_nsfw.calibration.sample import Sample
 from open_nsfw.calibration.words import percent, shown
 from open_nsfw.review.agreement import Agreement, Disagreement, agreements, disagreements
 from open_nsfw.review.design import design_in
+from open_nsfw.review.log import STANDS
 from open_nsfw.review.store import Store
 from open_nsfw.review.verdicts import Verdict, Verdicts, verdicts
 from open_nsfw.text import printable
@@ -83,8 +84,7 @@ def report(store: Store, names: LabelNames, confidence: float) -> Report:
         )
 
 
-_STANDS = "NOT EXISTS (SELECT 1 FROM log AS later WHERE later.undoes = log.id)"
-_SECONDS = f"SELECT seconds FROM log WHERE action = 'label' AND seconds <= {LONGEST_PAUSE} AND {_STANDS} ORDER BY id"
+_SECONDS = f"SELECT seconds FROM log WHERE action = 'label' AND seconds <= {LONGEST_PAUSE} AND {STANDS} ORDER BY id"
 
 
 def _bands(
@@ -113,7 +113,7 @@ def _nsfw_rate(decided: list[Verdict], names: LabelNames, confidence: float) -> 
 
 def _people(connection: sqlite3.Connection) -> tuple[PersonReport, ...]:
     rows = connection.execute(
-        f"""SELECT person, sum(action = 'label' AND {_STANDS}) AS decided, sum(action = 'skip' AND {_STANDS}) AS skipped,
+        f"""SELECT person, sum(action = 'label' AND {STANDS}) AS decided, sum(action = 'skip' AND {STANDS}) AS skipped,
         sum(action = 'undo') AS undone FROM log GROUP BY person ORDER BY person"""
     ).fetchall()
     times: dict[str, list[float]] = {}

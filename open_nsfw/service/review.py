@@ -67,6 +67,7 @@ class Review:
     def routes(self) -> list[BaseRoute]:
         """For the application of the service."""
         return [
+            Route(PREFIX, _with_slash, methods=["GET"]),
             Route(f"{PREFIX}/", self.page, methods=["GET"]),
             Route(f"{PREFIX}/api/{{action}}", self.api, methods=["POST"]),
             Route(f"{PREFIX}/picture/{{item:int}}/{{number:int}}.jpg", self.picture, methods=["GET"]),
@@ -131,6 +132,11 @@ class Review:
         if session is None:
             raise _stranger()
         return session
+
+
+async def _with_slash(request: Request) -> Response:
+    """What people type; the page's own links want the slash."""
+    return RedirectResponse(f"{PREFIX}/", HTTPStatus.SEE_OTHER, HEADERS)
 
 
 def _stranger() -> Refusal:

@@ -202,6 +202,7 @@ def test_a_team_comes_with_a_key(tmp_path: Path) -> None:
         assert status == 401 and headers["www-authenticate"].startswith("Basic ")
         password = base64.b64encode(f"anybody:{KEY}".encode()).decode()
         browser = Browser(service.port, Authorization=f"Basic {password}")
+        assert browser.ask("GET", "/review")[1]["location"] == "/review/"
         assert browser.ask("GET", "/review/")[0] == 200
         browser.api("begin", name="Anna")
         (item,) = browser.api("next", count=1)["items"]

@@ -72,6 +72,24 @@ def test_pictures_are_hidden_until_they_are_asked_for(tmp_path: Path) -> None:
         assert column(store, "SELECT action || ' ' || note FROM log") == ["skip see 1 and 2"]
 
 
+def test_by_touch(tmp_path: Path) -> None:
+    """A finger on the picture shows it, and buttons decide and undo."""
+    with review(tmp_path, str(pictures(tmp_path / "pictures", 4)), "--second", "0") as page:
+        found = drive("touch", page)
+    assert (found["before"], found["held"], found["after"]) == (HIDDEN, PLAIN, HIDDEN)
+    assert exported(tmp_path) == {found["first"]: "sfw"}
+
+
+def test_disagreements_are_settled_on_the_page(tmp_path: Path) -> None:
+    """With what everybody said; the export has what was settled."""
+    with review(tmp_path, str(pictures(tmp_path / "pictures", 5)), "--second", "1") as page:
+        found = drive("settle", page)
+    assert found["said"] == "Anna: sfwBen: nsfw" and found["without"] == ["sfw1", "nsfw2"]
+    assert found["end"] == "No disagreements"
+    assert len(found["decisions"]) == 5 and set(found["decisions"].values()) == {"sfw", "nsfw"}
+    assert exported(tmp_path) == found["decisions"]
+
+
 def test_the_page_is_accessible(tmp_path: Path) -> None:
     """axe-core finds nothing, and nothing is wider than a phone, in light and dark."""
     rows = pictures(tmp_path / "pictures", 12)

@@ -151,6 +151,46 @@ const scenarios = {
     found.landmarks = await page.$$eval("header, nav, main, [role=status], section[aria-label]:not([hidden])", all => all.length);
     return found;
   },
+  // On a phone: a finger on the picture shows it, buttons decide.
+  async touch() {
+    const page = await visit("Anna", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }), found = {};
+    const session = await page.context().newCDPSession(page);
+    const box = await (await page.waitForSelector("figure img[src^=blob]")).boundingBox();
+    const filter = () => page.evaluate(() => getComputedStyle(document.querySelector("figure img")).filter);
+    const at = [{ x: box.x + box.width / 2, y: box.y + box.height / 2 }];
+    found.before = await filter();
+    await session.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: at });
+    await page.waitForSelector("figure.shown");
+    found.held = await filter();
+    await session.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+    await page.waitForSelector("figure:not(.shown)");
+    found.after = await filter();
+    found.first = await current(page);
+    await page.tap("#choices button:nth-child(2)");
+    await page.waitForFunction(name => document.querySelector("figure[aria-current=true] figcaption").title !== name, found.first);
+    await page.tap("#undo");
+    await page.waitForFunction(name => document.querySelector("figure[aria-current=true] figcaption").title === name, found.first);
+    await page.tap("#choices button:nth-child(1)");
+    await page.waitForFunction(name => document.querySelector("figure[aria-current=true] figcaption").title !== name, found.first);
+    await settled(page);
+    return found;
+  },
+  // Two people differ about everything; one of them settles it.
+  async settle() {
+    const anna = await visit("Anna");
+    while ((await current(anna)) !== null) await decide(anna, "1");
+    const ben = await visit("Ben"), decisions = {};
+    while ((await current(ben)) !== null) await decide(ben, "2");
+    await ben.click("#settle");
+    await ben.waitForSelector("#desk:not([hidden]) figure");
+    const said = await ben.textContent("figcaption ul");
+    const without = await ben.$$eval("#choices button", all => all.map(each => each.textContent));
+    while ((await current(ben)) !== null) {
+      const [key, word] = label(await current(ben));
+      decisions[await decide(ben, key)] = word;
+    }
+    return { decisions, said, without, end: await ben.textContent("#message-title") };
+  },
   // axe-core and screenshots, light and dark, wide and on a phone.
   async look() {
     const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"), found = [];
