@@ -20,6 +20,9 @@ COMMANDS = (b"PING", b"VERSION", b"VERSIONCOMMANDS", b"INSTREAM", b"IDSESSION", 
 OLD_STYLE = (b"PING", b"VERSION")  # those that may come without such a letter, ended by a line's end
 UNKNOWN = b"UNKNOWN COMMAND"
 TOO_LARGE = b"INSTREAM size limit exceeded. ERROR"
+SMALL = b"INSTREAM: too many small chunks. ERROR"
+# Each chunk costs time, however small it is, and clients have chunks of kilobytes.
+FREE_CHUNKS, LEAST_MEAN = 10_000, 512  # a stream may have so many chunks, and one more for so many bytes
 NO_STREAM = b"INSTREAM: the stream ends before its end. ERROR"
 INVALID = b"Command invalid inside IDSESSION. ERROR"
 
@@ -90,7 +93,7 @@ class ClamdProtocol:
         self._state = _State.COMMAND
         self._buffer = bytearray()  # an unfinished command or length: never more than LONGEST_COMMAND and one read
         self._left = 0  # of the chunk
-        self._taken = 0  # of the stream
+        self._taken = self._chunks = 0  # bytes and chunks of the stream
         self._address = Address(b"\n")
         self._commands: int | None = None
         """In a session: how many commands there were."""
@@ -149,7 +152,7 @@ class ClamdProtocol:
     def _done(self, name: bytes) -> list[Event]:
         """The events of a known command."""
         if name == b"INSTREAM":
-            self._state, self._taken = _State.LENGTH, 0
+            self._state, self._taken, self._chunks = _State.LENGTH, 0, 0
             return [Begin(self._address)]
         if name == b"IDSESSION":
             if self._commands is not None:
@@ -190,7 +193,9 @@ class ClamdProtocol:
         if self._taken + length > self._max_bytes:
             return self._refused(TOO_LARGE)
         self._state, self._left = _State.CHUNK, length
-        self._taken += length
+        self._taken, self._chunks = self._taken + length, self._chunks + 1
+        if self._chunks > FREE_CHUNKS + self._taken // LEAST_MEAN:
+            return self._refused(SMALL)
         return []
 
     def _chunk(self) -> list[Event] | None:

@@ -5,6 +5,7 @@ What may be large is never in this process's memory as a whole, and nothing is a
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class PayloadBuffer:
         """Bytes so far."""
         self._with_crc = with_crc
         self._crc = 0
-        self._pieces: list[bytes] = []
+        self._memory = io.BytesIO()  # not a list: a piece of one byte would take forty
         self._file: BinaryIO | None = None
 
     def add(self, piece: bytes) -> None:
@@ -70,7 +71,7 @@ class PayloadBuffer:
             import zlib
 
             self._crc = zlib.crc32(piece, self._crc)
-        self._pieces.append(piece)
+        self._memory.write(piece)
         if self.size > MOST_IN_MEMORY:
             self._to_file()
 
@@ -80,13 +81,13 @@ class PayloadBuffer:
                 import tempfile
 
                 self._file = tempfile.TemporaryFile()
-            self._file.write(b"".join(self._pieces))
-        self._pieces.clear()
+            self._file.write(self._memory.getvalue())
+        self._memory = io.BytesIO()
 
     def payload(self) -> Payload:
         """All that was added; the buffer is of no use any more. Raises InputError as `add` does."""
         if self._file is None:
-            return Payload(self.size, self._crc, data=b"".join(self._pieces))
+            return Payload(self.size, self._crc, data=self._memory.getvalue())
         with _storage_errors():
             self._file.seek(0)  # writes what is in the buffer
         return Payload(self.size, self._crc, file=self._file)

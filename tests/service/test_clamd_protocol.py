@@ -128,6 +128,17 @@ def test_a_stream_that_ends_too_early_is_never_judged(rest: bytes) -> None:
     assert "OK" not in comes
 
 
+def test_a_stream_of_many_small_chunks_ends_early() -> None:
+    """Those of a patient client, of hundreds of bytes, may be as many as they want."""
+    protocol = ClamdProtocol("v", 1 << 30)
+    events = list(protocol.receive(b"zINSTREAM\0" + chunk(b"x") * 20_000))
+    assert events[-2:] == [Reply(b"INSTREAM: too many small chunks. ERROR\0"), Close()]
+    assert sum(isinstance(event, Chunk) for event in events) < 10_100
+    protocol = ClamdProtocol("v", 1 << 30)
+    events = list(protocol.receive(b"zINSTREAM\0" + chunk(b"x" * 512) * 50_000 + END))
+    assert isinstance(events[-2], Whole)
+
+
 def test_the_end_of_what_is_sent() -> None:
     """Half a command is nothing; a session may just end; what was closed stays closed."""
     assert told(b"zPIN", ends=True) == "close"

@@ -156,3 +156,18 @@ def test_the_command_scores_large_members_with_little_memory() -> None:
         os.unlink(name)
     assert peaks[1] - peaks[0] < 50 * 1024
     assert ROOT.is_dir()
+
+
+def test_small_pieces_take_no_more_memory_than_large_ones() -> None:
+    """A stranger decides how large the pieces are that come."""
+    code = f"""
+import sys
+from open_nsfw.sources.payload import PayloadBuffer
+buffer, size = PayloadBuffer(), int(sys.argv[1])
+for _ in range({MOST_IN_MEMORY} // size):
+    buffer.add(b"x" * size)
+assert len(buffer.payload().data) == {MOST_IN_MEMORY}
+"""
+    large, _ = peak_of(code, str(1 << 20))
+    small, _ = peak_of(code, "4")
+    assert small - large < 20 * 1024
