@@ -1,9 +1,10 @@
 """How long each phase of `open-nsfw fine-tune` takes, beside the rate of the forward pass alone, and its peak memory.
 
-    python benchmarks/fine_tune_speed.py [--count 1000] [--side 960]
+    python benchmarks/fine_tune_speed.py [--count 1000] [--side 960] [--train head] [--small]
 
 The pictures are made as tests/tools/make_shapes_folder.py makes them, web-sized. The phases are timed where the command calls
-them, in a process of its own.
+them, in a process of its own. --small makes the shapes small, which the head alone does not learn; --train stage3 needs
+torch.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from open_nsfw.scoring.blobs import BlobEngine
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.training import fine_tune, output
 from open_nsfw.training.request import TuneRequest
-from tests.tools.make_shapes_folder import make
+from tests.tools.make_shapes_folder import LARGE, SMALL, make
 
 PHASES = {
     "extract": "decoding and features",
     "split": "groups and split",
-    "tune_head": "fitting",
+    "tune_head": "fitting the head",
+    "take_steps": "training below the head",
     "compare": "measuring",
     "check_files": "checking the files",
+    "measure_ranges": "ranges for the fast mode",
     "write": "writing, report included",
 }
 FORWARD_PASSES = 30
@@ -53,14 +56,14 @@ def timed(call: Callable[..., Any], name: str, seconds: dict[str, float]) -> Cal
     return run
 
 
-def run_phases(labels: str, folder: str) -> dict[str, float]:
+def run_phases(labels: str, folder: str, train: str) -> dict[str, float]:
     """Seconds of each phase of one run."""
     seconds: dict[str, float] = {}
     for name in PHASES:
         module: Any = output if name == "write" else fine_tune
         setattr(module, name, timed(getattr(module, name), name, seconds))
     started = time.perf_counter()
-    result = fine_tune.fine_tune(TuneRequest(labels, folder, max_fpr=0.05, quiet=True))
+    result = fine_tune.fine_tune(TuneRequest(labels, folder, train, max_fpr=0.05))
     assert not isinstance(result, int)
     output.write(result)
     return {**seconds, "total": time.perf_counter() - started}
@@ -82,17 +85,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--side", type=int, default=960)
+    parser.add_argument("--train", default="head")
+    parser.add_argument("--small", action="store_true")
     parser.add_argument(
         "--phases", nargs=2, metavar=("LABELS", "DIR"), help=argparse.SUPPRESS
     )  # the process of its own
     options = parser.parse_args()
     if options.phases:
-        print(json.dumps(run_phases(*options.phases)))
+        print(json.dumps(run_phases(*options.phases, options.train)))
         return
     with tempfile.TemporaryDirectory() as folder:
         labels = Path(folder, "labelled")
-        make(labels, options.count, options.side)
-        found = machine.run([sys.executable, __file__, "--phases", str(labels), str(Path(folder, "out"))])
+        make(labels, options.count, options.side, kind=SMALL if options.small else LARGE)
+        line = [sys.executable, __file__, "--train", options.train, "--phases", str(labels), str(Path(folder, "out"))]
+        found = machine.run(line)
     seconds: dict[str, float] = json.loads(found.stdout)
     print(machine.describe() + "\n\n| phase | seconds | pictures a second |\n|---|---|---|")
     for name, words in {**PHASES, "total": "all"}.items():

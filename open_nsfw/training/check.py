@@ -42,7 +42,7 @@ def check_files(
     trained: Trained, written: ModelFiles, examples: Sequence[Example], jobs: int | None
 ) -> tuple[Agreement, ...]:
     """Decode pictures of `examples` once more and score them with the written files. Raises ModelError where a score is off
-    by more than 1e-5 from what training computed."""
+    by more than 1e-5 from what training computed, or if no picture is there any more."""
     names = ["onnxruntime", *(["caffe"] if pycaffe_is_there() else [])]
     engines = [load_engine(written.model_def, written.pretrained_model, name) for name in names]
     largest, count = [0.0] * len(engines), 0
@@ -54,6 +54,11 @@ def check_files(
             blob = engine.blob_from_pixels(crop(pixels, *engine.input_shape[1:])[np.newaxis])
             largest[number] = max(largest[number], abs(float(engine.forward(blob)[0, 1]) - expected))
         count += 1
+    if not count:
+        raise ModelError(
+            f"{written.pretrained_model}: none of the test pictures can be decoded any more, so the new weights could not be "
+            "checked; nothing was kept"
+        )
     found = tuple(Agreement(engine.name, count, worst) for engine, worst in zip(engines, largest))
     for each in found:
         if not each.largest <= EXACT:

@@ -21,6 +21,7 @@ from open_nsfw.training.trainer import Blobs, Course, Pictures, Trainer
 
 MOST_EPOCHS = 12
 PATIENCE = 3  # epochs without a better one, before the training ends
+LEAST_EPOCHS = 5  # before it may end so: the first steps often lose what later ones win
 
 Fold = tuple[Ints, Ints]
 THIS_MACHINE = Place()
@@ -127,7 +128,7 @@ class _Run:
                 trainer.run(epoch)
             self._seconds = time.monotonic() - started if trained else self._seconds
             self._measure(epoch)
-            if epoch - self.best() >= PATIENCE:
+            if epoch >= LEAST_EPOCHS and epoch - self.best() >= PATIENCE:
                 break
         return False
 

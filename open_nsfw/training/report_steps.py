@@ -5,7 +5,7 @@ from __future__ import annotations
 from open_nsfw.calibration.report_parts import Html, element, section, table, terms
 from open_nsfw.calibration.words import percent
 from open_nsfw.training import plots
-from open_nsfw.training.deep import MOST_EPOCHS, PATIENCE
+from open_nsfw.training.deep import LEAST_EPOCHS, MOST_EPOCHS, PATIENCE
 from open_nsfw.training.descent import AVERAGED
 from open_nsfw.training.epochs import EpochFound
 from open_nsfw.training.result import Tuning
@@ -25,8 +25,9 @@ METHODS = (
     "of its rate. Batch norm keeps its statistics. Pictures are cropped at random out of 256 x 256 pixels after the JPEG round "
     "trip, half of them mirrored; each batch has as many nsfw pictures as sfw ones, and the prior goes back into the bias "
     "afterwards. The weights that are used are a running average.",
-    f"All folds are trained side by side. After {PATIENCE} epochs without a lower log loss on held-out pictures, or "
-    f"{MOST_EPOCHS} in all, the epoch with the lowest one is how long the last training goes, which learns from all of them.",
+    f"All folds are trained side by side. After {PATIENCE} epochs without a lower log loss on held-out pictures, but not before "
+    f"epoch {LEAST_EPOCHS}, or {MOST_EPOCHS} in all, the epoch with the lowest one is how long the last training goes, which "
+    "learns from all of them.",
     "A step is kept if the log loss on held-out pictures falls by more than its standard error, or if it was asked for by name.",
 )
 

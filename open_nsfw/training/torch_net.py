@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Callable
 
 import numpy as np
@@ -122,11 +123,8 @@ class TorchNet:
 
     def gradient(self, inputs: Float32, nsfw: NDArray[np.bool_]) -> Gradient:
         """Of the log loss for values of the blob `start`, float32 (N, ...), and labels, bool (N,)."""
-        found = list(self._threads.map(self._piece_gradient, _pieces(inputs), _pieces(nsfw)))
-        total = found[0]
-        for each in found[1:]:
-            total = added(total, each)
-        return total
+        found = self._threads.map(self._piece_gradient, _pieces(inputs), _pieces(nsfw))
+        return reduce(added, found)
 
     def _piece_gradient(self, inputs: Float32, nsfw: NDArray[np.bool_]) -> Gradient:
         keys = list(self.weights)

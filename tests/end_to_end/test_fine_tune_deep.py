@@ -21,7 +21,7 @@ from open_nsfw.nets.prototxt import read_prototxt
 from open_nsfw.training.stages import find_part
 from tests.tools.helpers import ROOT, SECONDS
 from tests.tools.make_shapes_folder import SMALL, make
-from tests.tools.tuning_net import write_net
+from tests.tools.tuning_net import make_tinted, write_net
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
@@ -36,7 +36,7 @@ OPTIONS = ["--resamples", "50", "--max-fpr", "0.1", "--no-thumbnails", "--keep-a
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pictures."""
     folder = tmp_path_factory.mktemp("labelled")
-    make(folder, COUNT, side=128)
+    make_tinted(folder, COUNT)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""A small residual net with four stages, and labelled pictures that it can learn to tell apart: for tests of training."""
+"""A small residual net with stages, and labelled pictures that it can learn to tell apart: for tests of training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from open_nsfw.nets.build import prototxt
 from open_nsfw.nets.caffemodel import caffemodel_bytes
@@ -33,6 +34,17 @@ def write_net(folder: Path, stages: int = 4, filters: int = 16, size: int = 64) 
     blobs["conv_1"] = (first / np.float32(FIRST_INPUT), *bias)
     weights.write_bytes(caffemodel_bytes(net, blobs))
     return ["--model_def", str(model_def), "--pretrained_model", str(weights)]
+
+
+def make_tinted(folder: Path, count: int, side: int = 96) -> None:
+    """Pictures of noise in `folder`/sfw and `folder`/nsfw: these lean towards red, but for some of them."""
+    random = np.random.default_rng(SEED)
+    for number in range(count):
+        name = "nsfw" if number % 2 else "sfw"
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        tint = random.normal(0, 12, 3) + np.array([14, 0, -14]) * (1 if name == "nsfw" else -1)
+        pixels = 128 + tint + random.normal(0, 40, (side, side, 3))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name / f"{number:04}.png")
 
 
 def _blob(kind: str, number: int, shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:
