@@ -58,14 +58,14 @@ def rows_at(source: str, scoring: ScoringOptions) -> Rows | int:
 
 
 def _gathered(rows: Iterable[Row]) -> Iterator[Found]:
-    """Frames go with the summary behind them; parts of pictures are in it."""
+    """Frames, or segments in their place, go with the summary behind them; parts of pictures are in it."""
     frames: list[Row] = []
     for row in rows:
         if is_last(row.kind, row.views):
             same = [each for each in frames if (each.path, each.member) == (row.path, row.member)]
             yield Found(row, same if row.kind == "summary" else [])
             frames = []
-        elif row.kind == "frame" and row.score is not None:
+        elif row.kind in ("frame", "segment") and row.score is not None:  # a segment's frame is its first
             if frames and (frames[0].path, frames[0].member) != (row.path, row.member):
                 frames = []  # of a file whose summary was cut off
             frames.append(row)

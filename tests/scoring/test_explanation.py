@@ -146,3 +146,14 @@ def test_a_net_of_one_value_has_no_score(tmp_path: Path) -> None:
     model = load_model(options[1], options[3], engine="onnxruntime")
     with pytest.raises(ModelError, match=r'the blob "prob" has 1 value\(s\); the score is its second one$'):
         Explainer(model, occlusion=True)
+
+
+def test_a_head_behind_a_rectifier_is_refused(tmp_path: Path) -> None:
+    """pynetbuilder's `--fc_layers` ends so: its cells would add up to something else than the logit."""
+    files = random_residual_net(tmp_path, 5, fc_layers=True)
+    model = load_model(files.model_def, files.pretrained_model, engine="onnxruntime")
+    with pytest.raises(
+        ModelError, match=r"\(ReLU\): is behind the last feature map, and what it computes is no weighted sum"
+    ):
+        Explainer(model)
+    assert np.isfinite(Explainer(model, occlusion=True).explain(PICTURE).cells).all()
