@@ -65,7 +65,10 @@ def opened(path: str, busy_seconds: float) -> sqlite3.Connection:
 
 
 def _create(path: str) -> None:
-    """Make the file, empty, if it is not there: readable for this user alone, since it tells what was scored."""
+    """Make the file, empty, if it is not there: readable for this user alone, since it tells what was scored. Raises
+    UsageError for a pipe or a device, which could be waited for in vain."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise _foreign(printable(path))
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:

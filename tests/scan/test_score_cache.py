@@ -93,6 +93,14 @@ def test_a_file_of_something_else_is_refused_and_left(content: bytes, tmp_path: 
     assert path.read_bytes() == content and os.listdir(tmp_path) == ["photo.jpg"]
 
 
+def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
+    """At once, though nobody is at the other end of a pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (str(tmp_path / "pipe"), "/dev/null", "/dev/zero"):
+        with pytest.raises(UsageError, match=FOREIGN):
+            ScoreCache(path, MOST)
+
+
 def test_a_database_of_something_else_is_refused_and_left(tmp_path: Path) -> None:
     path = tmp_path / "bookmarks"
     with contextlib.closing(sqlite3.connect(path)) as database:

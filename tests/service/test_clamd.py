@@ -169,6 +169,21 @@ def test_past_the_bounds_clients_are_told(tmp_path: Path) -> None:
             assert client.rest() in (b"too many connections. ERROR\n", b"PONG\0")
 
 
+def test_clients_of_clamd_have_a_share_of_their_own(tmp_path: Path) -> None:
+    """However many of them hang, there is room for others."""
+    with door(tmp_path, "127.0.0.1:0", "--max-requests", "6", "--max-requests-per-key", "3") as (service, address):
+        with contextlib.ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(Clamd(address)).send(b"zINSTREAM\0")
+            time.sleep(0.3)
+            with Clamd(address) as client:
+                client.send(b"zINSTREAM\0")
+                assert (
+                    client.rest() == b"3 requests of this key are under way already (--max-requests-per-key). ERROR\0"
+                )
+            assert service.score(LOW).status == 200
+
+
 def test_a_unix_socket(tmp_path: Path) -> None:
     """What a killed service left is taken over; it goes with the service. What belongs to others stays."""
     path = tmp_path / "clamd.sock"
