@@ -261,6 +261,8 @@ def _fine_tune(values: argparse.Namespace) -> int:
 def _job(values: argparse.Namespace, options: ScoreOptions) -> JobRequest:
     if values.retry_failed and not values.resume:
         raise UsageError("--retry-failed needs --resume")
+    if values.resume and values.overwrite:
+        raise UsageError("--resume and --overwrite cannot be combined")
     return JobRequest(
         inputs=tuple(values.inputs),
         output=values.output,

@@ -20,7 +20,8 @@ from open_nsfw.cluster.results import columns
 from open_nsfw.cluster.session import check_spark, set_defaults, slots
 from open_nsfw.cluster.work import mapper
 from open_nsfw.errors import UsageError
-from open_nsfw.scoring.model_files import find_model_files
+from open_nsfw.scoring.model_files import ModelFiles, find_model_files
+from open_nsfw.scoring.options import LoadOptions
 
 
 def score(df: Any, column: str | None = None, options: ScoreOptions = ScoreOptions()) -> Any:
@@ -34,7 +35,7 @@ def score(df: Any, column: str | None = None, options: ScoreOptions = ScoreOptio
     be used, or a library that is missing.
     """
     check_spark()
-    set_defaults(df.sparkSession)
+    set_defaults(_classic(df))
     return compute(table_entries(df, column, options), options, one_row=True)
 
 
@@ -51,20 +52,15 @@ def features(
 
 def compute(frame: Any, options: ScoreOptions, one_row: bool) -> Any:
     """Entries -> a DataFrame with the columns that pass through and those of the result. Raises UsageError, SetupError."""
-    check(options)
-    spark = frame.sparkSession
-    if not hasattr(spark, "sparkContext"):
-        raise UsageError("a SparkSession on the cluster is needed, not one of Spark Connect")
-    load = options.settled_load()
-    files = find_model_files(load.model_def, load.pretrained_model)
-    if options.policy is not None and not options.any_model:
-        options.policy.check_model(files.short_hash)
-    archive, shapes = ship(spark, files, load, options.blobs)
+    spark = _classic(frame)
+    files, load = model_of(options)
+    archive, shapes = ship_model(spark, options)
     work = Work(
         archive=archive,
         digest=files.digest,
         load=replace(load, model_def=None, pretrained_model=None, ranges=None),
-        pipeline=options.pipeline(slots(spark)),
+        pipeline=options.pipeline(),
+        slots=slots(spark),
         sources=options.sources,
         folder=os.getcwd(),
         prefix=options.prefix,
@@ -74,6 +70,31 @@ def compute(frame: Any, options: ScoreOptions, one_row: bool) -> Any:
         one_row=one_row,
     )
     return frame.mapInArrow(mapper(work), _schema(frame, work))
+
+
+def model_of(options: ScoreOptions) -> tuple[ModelFiles, LoadOptions]:
+    """The model's files, and what an executor loads of them. Raises UsageError for options that do not go together, or a
+    policy of another model; ModelError."""
+    check(options)
+    load = options.settled_load()
+    files = find_model_files(load.model_def, load.pretrained_model)
+    if options.policy is not None and not options.any_model:
+        options.policy.check_model(files.short_hash)
+    return files, load
+
+
+def ship_model(spark: Any, options: ScoreOptions) -> tuple[str, dict[str, Any]]:
+    """The name of the archive in which executors find the model, and the shapes of its blobs. Raises SetupError."""
+    files, load = model_of(options)
+    return ship(spark, files, load, options.blobs)
+
+
+def _classic(frame: Any) -> Any:
+    """The SparkSession of a DataFrame. Raises UsageError for one of Spark Connect, which cannot ship the model."""
+    spark = frame.sparkSession
+    if not hasattr(spark, "sparkContext"):
+        raise UsageError("a SparkSession with a SparkContext is needed, not one of Spark Connect")
+    return spark
 
 
 def _schema(frame: Any, work: Work) -> Any:

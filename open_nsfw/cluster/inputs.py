@@ -38,6 +38,8 @@ class Inputs:
     has_paths: bool = True
     """Whether it says of every row which file that is about."""
     passed_over: int = 0
+    amount: tuple[int, int] | None = None
+    """(files, bytes), where that is known without asking Spark."""
 
 
 def read(spark: Any, names: Sequence[str], column: str | None, options: ScoreOptions, folder: Folder) -> Inputs:
@@ -60,7 +62,8 @@ def read(spark: Any, names: Sequence[str], column: str | None, options: ScoreOpt
     frame = spark.read.parquet(found.table).select(functions.struct(*entries.FIELDS).alias(ENTRY))
     if theirs:
         frame = frame.union(_binary_files(spark, theirs, options.sources.limits.max_bytes))
-    return Inputs(frame, one_row=False, is_table=bool(theirs), passed_over=found.passed_over)
+    amount = (found.files, found.size)
+    return Inputs(frame, one_row=False, is_table=bool(theirs), passed_over=found.passed_over, amount=amount)
 
 
 def _plain(name: str) -> str:
@@ -184,12 +187,10 @@ def _binary_files(spark: Any, names: Sequence[str], most: int) -> Any:
     return small.union(large)
 
 
-def packed(frame: Any, slots: int) -> Any:
-    """Entries that the driver listed, in tasks of a size that is worth a task and is lost without much harm."""
-    functions = import_module("pyspark.sql.functions")
-    size = functions.coalesce(functions.col(f"{ENTRY}.size"), functions.lit(0))
-    counted = frame.agg(functions.count(functions.lit(1)).alias("files"), functions.sum(size).alias("bytes")).first()
-    files, total = counted["files"], counted["bytes"] or 0
+def packed(frame: Any, slots: int, amount: tuple[int, int] | None) -> Any:
+    """Entries that the driver listed, in tasks of a size that is worth a task and is lost without much harm. `amount`: files
+    and bytes; None: Spark counts them."""
+    files, total = _counted(frame) if amount is None else amount
     tasks = max(
         math.ceil(files / PICTURES_PER_TASK),
         math.ceil(total / BYTES_PER_TASK),
@@ -199,3 +200,10 @@ def packed(frame: Any, slots: int) -> Any:
     if files <= listing.ROWS_AT_ONCE:
         frame = frame.coalesce(1)  # dealt out from one place, every task gets as many
     return frame.repartition(tasks).sortWithinPartitions(f"{ENTRY}.path")
+
+
+def _counted(frame: Any) -> tuple[int, int]:
+    functions = import_module("pyspark.sql.functions")
+    size = functions.coalesce(functions.col(f"{ENTRY}.size"), functions.lit(0))
+    found = frame.agg(functions.count(functions.lit(1)).alias("files"), functions.sum(size).alias("bytes")).first()
+    return found["files"], found["bytes"] or 0

@@ -30,6 +30,10 @@ class Listing:
 
     table: str
     """The path of the table."""
+    files: int
+    """How many entries it has."""
+    size: int
+    """Bytes of all files together."""
     passed_over: int
     """Files that are no pictures."""
 
@@ -40,13 +44,15 @@ def list_files(names: Iterable[str], options: SourceOptions, folder: Folder, tab
     found = iter(filter(None, map(_entry, sources)))
     folder.remove(table)
     folder.make(table)
-    number = 0
-    while group := list(islice(found, ROWS_AT_ONCE)):
-        _write(group, folder, f"{table}/part-{number:05d}.parquet")
-        number += 1
-    if not number:
-        _write([], folder, f"{table}/part-00000.parquet")
-    return Listing(folder.path_of(table), sources.passed_over)
+    files = size = 0
+    group = list(islice(found, ROWS_AT_ONCE))
+    while group or not files:
+        _write(group, folder, f"{table}/part-{files // ROWS_AT_ONCE:05d}.parquet")
+        files, size = files + len(group), size + sum(each["size"] or 0 for each in group)
+        if len(group) < ROWS_AT_ONCE:
+            break
+        group = list(islice(found, ROWS_AT_ONCE))
+    return Listing(folder.path_of(table), files, size, sources.passed_over)
 
 
 def _entry(item: Item) -> dict[str, Any] | None:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 # Names in the archive. The folder is a cache of converted models, as scoring/cache.py keeps it.
 PROTOTXT, WEIGHTS, RANGES, BLOBS, CACHE = "deploy.prototxt", "weights.caffemodel", "ranges.json", "blobs.onnx", "cache"
 
-_shipped: dict[tuple[str, str], str] = {}  # (Spark's application, what is in the archive) -> its name there
+# (Spark's application, what is in the archive) -> its name there, and the shapes of the blobs
+_shipped: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
 
 
 def ship(spark: Any, files: ModelFiles, load: LoadOptions, blobs: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
@@ -37,16 +38,15 @@ def ship(spark: Any, files: ModelFiles, load: LoadOptions, blobs: tuple[str, ...
     content = hashlib.sha256(repr((files.digest, load.fast, load.ranges, blobs)).encode()).hexdigest()[:12]
     context = spark.sparkContext
     key = context.applicationId, content
-    folder = Path(tempfile.mkdtemp(prefix="open_nsfw-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # executors may fetch it as long as the driver lives
-    shapes = _fill(folder / "model", files, load, blobs)
     if key not in _shipped:
-        name = f"open_nsfw_model_{content}"
+        folder, name = Path(tempfile.mkdtemp(prefix="open_nsfw-")), f"open_nsfw_model_{content}"
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)  # executors may fetch it as long as the driver lives
+        shapes = _fill(folder / "model", files, load, blobs)
         _pack(folder / "model", folder / f"{name}.zip")
+        shutil.rmtree(folder / "model")
         context.addArchive(f"{folder / name}.zip#{name}")
-        _shipped[key] = name
-    shutil.rmtree(folder / "model")
-    return _shipped[key], shapes
+        _shipped[key] = name, shapes
+    return _shipped[key]
 
 
 def _fill(folder: Path, files: ModelFiles, load: LoadOptions, blobs: tuple[str, ...]) -> dict[str, Any]:

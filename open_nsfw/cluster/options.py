@@ -48,12 +48,12 @@ class ScoreOptions:
         asked = (*(self.thresholds or ()), *(() if self.policy is None else self.policy.thresholds)) or THRESHOLDS
         return replace(self.load, engine=ENGINE, threads=1, thresholds=asked)
 
-    def pipeline(self, slots: int) -> PipelineOptions:
-        """The pipeline of a task, of which an executor runs `slots` at once."""
+    def pipeline(self) -> PipelineOptions:
+        """The pipeline of a task."""
         policy = self.policy
         return PipelineOptions(
             jobs=1,
-            extraction=self.extraction.shared_by(slots),
+            extraction=self.extraction,
             max_seconds=self.max_seconds,
             quick=self.load.fast and not self.blobs,
             above=(self.thresholds or THRESHOLDS)[-1] if policy is None else policy.thresholds[-1],
@@ -82,6 +82,8 @@ class Work:
     """Without the names of files, which are the archive's."""
     pipeline: PipelineOptions
     sources: SourceOptions
+    slots: int | None
+    """Tasks that an executor runs at once, which share its memory; None: as many as it has cores."""
     folder: str
     """The driver's working folder, from which relative paths lead."""
     prefix: str = ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from open_nsfw.cluster import output
-from open_nsfw.cluster.dataframes import compute
+from open_nsfw.cluster.dataframes import compute, model_of, ship_model
 from open_nsfw.cluster.folder import Folder
 from open_nsfw.cluster.inputs import TABLE, Inputs, packed, read
 from open_nsfw.cluster.options import ScoreOptions
@@ -17,7 +17,6 @@ from open_nsfw.cluster.session import SessionOptions, session, told
 from open_nsfw.cluster.work import measurer
 from open_nsfw.errors import UsageError
 from open_nsfw.scoring.fast import THRESHOLDS
-from open_nsfw.scoring.model_files import find_model_files
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ def run(request: JobRequest) -> Outcome:
 def run_in(spark: Any, request: JobRequest) -> Outcome:
     """Do the job in a session that is there."""
     options, name = request.options, request.session.name
-    files = find_model_files(options.load.model_def, options.load.pretrained_model)
-    if options.policy is not None and not options.any_model:
-        options.policy.check_model(files.short_hash)
+    files, _ = model_of(options)
+    with told():
+        ship_model(spark, options)  # what is wrong with the model costs no rows that are to be replaced
     folder = Folder(spark, request.output)
     output.prepare(folder, _asked(request), files, request.going)
     context = spark.sparkContext
@@ -73,12 +72,13 @@ def run_in(spark: Any, request: JobRequest) -> Outcome:
         frame = inputs.frame
         if request.going.resume and output.has_rows(folder):
             frame = _left(spark, folder, request, inputs)
+            inputs = replace(inputs, amount=None)
         if request.going.resume and output.has_rows(folder) and frame.isEmpty():
             output.finish(folder)
         else:
             _score(frame, folder, request, inputs)
         context.setJobDescription(f"{name}: count the rows")
-        outcome = _outcome(spark, folder, options, inputs.passed_over)
+        outcome = _outcome(spark, folder, options, inputs)
         folder.remove(TABLE)
     return outcome
 
@@ -86,7 +86,7 @@ def run_in(spark: Any, request: JobRequest) -> Outcome:
 def _score(frame: Any, folder: Folder, request: JobRequest, inputs: Inputs) -> None:
     context = frame.sparkSession.sparkContext
     if not inputs.is_table:
-        frame = packed(frame, context.defaultParallelism)
+        frame = packed(frame, context.defaultParallelism, inputs.amount)
     result = compute(frame, request.options, inputs.one_row)
     context.setJobDescription(f"{request.session.name}: {', '.join(request.inputs[:3])} -> {request.output}")
     output.write(result, folder)
@@ -114,7 +114,7 @@ def _asked(request: JobRequest) -> dict[str, Any]:
         "fast": options.load.fast,
         "thresholds": list(thresholds) if options.load.fast or options.policy is not None else None,
         "bands": None if options.policy is None else list(options.policy.bands),
-        "frames": replace(options.extraction.frames).__dict__,
+        "frames": asdict(options.extraction.frames),
         "hash": options.extraction.hash,
         "prefix": options.prefix,
         "blobs": list(options.blobs),
@@ -122,15 +122,16 @@ def _asked(request: JobRequest) -> dict[str, Any]:
     }
 
 
-def _outcome(spark: Any, folder: Folder, options: ScoreOptions, passed_over: int) -> Outcome:
+def _outcome(spark: Any, folder: Folder, options: ScoreOptions, inputs: Inputs) -> Outcome:
     """Count the rows of the folder."""
     functions = import_module("pyspark.sql.functions")
     prefix = options.prefix
     error, rows = functions.col(f"{prefix}error"), output.rows(spark, folder)
     names: tuple[str, ...] = ("",)
     band = functions.lit(0)
-    if not options.blobs:
+    if not inputs.one_row:
         rows = rows.filter(functions.col(f"{prefix}kind") != "summary")
+    if not options.blobs:
         thresholds, names = _bands(options)
         band = sum((functions.col(f"{prefix}score") >= each).cast("int") for each in thresholds)
     code = functions.substring_index(error, ":", 1).alias("code")
@@ -140,7 +141,7 @@ def _outcome(spark: Any, folder: Folder, options: ScoreOptions, passed_over: int
         bands=tuple((name, sum(row["count"] for row in counts if row["band"] == at)) for at, name in enumerate(names)),
         errors=tuple(sorted((row["code"], row["count"]) for row in counts if row["code"] is not None)),
         files=sum(name.startswith("part-") for name in folder.names()),
-        passed_over=passed_over,
+        passed_over=inputs.passed_over,
     )
 
 

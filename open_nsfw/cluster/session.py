@@ -151,11 +151,14 @@ def set_defaults(spark: Any) -> None:
             spark.conf.set(name, value)
 
 
-def slots(spark: Any) -> int:
-    """How many tasks one executor runs at once, as far as the driver knows."""
-    conf = spark.sparkContext.getConf()
-    cores = int(conf.get("spark.executor.cores", "0")) or spark.sparkContext.defaultParallelism
-    return max(1, cores // int(conf.get("spark.task.cpus", "1")))
+def slots(spark: Any) -> int | None:
+    """How many tasks an executor runs at once; None where the driver does not know."""
+    context = spark.sparkContext
+    conf = context.getConf()
+    cores = int(conf.get("spark.executor.cores", "0"))
+    if not cores and context.master.startswith("local"):
+        cores = context.defaultParallelism
+    return max(1, cores // int(conf.get("spark.task.cpus", "1"))) if cores else None
 
 
 @contextmanager

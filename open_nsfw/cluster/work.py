@@ -18,6 +18,7 @@ from open_nsfw.cluster import entries
 from open_nsfw.cluster.model_archive import unpacked_models
 from open_nsfw.cluster.options import Work
 from open_nsfw.cluster.results import Results
+from open_nsfw.cores import available_cores
 from open_nsfw.scan.pipeline import Pipeline
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import Item
@@ -71,7 +72,8 @@ def scored(work: Work, batches: Iterator[Any]) -> Iterator[Any]:
     if first is None:
         return  # an empty partition needs no model
     feed = Feed(work, chain([first], batches))
-    options = replace(work.pipeline, jobs=task_processors())
+    shared = work.pipeline.extraction.shared_by(work.slots or available_cores())
+    options = replace(work.pipeline, jobs=task_processors(), extraction=shared)
     results = Results(work, first.schema)
     with Pipeline(options) as pipeline:
         pipeline.start(feed)

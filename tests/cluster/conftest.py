@@ -33,7 +33,7 @@ def spark(planted: dict[str, Path], mark: Path, tmp_path_factory: pytest.TempPat
     conf = {
         "spark.executorEnv.PYTHONPATH": str(planted["crash"].parent / "plugin"),
         "spark.executorEnv.OPEN_NSFW_MARK": str(mark),
-        "spark.hadoop.fs.viewfs.mounttable.tests.linkMergeSlash": f"file://{remote}",
+        "spark.hadoop.fs.viewfs.mounttable.tests.link./data": f"file://{remote}",
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.ui.enabled": "false",
         "spark.sql.files.openCostInBytes": "131072",  # which is then left as it is

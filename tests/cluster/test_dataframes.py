@@ -240,7 +240,9 @@ def test_the_model_is_converted_on_the_driver_alone(spark: Any) -> None:
     score(
         spark.createDataFrame([(str(GOOD[0]),)], "path string"), options=ScoreOptions(load=LoadOptions(fast=True))
     ).collect()
-    names = {name for (application, _), name in _shipped.items() if application == spark.sparkContext.applicationId}
+    names = {
+        name for (application, _), (name, _) in _shipped.items() if application == spark.sparkContext.applicationId
+    }
     for name in names:
         kept = [path.name for path in Path(SparkFiles.get(name), "cache").glob("*.onnx")]
         assert len(kept) == len({path[:32] + str("int8" in path) + str("ort" in path) for path in kept})
@@ -281,6 +283,16 @@ def test_features(spark: Any, pictures: Path) -> None:
             assert mine["prob"] == row.score.blobs["prob"].reshape(-1).tolist()
         else:
             assert mine["pool"] is None and mine["prob"] is None
+
+
+def test_spark_connect() -> None:
+    """Has no way to ship the model: one line."""
+
+    class Frame:
+        sparkSession = object()
+
+    with pytest.raises(UsageError, match="^a SparkSession with a SparkContext is needed, not one of Spark Connect$"):
+        score(Frame())
 
 
 def test_a_film_is_one_row(spark: Any) -> None:

@@ -90,11 +90,11 @@ def test_what_only_spark_can_read(spark: Any, photos: Path, tmp_path: Path) -> N
     (photos / "empty.png").unlink()
     (photos / "gone.jpg").unlink()
     shutil.copytree(photos, spark.remote / "photos")
-    run_in(spark, job("viewfs://tests/photos", tmp_path / "scores"))
+    run_in(spark, job("viewfs://tests/data/photos", tmp_path / "scores"))
     found, expected = written(tmp_path / "scores"), by_command(tmp_path, str(photos))
     for row in found:
-        assert row["path"].startswith("viewfs://tests/photos/")
-        row["path"] = str(photos) + row["path"][len("viewfs://tests/photos") :]
+        assert row["path"].startswith("viewfs://tests/data/photos/")
+        row["path"] = str(photos) + row["path"][len("viewfs://tests/data/photos") :]
     for row in [*found, *expected]:
         row["modified"] = int(row["modified"])
     assert_same(found, expected)
@@ -102,10 +102,10 @@ def test_what_only_spark_can_read(spark: Any, photos: Path, tmp_path: Path) -> N
 
 def test_output_where_only_spark_can_write(spark: Any, photos: Path) -> None:
     """A first run and a second."""
-    request = JobRequest((str(photos),), "viewfs://tests/results")
+    request = JobRequest((str(photos),), "viewfs://tests/data/results")
     assert run_in(spark, request).scored == 7
     before = files(spark.remote / "results")
-    outcome = run_in(spark, JobRequest((str(photos),), "viewfs://tests/results", going=RESUME))
+    outcome = run_in(spark, JobRequest((str(photos),), "viewfs://tests/data/results", going=RESUME))
     assert outcome.scored == 7
     assert before.items() <= files(spark.remote / "results").items()
 
@@ -243,5 +243,6 @@ def test_small_files_are_packed_and_jobs_have_names(spark: Any, tmp_path: Path) 
     sizes = [len(list(read(str(path)))) for path in (tmp_path / "scores").glob("part-*")]
     assert max(sizes) - min(sizes) <= 1
     jobs = spark.sparkContext._jsc.sc().statusStore().jobsList(None)
-    names = {jobs.apply(index).description().get() for index in range(jobs.size())}
+    descriptions = [jobs.apply(index).description() for index in range(jobs.size())]
+    names = {each.get() for each in descriptions if each.isDefined()}
     assert f"open-nsfw: {folder} -> {tmp_path / 'scores'}" in names
