@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -29,9 +30,11 @@ from open_nsfw.service.archives import members
 from open_nsfw.service.decisions import Decision, ItemDecisions, Judge
 from open_nsfw.service.metrics import Metrics
 from open_nsfw.service.options import CoreOptions
+from open_nsfw.service.refusals import busy
 from open_nsfw.service.underway import Underway
 from open_nsfw.sources.item import Item
 
+MOST_ARCHIVES = 8  # unpacked at one time: some members of each are held, of up to --max-bytes
 AHEAD = 1  # items of one request that wait beside those that the jobs may be at: none of the others' turns
 
 
@@ -80,6 +83,7 @@ class Core:
 
     async def __aenter__(self) -> Core:
         self._preparing = asyncio.Lock()
+        self._archives = asyncio.Semaphore(MOST_ARCHIVES)
         self._pool.use(self._models)
         self._pool.start()
         return self
@@ -156,8 +160,9 @@ class Core:
         frames = options.extraction.frames
         wanted = Handling(None if frames == self._options.extraction.frames else frames, explain)
         patience: float | None = self._wait_seconds
+        unpacked = self._unpacked(items)
         try:
-            async for number, item in self._unpacked(items):
+            async for number, item in unpacked:
                 running.append((number, Underway(self._pool, item, options, wanted, patience)))
                 patience = None
                 if len(running) > self.jobs + AHEAD:
@@ -165,12 +170,13 @@ class Core:
             while running:
                 yield running.popleft()
         finally:
+            await unpacked.aclose()
             for _, each in running:
                 each.abandon()
             for item in items:
                 item.close()
 
-    async def _unpacked(self, items: deque[Item]) -> AsyncIterator[tuple[int, Item]]:
+    async def _unpacked(self, items: deque[Item]) -> AsyncGenerator[tuple[int, Item], None]:
         """Each item with its number; in the place of an archive, its members."""
         loop = asyncio.get_running_loop()
         number = 0
@@ -180,9 +186,22 @@ class Core:
             if found is None:
                 yield number, item
             else:
-                while (member := await loop.run_in_executor(self._unpackers, next, found, None)) is not None:
-                    yield number, member
+                async with self._unpacking():
+                    while (member := await loop.run_in_executor(self._unpackers, next, found, None)) is not None:
+                        yield number, member
             number += 1
+
+    @asynccontextmanager
+    async def _unpacking(self) -> AsyncIterator[None]:
+        """One of the archives that may be unpacked at one time. Raises Refusal (503) if none has ended in time."""
+        try:
+            await asyncio.wait_for(self._archives.acquire(), self._wait_seconds)
+        except asyncio.TimeoutError:
+            raise busy(f"no turn for an archive within {self._wait_seconds:g} s (--wait-seconds)") from None
+        try:
+            yield
+        finally:
+            self._archives.release()
 
     def _options_for(self, judge: Judge, choice: FrameChoice | None) -> PipelineOptions:
         extraction = self._pipeline_options.extraction

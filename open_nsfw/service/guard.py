@@ -100,7 +100,8 @@ class Guard:
                 "wrong-host",
                 "this name is not the service's; start it with --allow-host NAME to allow one",
             )
-        _check_origin(headers, host)
+        if not _is_link(scope["method"], headers):
+            _check_origin(headers, host)
 
 
 def _refusal(error: HTTPException) -> Refusal:
@@ -115,6 +116,11 @@ def _check_origin(headers: dict[bytes, bytes], host: str) -> None:
     is_foreign = bool(origin) and origin.partition("://")[2] != host
     if is_foreign or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
         raise Refusal(HTTPStatus.FORBIDDEN, "other-origin", "pages of other origins may not use this service")
+
+
+def _is_link(method: str, headers: dict[bytes, bytes]) -> bool:
+    """Whether a person comes here by a link on another site's page, which gives that page nothing."""
+    return method == "GET" and headers.get(b"sec-fetch-mode") == b"navigate" and b"origin" not in headers
 
 
 def _without_port(host: str) -> str:

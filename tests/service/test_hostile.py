@@ -320,6 +320,9 @@ def test_other_origins(strict: Running) -> None:
         answer = strict.score(GOOD, "", headers)
         assert answer.error == (403, "other-origin")
         assert not [name for name in answer.headers if name.startswith("access-control")]
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert strict.ask("GET", "/", headers=link).status == 200  # a person who follows a link
+    assert strict.score(GOOD, "", link).error == (403, "other-origin")
     preflight = strict.ask("OPTIONS", "/v1/score", headers={"Origin": "https://evil.example"})
     assert preflight.status == 403 and "access-control-allow-origin" not in preflight.headers
     assert strict.score(GOOD, "", {"Origin": f"http://127.0.0.1:{strict.port}"}).status == 200
@@ -357,6 +360,21 @@ def test_bad_pictures_in_parallel_with_good_ones(strict: Running) -> None:
         assert (row["error"] or "").partition(":")[0] == (code or "")
         assert row["decision"] == "undecided"
         assert code or row["score"] == pytest.approx(SCORE, abs=1e-5)
+
+
+def test_many_archives_at_once(strict: Running) -> None:
+    """More than are unpacked at one time, and some of their clients gone: each of the others has all of its rows."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in ("a.jpg", "b.jpg"):
+            archive.writestr(name, GOOD)
+    body = content.getvalue()
+    for _ in range(20):
+        with strict.connect() as connection:
+            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    with ThreadPoolExecutor(12) as clients:
+        answers = list(clients.map(lambda _: strict.score(body), range(12)))
+    assert [[row["member"] for row in answer.rows] for answer in answers] == [["a.jpg", "b.jpg"]] * 12
 
 
 def decoders(service: Running) -> list[int]:
