@@ -6,6 +6,7 @@ A server beside the HTTP one, on the same core and within the same bounds. What 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from contextlib import suppress
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from open_nsfw.pictures.formats import is_other_picture
 from open_nsfw.service.admission import Ticket
 from open_nsfw.service.clamd_protocol import Address, Begin, Chunk, ClamdProtocol, Close, Event, Reply
 from open_nsfw.service.decisions import Decision
+from open_nsfw.service.notes import Notes
 from open_nsfw.service.options import HostOptions
 from open_nsfw.service.outcomes import Outcome, outcomes_of
 from open_nsfw.service.refusals import Refusal
@@ -24,7 +26,7 @@ from open_nsfw.sources.item import STDIN, Item
 from open_nsfw.sources.payload import PayloadBuffer
 from open_nsfw.version import __version__
 
-LABEL = "clamd"  # in metrics, in the place of a path
+LABEL = "clamd"  # in metrics and the log, in the place of a path
 SHARE = "clients of clamd"  # what their requests are counted by, as if it were a key: no key's name has a blank
 READ_BYTES = 65536
 DRAIN_SECONDS = 2.0
@@ -96,6 +98,8 @@ class _Conversation:
         self._protocol = ClamdProtocol(version, self._limits.max_bytes)
         self._upload: _Upload | None = None
         self._address = Address(b"\n")
+        self._notes = Notes("")
+        """Of the stream that is under way, or was the last one."""
         self._gone = asyncio.ensure_future(_gone(writer))
 
     async def run(self) -> None:
@@ -104,9 +108,10 @@ class _Conversation:
             while await self._step():
                 pass
         except Refusal as refusal:
-            self._service.core.metrics.add_request(LABEL, int(refusal.status), 0.0)
+            self._note(refusal.status)
             self._writer.write(self._address.answer(f"{refusal.message}. ERROR".encode()))
         except OpenNsfwError as error:  # the engine, or no decoding process comes up
+            self._note(HTTPStatus.INTERNAL_SERVER_ERROR)
             self._writer.write(self._address.answer(f"{error}. ERROR".encode()))
         finally:
             if self._upload is not None:
@@ -136,19 +141,27 @@ class _Conversation:
         if isinstance(event, Reply):
             self._writer.write(event.data)
         elif isinstance(event, Begin):
-            self._address = event.address
+            self._address, self._notes = event.address, Notes(secrets.token_hex(16))
             self._upload = _Upload(self._service.admission.enter(SHARE), self._bounds.body_seconds)
         elif self._upload is not None:
             if isinstance(event, Chunk):
+                self._notes.received += len(event.data)
                 self._upload.add(event.data)
                 return
             upload, self._upload = self._upload, None
             with upload.ticket:
                 text = await self._judged(upload)
-            seconds = asyncio.get_running_loop().time() - upload.began
-            self._service.core.metrics.add_request(LABEL, int(HTTPStatus.OK), seconds)
+            self._note(HTTPStatus.OK)
             self._writer.write(self._address.answer(b"stream: " + text))
         await asyncio.wait_for(self._writer.drain(), self._bounds.write_seconds)
+
+    def _note(self, status: int) -> None:
+        """A stream is over, for the metrics and the log."""
+        self._notes.status = int(status)
+        self._service.core.metrics.add_request(LABEL, int(status), self._notes.seconds)
+        if self._service.log is not None:
+            client = self._writer.get_extra_info("peername") or ("", 0)
+            self._service.log.add({"client": client, "method": "INSTREAM", "path": LABEL}, self._notes)
 
     async def _judged(self, upload: _Upload) -> bytes:
         """The verdict on a whole stream. Raises ConnectionResetError where nobody waits for it any more."""
@@ -159,6 +172,7 @@ class _Conversation:
             if not work.done():
                 raise ConnectionResetError
             (outcome,) = work.result()
+            self._notes.decisions[outcome.decision.value] += 1
             return verdict(outcome, self._service.options.hosts, head)
         finally:
             work.cancel()
@@ -170,8 +184,7 @@ class _Upload:
 
     def __init__(self, ticket: Ticket, seconds: float) -> None:
         """`seconds`: until it must have come."""
-        self.ticket, self.began = ticket, asyncio.get_running_loop().time()
-        self.deadline = self.began + seconds
+        self.ticket, self.deadline = ticket, asyncio.get_running_loop().time() + seconds
         self.head = b""
         """Its first bytes."""
         self._buffer = PayloadBuffer()

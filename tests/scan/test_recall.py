@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from open_nsfw.errors import ERROR_CODES, InputError
 from open_nsfw.nets.ranges import Margins
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
+from open_nsfw.pictures.picture import Picture
 from open_nsfw.rows.row import Row
 from open_nsfw.scan import content
 from open_nsfw.scan.content import content_of
@@ -22,8 +25,11 @@ from open_nsfw.scan.facts import LASTING_ERRORS, Facts
 from open_nsfw.scan.facts_json import from_bytes, to_bytes
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pipeline import Pipeline
+from open_nsfw.scan.recall import Recall
+from open_nsfw.scan.results import ItemResult
 from open_nsfw.scan.score_cache import ScoreCache
-from open_nsfw.scoring.scorer import Models
+from open_nsfw.scoring.classifier import Score
+from open_nsfw.scoring.scorer import Models, Scored
 from open_nsfw.sources.item import Item
 from tests.scan.test_pipeline import BROKEN, SMALL, Brightness, items, plain_picture
 from tests.tools.helpers import DATA
@@ -267,3 +273,25 @@ def test_bytes_that_are_broken_are_known_too(cache: ScoreCache) -> None:
     for found in (0, 1):
         (row,) = scan([Item("a", data=BROKEN)], models(Brightness()), PipelineOptions(1, cache=cache))
         assert (row.error is not None, cache.found) == (True, found)
+
+
+def test_models_that_are_exchanged_meanwhile(cache: ScoreCache) -> None:
+    """As by a service whose thresholds change: what was begun with the old ones is neither kept nor shared."""
+    scorer: Any = Future()
+    scorer.set_result(SimpleNamespace(models=models(Brightness(), Brightness(), 0.3)))
+    recall = Recall(cache, scorer, FAST)
+    items_of_one = [Item(name, data=SMALL[0]) for name in "abc"]
+    first, second = (recall.look_up(item, ItemResult(item)) for item in items_of_one[:2])
+    assert first.is_work and not second.is_work
+    first.result.add(Picture(b"", 1, 1, "JPEG")).outcome = Scored(Score(0.4), exact=False)
+    scorer.result().models = models(Brightness(), Brightness(), 0.4)
+    third = recall.look_up(items_of_one[2], ItemResult(items_of_one[2]))
+    assert third.is_work
+    recall.publish(first)
+    assert not recall.take_over(second)
+    third.result.add(Picture(b"", 1, 1, "JPEG")).outcome = Scored(Score(0.6), exact=True)
+    recall.publish(third)
+    again = recall.look_up(items_of_one[0], ItemResult(items_of_one[0]))
+    assert again.is_known and [row.score for row in again.result.facts().rows] == [0.6]
+    scorer.result().models = models(Brightness(), Brightness(), 0.3)
+    assert recall.look_up(items_of_one[0], ItemResult(items_of_one[0])).is_work

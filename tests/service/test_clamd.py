@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -200,6 +201,10 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         metrics = service.ask("GET", "/metrics").content.decode()
         assert 'open_nsfw_requests_total{path="clamd",status="200"} 5.0' in metrics
         assert service.stop() == 0
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    told = [(line["path"], line["method"], line["status"], line["bytes"]) for line in lines[:5]]
+    assert told == [("clamd", "INSTREAM", 200, len(each)) for each in (LOW, MIDDLE, LOW[:3000], b"text", HIGH)]
+    assert (lines[0]["allowed"], lines[4]["blocked"]) == (1, 1) and len({line["id"] for line in lines}) == len(lines)
     assert not path.exists()
 
 
