@@ -22,7 +22,20 @@ from open_nsfw.installing import install_command
 PROGRAM = f"{OPEN_NSFW} completion"
 SHELLS = ("bash", "zsh")
 # What stands for a file and for a folder in the help of the commands.
-FILES = ("CAFFEMODEL", "FILE", "FILE.svg", "IMAGES", "INPUT", "LABELS", "PATH", "POLICY", "PROTOTXT", "SCORES")
+FILES = (
+    "ADDRESS",
+    "CAFFEMODEL",
+    "FILE",
+    "FILE.svg",
+    "IMAGES",
+    "INPUT",
+    "LABELS",
+    "PATH",
+    "POLICY",
+    "PROTOTXT",
+    "SCORES",
+    "STORE",
+)
 FOLDERS = ("DIR", "FOLDER")
 EXAMPLE = f"""\
 examples:
