@@ -141,7 +141,7 @@ def _samples(
         for point, value in values.items():
             flat = value.reshape(-1)
             step = max(flat.size // each, 1)
-            samples[point].append(flat[random.integers(step) :: step])
+            samples[point].append(flat[random.integers(step) :: step].copy())  # not a view, which keeps all of `flat`
             means = value.reshape(len(value), -1).mean(axis=1, dtype=np.float64)
             sums[point] = sums[point] + means if point in sums else means
     return (

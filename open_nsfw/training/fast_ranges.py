@@ -16,8 +16,8 @@ from open_nsfw.scoring.margins import LEAST_PICTURES, differences, with_margins
 from open_nsfw.scoring.measure_ranges import PASSES, load_pictures, measure
 from open_nsfw.scoring.model_files import ModelFiles
 
-MOST_MEASURED = 150  # pictures for the ranges; more change little and take memory
-MOST_COMPARED = 300  # pictures for the margins
+MOST_MEASURED = 100  # pictures for the ranges; more change little and take memory
+MOST_COMPARED = 200  # pictures for the margins
 
 
 def measure_ranges(model: ModelFiles, examples: Sequence[Example], quiet: bool) -> Ranges | str:
