@@ -19,7 +19,7 @@ from open_nsfw.cluster.model_archive import ship
 from open_nsfw.cluster.options import ENGINE
 from open_nsfw.cluster.results import PIXELS
 from open_nsfw.cluster.session import told
-from open_nsfw.errors import SetupError
+from open_nsfw.errors import OutputError, SetupError
 from open_nsfw.files import write_whole
 from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.training import checkpoint
@@ -87,6 +87,9 @@ class Workers:
                 with told():
                     (row,) = self._pictures.mapInArrow(trains(lesson), f"{STATE} binary", barrier=True).collect()
                 return bytes(row[STATE])
+            except OutputError:  # a task that is about to end still has the files
+                if attempt == ATTEMPTS:
+                    raise
             except SetupError as error:
                 if attempt == ATTEMPTS or not str(error).startswith("Spark: "):
                     raise  # what this package says itself, it would say again
