@@ -2,10 +2,10 @@
 
     python benchmarks/cluster_cost.py [--pictures 100000000] [--exact 35.4] [--fast 77.6] [--machine NAME,CORES,DOLLARS ...]
 
-`--exact` and `--fast` are pictures a second on one core: by default half of what classify_nsfw does on two cores (docs/speed.md).
-benchmarks/cluster.py measures what Spark leaves of that. A machine is its name, the cores that score, and what an hour of it costs
-you. The prices below are examples of the order that large providers ask for machines on demand; put in your own. A core of such a
-machine is two hardware threads, which share an arithmetic unit.
+`--exact` and `--fast` are pictures a second on one core: by default half of what classify_nsfw does on two cores
+(docs/speed.md). benchmarks/cluster.py measures what Spark leaves of that. A machine is its name, the cores that score, and what
+an hour of it costs you. The prices below are examples of the order that large providers ask for machines on demand; put in your
+own. A core of such a machine is two hardware threads, which share an arithmetic unit.
 """
 
 from __future__ import annotations
