@@ -116,53 +116,88 @@ def _pieces(image: Image.Image) -> list[Box]:
     step = max(1, math.ceil(math.sqrt(image.width * image.height / LOOKED_AT)))
     # Grey: where JPEG halves the colours' resolution, those of a picture run into its border.
     copy = (image.reduce(step) if step > 1 else image).convert("L")
-    pieces = _cut(copy, Box(0, 0, copy.width, copy.height), step)
+    colour = _gutter_colour(copy, step)
+    if colour is None:
+        return [Box(0, 0, image.width, image.height)]
+    pieces = _Cutter(copy, step, colour).cut(Box(0, 0, copy.width, copy.height))
     return [
         Box(box.left * step, box.top * step, min(box.right * step, image.width), min(box.bottom * step, image.height))
         for box in pieces
     ]
 
 
-def _cut(copy: Image.Image, box: Box, step: int, turns: int = TURNS, splits: int = SPLITS) -> list[Box]:
-    """The pieces of a box of the copy, cut by rows where an even number of turns is left, else by columns."""
-    by_rows = turns % 2 == 0
-    runs = _runs(_uniform(copy.crop(box), by_rows), step)
-    if not splits:
-        runs = [(runs[0][0], runs[-1][1])] if runs else []  # only borders are taken off
-    runs = [(start, end) for start, end in runs if end - start >= SMALLEST / step]
-    if by_rows:
-        bands = [Box(box.left, box.top + start, box.right, box.top + end) for start, end in runs]
-    else:
-        bands = [Box(box.left + start, box.top, box.left + end, box.bottom) for start, end in runs]
-    if turns == 1 or (bands == [box] and turns < TURNS):  # the turn before was the other way
-        return bands
-    splits_left = splits - (len(bands) > 1 and splits > 0)
-    return [piece for band in bands for piece in _cut(copy, band, step, turns - 1, splits_left)]
+def _gutter_colour(copy: Image.Image, step: int) -> int | None:
+    """The grey level of borders and gutters: that of most of the picture's edges, or else of most bands that go all the way
+    through it; None where there is nothing of the kind. Dark edges of a picture in a white grid are no gutters."""
+    lines = [_levels(copy, by_rows) for by_rows in (True, False)]
+    edges = [level for levels in lines for level in (levels[0], levels[-1]) if level is not None]
+    bands = [level for levels in lines for level in _bands(levels, step)]
+    levels = edges or bands
+    return max(levels, key=lambda level: sum(_alike(level, each) for each in levels), default=None)
 
 
-def _runs(is_uniform: list[bool], step: int) -> list[tuple[int, int]]:
-    """The lines between gutters and inside borders, which may be as thin as they like: (first, behind the last)."""
-    thinnest = max(2, math.ceil(THINNEST / step))
-    runs: list[tuple[int, int]] = []
-    start = 0
-    for uniform, lines in groupby(is_uniform):
-        end = start + len(list(lines))
-        if uniform and (end - start >= thinnest or start == 0 or end == len(is_uniform)):
-            pass
-        elif runs and runs[-1][1] == start:
-            runs[-1] = (runs[-1][0], end)
+def _bands(levels: list[int | None], step: int) -> Iterator[int]:
+    """The grey levels of runs of uniform lines that are wide enough for a gutter."""
+    for _, lines in groupby(levels, key=lambda level: None if level is None else level // (TOLERANCE + 1)):
+        run = list(lines)
+        if run[0] is not None and len(run) >= _thinnest(step):
+            yield run[len(run) // 2] or 0
+
+
+def _thinnest(step: int) -> int:
+    """Rows or columns of the copy in the thinnest gutter."""
+    return max(2, math.ceil(THINNEST / step))
+
+
+def _alike(level: int | None, other: int) -> bool:
+    return level is not None and abs(level - other) <= TOLERANCE
+
+
+class _Cutter:
+    """Cuts a grey copy of a picture, `step` times as small, at gutters of one grey level."""
+
+    def __init__(self, copy: Image.Image, step: int, colour: int) -> None:
+        self._copy, self._step, self._colour = copy, step, colour
+
+    def cut(self, box: Box, turns: int = TURNS, splits: int = SPLITS) -> list[Box]:
+        """The pieces of a box, cut by rows where an even number of turns is left, else by columns."""
+        by_rows = turns % 2 == 0
+        runs = self._runs(_levels(self._copy.crop(box), by_rows))
+        if not splits:
+            runs = [(runs[0][0], runs[-1][1])] if runs else []  # only borders are taken off
+        runs = [(start, end) for start, end in runs if end - start >= SMALLEST / self._step]
+        if by_rows:
+            bands = [Box(box.left, box.top + start, box.right, box.top + end) for start, end in runs]
         else:
-            runs.append((start, end))
-        start = end
-    return runs
+            bands = [Box(box.left + start, box.top, box.left + end, box.bottom) for start, end in runs]
+        if turns == 1 or (bands == [box] and turns < TURNS):  # the turn before was the other way
+            return bands
+        splits_left = splits - (len(bands) > 1 and splits > 0)
+        return [piece for band in bands for piece in self.cut(band, turns - 1, splits_left)]
+
+    def _runs(self, levels: list[int | None]) -> list[tuple[int, int]]:
+        """The lines between gutters and inside borders, which may be as thin as they like: (first, behind the last)."""
+        runs: list[tuple[int, int]] = []
+        start = 0
+        for is_gutter, lines in groupby(levels, key=lambda level: _alike(level, self._colour)):
+            end = start + len(list(lines))
+            if is_gutter and (end - start >= _thinnest(self._step) or start == 0 or end == len(levels)):
+                pass
+            elif runs and runs[-1][1] == start:
+                runs[-1] = (runs[-1][0], end)
+            else:
+                runs.append((start, end))
+            start = end
+        return runs
 
 
-def _uniform(box: Image.Image, by_rows: bool) -> list[bool]:
-    """For each row (or column) of a grey picture whether it has one colour."""
+def _levels(box: Image.Image, by_rows: bool) -> list[int | None]:
+    """The grey level of each row (or column) of a grey picture; None of one that has not one colour."""
     line = (1, box.height) if by_rows else (box.width, 1)
-    means = box.resize(line, Image.Resampling.BOX).resize(box.size, Image.Resampling.NEAREST)
-    stray = ImageChops.difference(box, means).point(_STRAY)
-    return [share <= 255 * STRAY_SHARE for share in stray.resize(line, Image.Resampling.BOX).tobytes()]
+    means = box.resize(line, Image.Resampling.BOX)
+    stray = ImageChops.difference(box, means.resize(box.size, Image.Resampling.NEAREST)).point(_STRAY)
+    shares = stray.resize(line, Image.Resampling.BOX).tobytes()
+    return [mean if share <= 255 * STRAY_SHARE else None for mean, share in zip(means.tobytes(), shares)]
 
 
 _STRAY = [255 if difference > TOLERANCE else 0 for difference in range(256)]

@@ -89,6 +89,19 @@ def test_a_picture_in_a_grid_is_not_taken_apart() -> None:
     assert boxes(image) == places(3, 3, 10)
 
 
+@pytest.mark.parametrize("gutter_at_the_edge", [True, False])
+def test_dark_edges_of_pictures_in_a_grid_belong_to_them(gutter_at_the_edge: bool) -> None:
+    """A gutter has the colour of the others: a night sky at the edge of a picture has not."""
+    image = sheet(3, 2, 12)
+    image.paste("black", (12, 12, 172, 60))
+    image.paste("black", (184, 144, 200, 264))
+    wanted = places(3, 2, 12)
+    if not gutter_at_the_edge:
+        image = image.crop((12, 12, image.width - 12, image.height - 12))
+        wanted = [Box(*(side - 12 for side in box)) for box in wanted]
+    assert boxes(image) == wanted
+
+
 def test_captions_are_left_out() -> None:
     image = Image.new("RGB", (400, 500), "white")
     image.paste(noise(300, 200), (50, 20))
