@@ -5,13 +5,15 @@
 Web-sized pictures over keep-alive connections, sent by wrk (Debian: apt-get install wrk). Each round runs the command on the
 same pictures, then wrk with 4, 16 and 64 connections; a ratio is the median over the rounds of the ratio within the
 round. The command is timed as a whole process, its start included. Latencies are those of a client that sends at
-half of the measured pace, whatever comes back, so that a slow answer delays no other request.
+half of the measured pace, whatever comes back, so that a slow answer delays no other request. Processor time tells what
+the service costs beside the command where other programs run on the same machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import os
 import re
 import statistics
 import subprocess
@@ -31,6 +33,7 @@ PICTURES = 200
 REPEATED = 4  # times that the command gets them, so that its start is a small part
 CONNECTIONS = (4, 16, 64)
 LATENCY_SECONDS = 20
+COMMAND = [sys.executable, "-m", "classify_nsfw", "--format", "jsonl", "--quiet"]
 WRK = """
 local bodies, at = {}, 0
 for path in io.lines("%s") do
@@ -59,7 +62,7 @@ def main() -> None:
         paths = corpus.web_pictures(Path(folder), PICTURES)
         fast = ["--fast"] if options.fast else []
         with serving(fast) as (process, port):
-            speed = speeds(paths, Path(folder), port, fast, options)
+            speed = speeds(paths, Path(folder), port, process.pid, fast, options)
             latencies(paths, port, speed / 2)
             if options.requests:
                 memory(Path(folder), port, process, options.requests)
@@ -80,19 +83,25 @@ def serving(options: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.wait()
 
 
-def speeds(paths: list[Path], folder: Path, port: int, fast: list[str], options: argparse.Namespace) -> float:
+def speeds(paths: list[Path], folder: Path, port: int, pid: int, fast: list[str], options: argparse.Namespace) -> float:
     """Prints pictures a second of everybody, and ratios; gives that of the service with most connections."""
     listed, script = folder / "list", folder / "wrk.lua"
     listed.write_text("\n".join(map(str, paths * REPEATED)) + "\n")
     (folder / "once").write_text("\n".join(map(str, paths)) + "\n")
     script.write_text(WRK % (folder / "once"))
     commands: list[float] = []
+    costs: dict[str, list[float]] = {"command": [], "service": []}  # processor milliseconds a picture
     services: dict[int, list[float]] = {connections: [] for connections in CONNECTIONS}
     load(script, port, CONNECTIONS[0], 3)  # decoding processes come up, caches are filled
     for number in range(options.rounds):
-        commands.append(len(paths) * REPEATED / command_seconds(listed, fast))
+        done = machine.run([*COMMAND, "--from-list", str(listed), *fast])
+        commands.append(len(paths) * REPEATED / done.wall)
+        costs["command"].append(done.cpu * 1000 / (len(paths) * REPEATED))
+        before, answered = processor_seconds(pid), 0.0
         for connections in CONNECTIONS:
             services[connections].append(load(script, port, connections, options.seconds))
+            answered += services[connections][-1] * options.seconds
+        costs["service"].append((processor_seconds(pid) - before) * 1000 / answered)
         told = ", ".join(f"{connections}: {speed[-1]:.1f}" for connections, speed in services.items())
         print(f"round {number}: command {commands[-1]:.1f}; service {told}", file=sys.stderr, flush=True)
     print("| | pictures a second | of the command's |\n|---|---|---|")
@@ -102,15 +111,19 @@ def speeds(paths: list[Path], folder: Path, port: int, fast: list[str], options:
         print(
             f"| open-nsfw serve, {connections} connections | {statistics.median(found):.1f} | {ratio:.2f} |", flush=True
         )
+    told = ", ".join(f"{name} {statistics.median(each):.1f}" for name, each in costs.items())
+    ratio = statistics.median(a / b for a, b in zip(costs["service"], costs["command"]))
+    print(f"\nprocessor milliseconds a picture: {told}; ratio {ratio:.2f}", flush=True)
     return statistics.median(services[CONNECTIONS[-1]])
 
 
-def command_seconds(listed: Path, fast: list[str]) -> float:
-    """How long the command takes for the listed pictures."""
-    line = [sys.executable, "-m", "classify_nsfw", "--from-list", str(listed), "--format", "jsonl", "--quiet", *fast]
-    began = time.perf_counter()
-    subprocess.run(line, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - began
+def processor_seconds(pid: int) -> float:
+    """Of a process and all that it has started, those that have ended included."""
+    ticks = 0
+    for each in tree(pid):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def load(script: Path, port: int, connections: int, seconds: int) -> float:
