@@ -20,6 +20,8 @@ from tests.tools.helpers import PICTURE, png_header, wait_until
 from tests.tools.planted_decoders import KINDS, plant
 from tests.tools.service import KEY, Running, multipart, received, serving
 
+pytestmark = pytest.mark.service_hostile
+
 GOOD = PICTURE.read_bytes()
 HEAD = b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\n"
 SCORE = 0.499399334192276  # of GOOD
