@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=12, help="of each load")
     parser.add_argument("--requests", type=int, default=20_000, help="over which memory is looked at")
+    parser.add_argument("--connections", type=int, nargs="+", default=CONNECTIONS)
     parser.add_argument("--fast", action="store_true", help="both with --fast")
     options = parser.parse_args()
     print(machine.describe(), flush=True)
@@ -91,14 +92,14 @@ def speeds(paths: list[Path], folder: Path, port: int, pid: int, fast: list[str]
     script.write_text(WRK % (folder / "once"))
     commands: list[float] = []
     costs: dict[str, list[float]] = {"command": [], "service": []}  # processor milliseconds a picture
-    services: dict[int, list[float]] = {connections: [] for connections in CONNECTIONS}
-    load(script, port, CONNECTIONS[0], 3)  # decoding processes come up, caches are filled
+    services: dict[int, list[float]] = {connections: [] for connections in options.connections}
+    load(script, port, options.connections[0], 3)  # decoding processes come up, caches are filled
     for number in range(options.rounds):
         done = machine.run([*COMMAND, "--from-list", str(listed), *fast])
         commands.append(len(paths) * REPEATED / done.wall)
         costs["command"].append(done.cpu * 1000 / (len(paths) * REPEATED))
         before, answered = processor_seconds(pid), 0.0
-        for connections in CONNECTIONS:
+        for connections in options.connections:
             services[connections].append(load(script, port, connections, options.seconds))
             answered += services[connections][-1] * options.seconds
         costs["service"].append((processor_seconds(pid) - before) * 1000 / answered)
@@ -114,7 +115,7 @@ def speeds(paths: list[Path], folder: Path, port: int, pid: int, fast: list[str]
     told = ", ".join(f"{name} {statistics.median(each):.1f}" for name, each in costs.items())
     ratio = statistics.median(a / b for a, b in zip(costs["service"], costs["command"]))
     print(f"\nprocessor milliseconds a picture: {told}; ratio {ratio:.2f}", flush=True)
-    return statistics.median(services[CONNECTIONS[-1]])
+    return statistics.median(services[options.connections[-1]])
 
 
 def processor_seconds(pid: int) -> float:
