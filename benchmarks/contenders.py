@@ -62,7 +62,7 @@ def contenders() -> list[Contender]:
     caffe = caffe_python()
     if caffe is not None:
         name = "classify_nsfw --engine caffe (real pycaffe), its start apart"
-        found.append(Contender(name, without_start(engine="caffe", python=caffe), 0.1))
+        found.append(Contender(name, without_start(engine="caffe", python=caffe), 0.5))
     if has_gpu():
         found.append(Contender("classify_nsfw --gpu", ours("--gpu")))
     else:

@@ -18,6 +18,8 @@ SEED = 2016
 
 def web_pictures(folder: Path, count: int) -> list[Path]:
     """`count` JPEG files of 640 to 1280 pixels, quality 85."""
+    if there := _all_there(folder, "web", count):
+        return there
     random = np.random.default_rng(SEED)
     sources = _photographs()
     paths = []
@@ -66,6 +68,8 @@ def phone_pictures(folder: Path, count: int) -> list[Path]:
 
 def _large_pictures(folder: Path, name: str, count: int, grain_side: int, grain: float, seed: int) -> list[Path]:
     """`grain`: the standard deviation of what is added to all three colours of a square of `grain_side` pixels."""
+    if there := _all_there(folder, name, count):
+        return there
     random, sources, paths = np.random.default_rng(seed), _photographs(), []
     width, height = PHOTO_SIZE
     for index in range(count):
@@ -89,6 +93,12 @@ def described(paths: list[Path]) -> str:
     (a, b), (c, d) = sides[0], sides[-1]
     pixels = f"{a} x {b}" if (a, b) == (c, d) else f"{a} x {b} to {c} x {d}"
     return f"{len(paths)} JPEG files of {low:.2f} to {high:.2f} MB (median {middle:.2f}), {pixels} pixels"
+
+
+def _all_there(folder: Path, name: str, count: int) -> list[Path]:
+    """The files of an earlier run, which made the same; none if one is missing."""
+    paths = [folder / f"{name}-{index:05d}.jpg" for index in range(count)]
+    return paths if all(map(Path.exists, paths)) else []
 
 
 def _photographs() -> list[Image.Image]:

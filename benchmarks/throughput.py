@@ -5,10 +5,10 @@ same run.
 
 One picture in twenty is near enough to a threshold that the fast mode scores it twice. This command is timed as a whole
 process, its start included; a peer by its loop alone, with its model loaded and a first picture scored, and as a whole
-process, too. Peers get the first half of the pictures, pycaffe the first tenth, and its start, of more than a second, is taken
-off. Each round runs everybody once; figures are medians over the rounds, with the lowest and highest; a ratio is the median
-of the ratios to the fastest peer's loop within the round. The last lines say what the pictures are, and whether the fast mode
-put one on another side of a threshold than the exact one.
+process, too. Peers and pycaffe get the first half of the pictures; pycaffe's start, of more than a second, is taken off. Each
+round runs everybody once; figures are medians over the rounds, with the lowest and highest; a ratio is the median of the
+ratios to the fastest peer's loop within the round. The last lines say what the pictures are, and whether the fast mode put
+one on another side of a threshold than the exact one.
 """
 
 from __future__ import annotations

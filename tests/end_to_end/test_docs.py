@@ -117,9 +117,9 @@ def test_figures_in_readme_are_those_of_docs() -> None:
     speed, fidelity = (
         _cells((ROOT / "docs" / name).read_text(encoding="utf-8")) for name in ("speed.md", "fidelity.md")
     )
-    web, _, photo, _ = map(float, speed["classify_nsfw"][0])
-    fast_web, _, fast_photo, _ = map(float, speed["classify_nsfw --fast"][0])
-    wall, _, memory = (float(cell.partition(" ")[0]) for cell in speed["classify_nsfw"][1])
+    web, photo = (_first_number(speed["classify_nsfw"][0][column]) for column in (0, 2))
+    fast_web, fast_photo = (_first_number(speed["classify_nsfw --fast"][0][column]) for column in (0, 2))
+    wall, _, memory = map(_first_number, speed["classify_nsfw"][1])
     _, pictures, worst = fidelity["onnxruntime"][0]
     text = README.read_text(encoding="utf-8").partition("## Speed and fidelity")[2]
     for figure in (
@@ -129,6 +129,11 @@ def test_figures_in_readme_are_those_of_docs() -> None:
         f"All {pictures} pictures of the fidelity set score within {worst} of real Caffe",
     ):
         assert figure in text
+
+
+def _first_number(cell: str) -> float:
+    """The median of `112.7 (104.6 to 115.4)`."""
+    return float(cell.partition(" ")[0])
 
 
 def _cells(page: str) -> dict[str, list[list[str]]]:
