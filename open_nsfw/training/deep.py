@@ -22,6 +22,7 @@ from open_nsfw.training.trainer import Blobs, Course, Pictures, Trainer
 MOST_EPOCHS = 12
 PATIENCE = 3  # epochs without a better one, before the training ends
 LEAST_EPOCHS = 5  # before it may end so: the first steps often lose what later ones win
+TOO_LATE, DIVERGED = "the time was over before an epoch", "the weights grow without end"
 
 Fold = tuple[Ints, Ints]
 THIS_MACHINE = Place()
@@ -63,8 +64,9 @@ def train_deep(
     asked: Asked,
     say: Callable[[EpochFound], None],
     place: Place = THIS_MACHINE,
-) -> Deep | None:
-    """Train on the pictures; None if the time is over before an epoch is.
+) -> Deep | str:
+    """Train on the pictures; a few words about why there is nothing, if the time is over before an epoch is or the weights grow
+    without end.
 
     `start` gives the blobs to begin with for the pictures at some indices: those with a head that was learnt from them
     alone. Everything that is computed is kept in `folder`.
@@ -78,7 +80,7 @@ def train_deep(
     run = _Run(trainers, [held for _, held in folds], pictures.nsfw, asked, say)
     out_of_time = run.until_done()
     if run.epochs == 0:
-        return None
+        return TOO_LATE if out_of_time else DIVERGED
     best = run.best()
     blobs: dict[str, tuple[Blob, ...]] = {}
     if best:
@@ -87,6 +89,8 @@ def train_deep(
         )
         last.run(best)
         blobs = right_at_share(last.blobs(), course.part.trained[-1], last.shift)
+    if not all(np.isfinite(blob).all() for each in blobs.values() for blob in each):
+        return DIVERGED
     return Deep(tuple(run.found), best, run.logits(best), blobs, out_of_time)
 
 
@@ -127,6 +131,8 @@ class _Run:
                 trained |= trainer.epochs < epoch
                 trainer.run(epoch)
             self._seconds = time.monotonic() - started if trained else self._seconds
+            if not np.isfinite(self.logits(epoch)).all():
+                break  # the weights have grown without end; no later epoch can be better
             self._measure(epoch)
             if epoch >= LEAST_EPOCHS and epoch - self.best() >= PATIENCE:
                 break

@@ -153,7 +153,7 @@ def _take(material: Material, best: Tuned, what: str) -> Tuned:
         if material.place.keeps_pixels:
             _prepare(material, course, what, say)
         found = _trained(material, course, best, what, folder, say)
-    return found if found is not None else best.after(Step(what, None, False, "the time was over before an epoch"))
+    return best.after(Step(what, None, False, found)) if isinstance(found, str) else found
 
 
 def _prepare(material: Material, course: Course, what: str, say: _Speaker) -> None:
@@ -168,7 +168,7 @@ def _prepare(material: Material, course: Course, what: str, say: _Speaker) -> No
         course.inputs.prepare(others, progress.advance)
 
 
-def _trained(material: Material, course: Course, best: Tuned, what: str, folder: Path, say: _Speaker) -> Tuned | None:
+def _trained(material: Material, course: Course, best: Tuned, what: str, folder: Path, say: _Speaker) -> Tuned | str:
     request, rest = material.request, material.rest
     deadline = None if request.time_limit is None else material.started + request.time_limit
     by_name = request.train == what
@@ -177,8 +177,8 @@ def _trained(material: Material, course: Course, best: Tuned, what: str, folder:
     start = _start(material, course.part, best.strength)
     with say.bar(_most(rest, len(material.parts.folds))):
         deep = train_deep(course, rest, material.parts.folds, start, folder, asked, log, material.place)
-    if deep is None:
-        return None
+    if isinstance(deep, str):
+        return deep
     slope, offset = fit_line(deep.held_out, rest.nsfw)
     calibrated = slope * deep.held_out + offset
     loss = log_loss(calibrated, rest.nsfw)
