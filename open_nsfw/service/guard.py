@@ -148,7 +148,7 @@ class _Answer:
         """As the application sends."""
         if message["type"] == "http.response.start":
             self._has_begun = True
-            self.notes.status = message["status"]
+            self.notes.status = int(message["status"])  # an HTTPStatus has another text on Python 3.9
             own = {name.lower() for name, _ in message.get("headers", ())}
             usual = [header for header in _HEADERS if header[0] not in own]
             headers = [*message.get("headers", ()), *usual, (b"x-request-id", self.notes.request_id.encode())]
