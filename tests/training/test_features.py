@@ -9,14 +9,14 @@ import numpy as np
 from open_nsfw.rows.finished import key_of
 from open_nsfw.rows.row import Row
 from open_nsfw.training.feature_file import FeatureFile, FeatureKind
-from open_nsfw.training.features import _Keeper, _PixelScore
+from open_nsfw.training.features import PixelScore, _Keeper
 
 FILM, BROKEN = "ab" * 32, "cd" * 32
 
 
-def score(value: float) -> _PixelScore:
+def score(value: float) -> PixelScore:
     """A score whose features are its own value, and its pixels a hundred times that."""
-    result = _PixelScore(value)
+    result = PixelScore(value)
     result.blobs = {"pool": np.full((3, 1, 1), value, np.float32)}
     result.pixels = np.full((2, 2, 3), 100 * value, np.uint8)
     return result
