@@ -6,7 +6,10 @@ and percent-encoded, `bytes:caf%E9.jpg`. All other names stand as they are.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,6 +27,17 @@ LARGEST_GROUP = 2**30  # bytes of a row group that is read; one of this command'
 LONGEST_TEXTS = 2**21  # bytes of all texts of one row, as the reader of the other formats has it
 MOST_CELLS = 1024  # values that the cells of one row have; those of nets have 49, and seldom more than 256
 BYTES = "bytes:"
+
+# A program: exit status 0 if no column of a Parquet file has more values than its rows can have.
+_COUNT_VALUES = """
+import sys
+sys.path[:] = {paths!r}
+import pyarrow.parquet
+metadata = pyarrow.parquet.read_metadata(sys.argv[1])
+groups = map(metadata.row_group, range(metadata.num_row_groups))
+counts = ((group.column(each).num_values, group.num_rows) for group in groups for each in range(group.num_columns))
+sys.exit(any(values > {most} * rows for values, rows in counts))
+"""
 
 
 def check_installed() -> None:
@@ -90,7 +104,7 @@ def read(path: str) -> Iterator[dict[str, Any]]:
         columns = set(metadata.schema.to_arrow_schema().names)
         if "path" not in columns or not columns <= {one.name for one in FIELDS}:
             raise ValueError("other columns")
-        _check_sizes(metadata)
+        _check_sizes(path, metadata)
         # Texts as dictionaries: a long one that a hostile file repeats is in memory once.
         texts = [one.name for one in FIELDS if one.type == "str" and one.name in columns]
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
@@ -100,15 +114,16 @@ def read(path: str) -> Iterator[dict[str, Any]]:
         raise ValueError(str(error)) from error
 
 
-def _check_sizes(metadata: Any) -> None:
-    """Raises ValueError for groups of rows that would not fit into memory."""
+def _check_sizes(path: str, metadata: Any) -> None:
+    """Raises ValueError for rows that would not fit into memory, OSError."""
     for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        if group.total_byte_size > LARGEST_GROUP:
+        if metadata.row_group(number).total_byte_size > LARGEST_GROUP:
             raise ValueError("a group of rows that is too large")
-        # A list of a billion zeros takes a few bytes in the file.
-        if any(group.column(each).num_values > MOST_CELLS * group.num_rows for each in range(group.num_columns)):
-            raise ValueError("a column with more values than a row can have")
+    # A list of a billion zeros takes a few bytes in the file. How long lists are is told by a part of pyarrow that ends its
+    # process where the file is damaged, so that is another one.
+    code = _COUNT_VALUES.format(paths=[os.path.abspath(each) for each in sys.path], most=MOST_CELLS)
+    if subprocess.run([sys.executable, "-S", "-c", code, path], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        raise ValueError("damaged, or a column with more values than a row can have")
 
 
 def _dictionaries(batch: Any) -> Iterator[dict[str, Any]]:

@@ -160,7 +160,7 @@ def test_any_bytes_are_taken_up_or_refused_untouched(form: str, data: bytes, tmp
 
 
 @needs_pyarrow
-@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 3000), value=st.integers(0, 255))
 def test_a_damaged_parquet_file_is_taken_up_or_refused_untouched(place: int, value: int, tmp_path: Path) -> None:
     file = tmp_path / "rows"
@@ -175,3 +175,15 @@ def test_a_damaged_parquet_file_is_taken_up_or_refused_untouched(place: int, val
     assert file.read_bytes() == data
     for path in tmp_path.iterdir():
         path.unlink()
+
+
+@needs_pyarrow
+def test_damage_at_which_pyarrow_ends_its_process(tmp_path: Path) -> None:
+    """Not that of the command: the description of a column says that it has no empty cells, its numbers that it has."""
+    file = tmp_path / "rows"
+    write(file, [Row("a", score=0.5), Row("b", error="x: y")], "parquet", overwrite=True)
+    column = b"%\x02\x18\x06height"  # in Thrift: repetition type OPTIONAL, and the name
+    assert column in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(column, b"%\x22" + column[2:], 1))
+    with pytest.raises(UsageError, match="no Parquet file that this command wrote"):
+        resumed(file, "parquet")
