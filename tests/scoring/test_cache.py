@@ -96,7 +96,8 @@ def packaged_model(cache: Path) -> list[Path]:
     for this processor. Other tests leave the fast mode's and other nets' beside it."""
     converted, name = float_key(find_model_files()), name_of(features())
     laid_out = laid_out_key(find_model_files(), import_onnxruntime().__version__, name)
-    patterns = [f"{converted}-{'[0-9a-f]' * 64}.onnx", f"{laid_out}-*.onnx", f"{laid_out}-*.weights"]
+    digest = "[0-9a-f]" * 64
+    patterns = [f"{converted}-{digest}.onnx", f"{laid_out}-{digest}.onnx", f"{laid_out}-{digest}.weights"]
     return [path for pattern in patterns for path in cache.glob(pattern)]
 
 

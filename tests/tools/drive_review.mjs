@@ -55,21 +55,28 @@ const current = page => page.evaluate(() => {
   return figure ? figure.querySelector("figcaption").title : null;
 });
 
+// Until nothing is on its way any more: people are slower than the service.
+const idle = page => page.waitForFunction(() => document.querySelector("#desk").getAttribute("aria-busy") !== "true");
+
 async function decide(page, key) {
+  await idle(page);
   const before = await current(page);
   await page.keyboard.press(key);
   await page.waitForFunction(name => {
     const figure = document.querySelector("#desk:not([hidden]) figure[aria-current=true]:not(.decided)");
     return !document.querySelector("#message").hidden || (figure && figure.querySelector("figcaption").title !== name);
   }, before);
+  await idle(page);
   return before;
 }
 
 // Undo; the picture that is to be decided again.
 async function undo(page) {
+  await idle(page);
   const before = await current(page);
   await page.keyboard.press("u");
   await page.waitForFunction(name => document.querySelector("figure[aria-current=true] figcaption")?.title !== name, before);
+  await idle(page);
   return current(page);
 }
 

@@ -17,18 +17,32 @@ let at = 0; // which of them is being decided
 let settling = false;
 let withSkipped = false;
 let working = Promise.resolve(); // what is sent is sent in order
+const sent = []; // the pictures whose decisions were sent, by id
 let refilling = null;
 const blobs = new Map(); // address -> promise of an object URL
 
 // --- the service ---
 
+let underWay = 0; // requests
+
+function busy(by) {
+  underWay += by;
+  page.desk.setAttribute("aria-busy", String(underWay > 0));
+}
+
 async function ask(what, data = {}) {
-  const answer = await fetch(`api/${what}`, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(data), credentials: "same-origin",
-  });
-  const found = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(found.error.message), { code: found.error.code });
-  return found;
+  busy(1);
+  try {
+    const answer = await fetch(`api/${what}`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(data), credentials: "same-origin",
+      keepalive: true, // what was decided arrives even if the page is left
+    });
+    const found = await answer.json();
+    if (!answer.ok) throw Object.assign(new Error(found.error.message), { code: found.error.code });
+    return found;
+  } finally {
+    busy(-1);
+  }
 }
 
 function picture(address) {
@@ -184,12 +198,16 @@ function progress(left) {
 
 async function refill() {
   const count = Math.min(person.layout > 1 ? 2 * person.layout : 1 + AHEAD, 18);
+  await working;
+  const before = sent.length;
   const found = await ask("next", { count, queue: person.queue, skipped: withSkipped });
   progress(found.left);
   if (found.over) return ended(found.over), false;
   const open = new Set(shown.filter(each => each.done).map(each => each.item.id));
   const known = new Map(hand.map(item => [item.id, item]));
-  hand = [...hand, ...found.items.filter(item => !known.has(item.id) && !open.has(item.id))];
+  const meanwhile = new Set(sent.slice(before)); // the answer may not know of these decisions
+  hand = [...hand, ...found.items.filter(item => !known.has(item.id) && !open.has(item.id) && !meanwhile.has(item.id))];
+  if (!hand.length && found.items.some(item => meanwhile.has(item.id))) return refill();
   for (const item of hand) for (const address of addresses(item)) picture(address).catch(() => {});
   return found;
 }
@@ -203,9 +221,9 @@ async function fresh() {
 async function onward() {
   const next = shown.findIndex(each => !each.done);
   if (next >= 0) { focusOn(shown.slice(at).some(each => !each.done) ? at + shown.slice(at).findIndex(each => !each.done) : next); return; }
-  if (settling) return disagreements();
+  if (settling) return working.then(disagreements).catch(trouble); // not before the service knows of the last one
   if (hand.length) show();
-  refilling = working.then(refill).then(found => {
+  refilling = refill().then(found => {
     if (found && !shown.some(each => !each.done)) hand.length ? show() : nothing(found.left);
   }, trouble);
   await refilling;
@@ -232,6 +250,7 @@ function send(entry, action, label = "") {
   data.seconds = Math.round(performance.now() - entry.since) / 1000;
   page.note.value = "";
   entry.done = true;
+  sent.push(entry.item.id);
   entry.element.classList.add("decided");
   hand = hand.filter(each => each.id !== entry.item.id);
   working = working.then(() => ask("decide", data)).then(found => {
