@@ -19,13 +19,13 @@ from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.nets.caffemodel import read_caffemodel
 from open_nsfw.nets.prototxt import read_prototxt
 from open_nsfw.training.stages import find_part
-from tests.tools.helpers import ROOT, SECONDS
-from tests.tools.make_shapes_folder import SMALL, make
+from tests.tools.helpers import ROOT
 from tests.tools.tuning_net import make_tinted, write_net
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
 
+SECONDS = 900  # of a training that hangs; on two idle cores the longest takes a minute or two
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore::DeprecationWarning:matplotlib.*")]
 
 COUNT = 120
@@ -168,15 +168,6 @@ def test_weights_that_grow_without_end(labelled: Path, net: list[str], tmp_path:
     assert status == 0, lines
     weights = read_caffemodel(tmp_path / "out" / "tuned.caffemodel")
     assert all(np.isfinite(blob).all() for blobs in weights.values() for blob in blobs)
-
-
-def test_it_learns_what_the_head_cannot(tmp_path: Path) -> None:
-    """Of the packaged net, on small shapes: the loss on held-out pictures falls, and auto would keep it."""
-    make(tmp_path / "labelled", 160, side=128, kind=SMALL)
-    status, lines = run(tmp_path / "labelled", tmp_path / "out", "--train", "stage3")
-    assert status == 0, lines
-    head, stage3 = numbers(tmp_path / "out")["steps"]  # type: ignore[misc]
-    assert stage3["held_out"] < head["held_out"]
 
 
 def test_time_is_over(labelled: Path, net: list[str], tmp_path: Path) -> None:
