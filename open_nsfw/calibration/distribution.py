@@ -65,7 +65,8 @@ def _quantiles(scores: Floats, weights: Floats | None, at: Floats) -> Floats:
         return np.quantile(scores, at)
     order = np.argsort(scores)
     shares = np.cumsum(weights[order]) / weights.sum()
-    return scores[order][np.minimum(np.searchsorted(shares, at), len(scores) - 1)]
+    found: Floats = scores[order][np.minimum(np.searchsorted(shares, at), len(scores) - 1)]
+    return found
 
 
 def distribution_in(policy: Policy) -> Distribution:

@@ -113,7 +113,8 @@ def _through_average(layer: Layer, bottom: Shape, weights: Float64) -> Float64:
             min(start + kernel, side + pad)
             for start, kernel, side, pad in zip(starts, window.kernel, sides, window.pad)
         ]
-        share = weights[(slice(None), *place)] / np.prod([end - start for start, end in zip(starts, ends)])
+        index: tuple[slice | int, ...] = (slice(None), *place)
+        share: Float64 = weights[index] / np.prod([end - start for start, end in zip(starts, ends)])
         rows, columns = (slice(max(start, 0), end) for start, end in zip(starts, ends))
         result[:, rows, columns] += share[:, np.newaxis, np.newaxis]
     return result
