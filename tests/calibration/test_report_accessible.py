@@ -1,15 +1,8 @@
-"""report.html in a browser: what axe-core finds, and whether all columns are there on a phone.
-
-Runs where Node.js, Chromium and the packages playwright-core and axe-core are; OPEN_NSFW_AXE names the folder that holds
-node_modules:
-
-    npm install --prefix FOLDER playwright-core axe-core
-"""
+"""report.html in a browser: what axe-core finds, and whether all columns are there on a phone."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +11,7 @@ from typing import Any
 import pytest
 
 from open_nsfw.__main__ import main as open_nsfw
+from tests.tools.browser import ENVIRONMENT, FOLDER, in_a_browser
 from tests.tools.helpers import DATA, ROOT, SECONDS
 from tests.tools.make_shapes_folder import make
 from tests.tools.samples import in_groups, simulate, write_csv
@@ -25,23 +19,9 @@ from tests.tools.samples import in_groups, simulate, write_csv
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
 
-FOLDER = os.environ.get("OPEN_NSFW_AXE", "")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-LACKING = [
-    name
-    for name, is_there in (
-        ("node", shutil.which("node")),
-        ("chromium", CHROMIUM),
-        (
-            "OPEN_NSFW_AXE, a folder with playwright-core and axe-core",
-            Path(FOLDER, "node_modules", "axe-core").is_dir(),
-        ),
-    )
-    if not is_there
-]
 
 pytestmark = [
-    pytest.mark.skipif(bool(LACKING), reason=f"missing on this machine: {'; '.join(LACKING)}"),
+    in_a_browser,
     # matplotlib for Python 3.9 calls what pyparsing has renamed since.
     pytest.mark.filterwarnings(
         "ignore::DeprecationWarning:matplotlib.*", "ignore:.*deprecated - use:DeprecationWarning"
@@ -52,8 +32,7 @@ pytestmark = [
 def checked(page: Path) -> list[dict[str, Any]]:
     """What is wrong about a page, for each of light and dark, wide and narrow."""
     line = ["node", str(ROOT / "tests" / "tools" / "check_page.mjs"), FOLDER, str(page)]
-    environment = {**os.environ, "CHROMIUM": CHROMIUM or ""}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     assert [(each["colorScheme"], each["width"]) for each in found] == [

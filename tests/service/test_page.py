@@ -1,41 +1,18 @@
-"""The page at `/`, and the description for programs: what a browser does with them.
-
-Runs where Node.js, Chromium and the packages playwright-core and axe-core are; OPEN_NSFW_AXE names the folder that holds
-node_modules:
-
-    npm install --prefix FOLDER playwright-core axe-core
-"""
+"""The page at `/`, and the description for programs: what a browser does with them."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from open_nsfw.service.page import security_headers
+from tests.tools.browser import ENVIRONMENT, FOLDER, in_a_browser
 from tests.tools.helpers import DATA, ROOT
 from tests.tools.service import KEY, Running, serving
 
-FOLDER = os.environ.get("OPEN_NSFW_AXE", "")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-LACKING = [
-    name
-    for name, is_there in (
-        ("node", shutil.which("node")),
-        ("chromium", CHROMIUM),
-        (
-            "OPEN_NSFW_AXE, a folder with playwright-core and axe-core",
-            Path(FOLDER, "node_modules", "axe-core").is_dir(),
-        ),
-    )
-    if not is_there
-]
-in_a_browser = pytest.mark.skipif(bool(LACKING), reason=f"missing on this machine: {'; '.join(LACKING)}")
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 
 
@@ -51,8 +28,7 @@ def driven(service: Running, folder: Path, key: str, files: list[Path]) -> list[
         key,
         *map(str, files),
     ]
-    environment = {**os.environ, "CHROMIUM": CHROMIUM or ""}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     assert len(found) == 4

@@ -8,17 +8,16 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import pytest
-
 from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.review.store import open_store
 from open_nsfw.rows.row import Row
 from open_nsfw.scoring.model_files import find_model_files
+from tests.tools.browser import in_a_browser
 from tests.tools.helpers import DATA
 from tests.tools.review import column, write_rows
-from tests.tools.review_page import LACKING, drive, pictures, review
+from tests.tools.review_page import drive, pictures, review
 
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"missing on this machine: {'; '.join(LACKING)}")
+pytestmark = in_a_browser
 
 HIDDEN, PLAIN = "blur(18px) grayscale(1)", "none"
 

@@ -16,7 +16,8 @@ from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.scan.segments import Moment
 from open_nsfw.timeline.films import Film, Peak, Track
 from open_nsfw.timeline.page import clock, page
-from tests.calibration.test_report_accessible import LACKING, checked
+from tests.calibration.test_report_accessible import checked
+from tests.tools.browser import in_a_browser
 from tests.tools.films import av
 from tests.tools.helpers import PICTURE, caffemodel, small_net, write_model
 
@@ -129,7 +130,7 @@ def test_times(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
-@pytest.mark.skipif(bool(LACKING), reason=f"missing on this machine: {'; '.join(LACKING)}")
+@in_a_browser
 def test_in_a_browser(tmp_path: Path) -> None:
     """Nothing that axe finds, nothing wider than the page: light and dark, wide and on a phone."""
     jpeg = io.BytesIO()

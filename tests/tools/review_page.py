@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,23 +17,9 @@ import numpy as np
 from PIL import Image
 
 from open_nsfw.rows.row import Row
+from tests.tools.browser import ENVIRONMENT, FOLDER
 from tests.tools.helpers import ROOT, SECONDS
 from tests.tools.review import write_rows
-
-FOLDER = os.environ.get("OPEN_NSFW_AXE", "")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-LACKING = [
-    name
-    for name, is_there in (
-        ("node", shutil.which("node")),
-        ("chromium", CHROMIUM),
-        (
-            "OPEN_NSFW_AXE, a folder with playwright-core and axe-core",
-            Path(FOLDER, "node_modules", "axe-core").is_dir(),
-        ),
-    )
-    if not is_there
-]
 
 
 class Page:
@@ -81,8 +65,7 @@ def review(folder: Path, *arguments: str) -> Iterator[Page]:
 def drive(scenario: str, page: Page, seconds: float = 4 * SECONDS) -> Any:
     """What Chromium did; no error on its console, and nothing asked of anybody else."""
     line = ["node", str(ROOT / "tests" / "tools" / "drive_review.mjs"), FOLDER, scenario, str(page.log)]
-    environment = {**os.environ, "CHROMIUM": CHROMIUM or ""}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["troubles"] == [], found["troubles"]
