@@ -12,12 +12,13 @@ import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.tools.helpers import PICTURE, png_header, wait_until
-from tests.tools.planted_decoders import KINDS, plant
+from tests.tools.planted_decoders import KINDS, is_at_work, plant
 from tests.tools.service import KEY, Running, multipart, received, serving
 
 pytestmark = pytest.mark.service_hostile
@@ -418,13 +419,12 @@ def test_a_client_that_has_gone_costs_nothing(tmp_path: Path) -> None:
     with serving(tmp_path, *options, env={"PYTHONPATH": str(tmp_path / "planted" / "plugin")}) as service:
         hanging = threading.Thread(target=service.score, args=(heif("hang"),))
         hanging.start()
-        wait_until(lambda: bool(decoders(service)))
-        gone = [service.connect() for _ in range(10)]
-        for connection in gone:
-            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
-        wait_until(lambda: _metric(service, "open_nsfw_waiting_files") == 10)
-        for connection in gone:
-            connection.close()
+        wait_until(lambda: any(map(is_at_work, decoders(service))))
+        with ExitStack() as gone:
+            for _ in range(10):
+                connection = gone.enter_context(service.connect())
+                connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+            wait_until(lambda: _metric(service, "open_nsfw_waiting_files") == 10)
         wait_until(lambda: _metric(service, "open_nsfw_waiting_files") == 0)
         assert hanging.is_alive()  # so none of them had its turn
         hanging.join()
@@ -467,7 +467,7 @@ def test_more_than_there_is_room_for(tmp_path: Path) -> None:
 
         with ThreadPoolExecutor(8) as clients:
             waits = [clients.submit(ask, heif("hang"), mine)]
-            wait_until(lambda: bool(decoders(service)))
+            wait_until(lambda: any(map(is_at_work, decoders(service))))
             waits.append(clients.submit(ask, GOOD, mine))
             time.sleep(0.5)
             assert ask(GOOD, mine) == (429, "too-many-requests", "1")
