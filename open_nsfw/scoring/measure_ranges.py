@@ -135,17 +135,22 @@ def _samples(
     """(some of each point's values, the mean of each of its channels), over so many pictures."""
     random = np.random.default_rng(SAMPLING_SEED)
     each = max(SAMPLES // pictures, 1)
-    samples: dict[str, list[Float32]] = {point: [] for point in graph.points}
+    samples: dict[str, Float32] = {}  # filled as far as `sizes` says: lists of pieces would take their place twice
+    sizes = dict.fromkeys(graph.points, 0)
     sums: dict[str, Float64] = {}
     for values in activations:
         for point, value in values.items():
             flat = value.reshape(-1)
             step = max(flat.size // each, 1)
-            samples[point].append(flat[random.integers(step) :: step].copy())  # not a view, which keeps all of `flat`
+            some = flat[random.integers(step) :: step]
+            if point not in samples:
+                samples[point] = np.empty(pictures * -(-flat.size // step), np.float32)
+            samples[point][sizes[point] : sizes[point] + len(some)] = some
+            sizes[point] += len(some)
             means = value.reshape(len(value), -1).mean(axis=1, dtype=np.float64)
             sums[point] = sums[point] + means if point in sums else means
     return (
-        {point: np.concatenate(rows) for point, rows in samples.items()},
+        {point: values[: sizes[point]] for point, values in samples.items()},
         {point: total / pictures for point, total in sums.items()},
     )
 
