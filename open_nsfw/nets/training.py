@@ -133,6 +133,8 @@ class SolverSettings:
     """In all."""
     step_size: int | None = 5000
     """After so many steps, again and again, the rate is a tenth; None: it stays."""
+    clip_gradients: float | None = None
+    """The longest that the gradient of all weights together may be (L2 norm); a longer one is shortened to it."""
 
 
 def solver(options: TrainingOptions, tested: int | None = None, settings: SolverSettings = SolverSettings()) -> str:
@@ -157,6 +159,7 @@ def solver(options: TrainingOptions, tested: int | None = None, settings: Solver
         *_policy(settings),
         (f"momentum: {settings.momentum:g}", "how much of the last step goes on in the next"),
         (f"weight_decay: {settings.weight_decay:g}", "pulls weights towards 0, times each layer's decay_mult"),
+        *_clipping(settings),
         (f"max_iter: {settings.steps}", "steps in all"),
         ("display: 50", "steps between two lines in the log"),
         ("snapshot: 1000", "steps between two saved states"),
@@ -175,4 +178,12 @@ def _policy(settings: SolverSettings) -> tuple[tuple[str, str], ...]:
         ('lr_policy: "step"', "the rate is multiplied by gamma ..."),
         (f"stepsize: {settings.step_size}", "... after so many steps, again and again"),
         ("gamma: 0.1", ""),
+    )
+
+
+def _clipping(settings: SolverSettings) -> tuple[tuple[str, str], ...]:
+    if settings.clip_gradients is None:
+        return ()
+    return (
+        (f"clip_gradients: {settings.clip_gradients:g}", "a gradient of all weights that is longer is shortened to it"),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from open_nsfw.nets.train_deploy import rates
 from open_nsfw.nets.training import SolverSettings
 from open_nsfw.training.stages import Part
@@ -29,14 +31,25 @@ class Descent:
         """One step by the mean gradient of a batch, and the average after it."""
         settings = self._settings
         keep = min(AVERAGED, (1 + self.steps) / (10 + self.steps))
+        shortened = self._shortened(gradient) / gradient.pictures
         for key, value in self._weights.items():
             lr_mult, decay_mult = self._rates[key]
             weight, velocity = value.detach(), self.velocity[key]
-            slope = gradient.weights[key] / gradient.pictures + settings.weight_decay * decay_mult * weight
+            slope = gradient.weights[key] * shortened + settings.weight_decay * decay_mult * weight
             velocity.mul_(settings.momentum).add_(slope, alpha=settings.base_lr * lr_mult)
             weight.sub_(velocity)
             self.average[key].mul_(keep).add_(weight, alpha=1 - keep)
         self.steps += 1
+
+    def _shortened(self, gradient: Gradient) -> float:
+        """What the gradient is multiplied by, as SGDSolver's ClipGradients has it: 1 where it is no longer than it may be."""
+        longest = self._settings.clip_gradients
+        if longest is None:
+            return 1.0
+        # NumPy's sums, of one thread: those of torch depend on how many threads there are.
+        squares = (np.square(each.cpu().numpy(), dtype=np.float64).sum() for each in gradient.weights.values())
+        length = float(np.sqrt(sum(squares))) / gradient.pictures
+        return min(1.0, longest / length) if length else 1.0
 
     def state(self) -> dict[str, Mapping[Key, Any]]:
         """Every tensor that the next step hangs on: name of a kind -> tensors."""

@@ -82,6 +82,7 @@ def settings(deep: DeepTuned, pictures: int) -> Html:
         [
             ("learning rate", f"{solver.base_lr:g}; five times that for the head, twice that for biases"),
             ("momentum, weight decay", f"{solver.momentum:g}, {solver.weight_decay:g}"),
+            ("longest gradient", "any" if solver.clip_gradients is None else f"{solver.clip_gradients:g}"),
             ("batch", f"{BATCH} pictures"),
             ("steps", f"{deep.found.best * steps_an_epoch(pictures):,} in {deep.found.best} epochs"),
             ("running average", f"keeps {AVERAGED:g} a step"),

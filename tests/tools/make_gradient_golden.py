@@ -3,7 +3,8 @@
     python -m tests.tools.make_gradient_golden tests/data/gradients
 
 Writes for each kind of residual net a small one of random weights with the blobs of all layers after two steps on a batch
-of noise, and for the packaged net, whose stage 3 learns, what random directions see of the change. Needs pycaffe (Python 3.9).
+of noise, for the first of them also those after steps whose gradients were clipped; and for the packaged net, whose stage 3
+learns, what random directions see of the change. Needs pycaffe (Python 3.9).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from open_nsfw.training.stages import ALL, STAGE3, find_part
 
 KINDS = ("normal", "bottleneck", "inception-trick", "inception-trick-bottleneck")
 SETTINGS = SolverSettings(base_lr=0.01, weight_decay=0.01, steps=2, step_size=None)
+CLIPPED = replace(SETTINGS, clip_gradients=0.5)  # the two gradients are several times as long
 PICTURES, DIRECTIONS, SEED = 11, 4, 14
 
 
@@ -69,7 +72,9 @@ def directions(shape: tuple[int, ...]) -> NDArray[np.float64]:
     return np.random.RandomState(SEED).normal(size=(DIRECTIONS, int(np.prod(shape))))
 
 
-def caffe_steps(net: Net, weights: Path, what: str, steps: int) -> dict[str, list[NDArray[np.float32]]]:
+def caffe_steps(
+    net: Net, weights: Path, what: str, steps: int, settings: SolverSettings = SETTINGS
+) -> dict[str, list[NDArray[np.float32]]]:
     """The blobs of all layers that learn after so many steps."""
     import caffe
 
@@ -85,9 +90,10 @@ def caffe_steps(net: Net, weights: Path, what: str, steps: int) -> dict[str, lis
     body = text[text.index("layer {", text.index("phase: TEST")) :]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "net.prototxt").write_text('name: "n"\n' + inputs + body)
+        clipping = "" if settings.clip_gradients is None else f"clip_gradients: {settings.clip_gradients}"
         Path(folder, "solver.prototxt").write_text(
-            f'net: "{folder}/net.prototxt" type: "SGD" base_lr: {SETTINGS.base_lr} lr_policy: "fixed" momentum: '
-            f"{SETTINGS.momentum} weight_decay: {SETTINGS.weight_decay} max_iter: 9 snapshot_after_train: false"
+            f'net: "{folder}/net.prototxt" type: "SGD" base_lr: {settings.base_lr} lr_policy: "fixed" momentum: '
+            f"{settings.momentum} weight_decay: {settings.weight_decay} max_iter: 9 snapshot_after_train: false {clipping}"
         )
         solver = caffe.get_solver(f"{folder}/solver.prototxt")
     solver.net.copy_from(str(weights))
@@ -103,9 +109,10 @@ def main(folder: str) -> None:
     target = Path(folder)
     for kind in KINDS:
         model_def, weights = small_net(target, kind)
-        found = caffe_steps(read_net(model_def, weights), weights, ALL, SETTINGS.steps)
-        arrays = {f"{name}/{number}": blob for name, blobs in found.items() for number, blob in enumerate(blobs)}
-        np.savez_compressed(target / f"{kind}.npz", **arrays)
+        for name, settings in {kind: SETTINGS, **({"clipped": CLIPPED} if kind == KINDS[0] else {})}.items():
+            found = caffe_steps(read_net(model_def, weights), weights, ALL, settings.steps, settings)
+            arrays = {f"{layer}/{number}": blob for layer, blobs in found.items() for number, blob in enumerate(blobs)}
+            np.savez_compressed(target / f"{name}.npz", **arrays)
     files = find_model_files()
     net = read_net(files.model_def, files.pretrained_model)
     after = caffe_steps(net, files.pretrained_model, STAGE3, 1)

@@ -12,11 +12,12 @@ import pytest
 from open_nsfw.errors import ModelError
 from open_nsfw.nets.net import Net
 from open_nsfw.nets.read import read_net
+from open_nsfw.nets.training import SolverSettings
 from open_nsfw.scoring.blobs import BlobEngine
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.training.stages import ALL, DEEP, STAGE2, STAGE3, find_part
 from tests.tools.helpers import needs_caffe
-from tests.tools.make_gradient_golden import KINDS, SETTINGS, batch, caffe_steps, directions
+from tests.tools.make_gradient_golden import CLIPPED, KINDS, SETTINGS, batch, caffe_steps, directions
 
 FOLDER = Path(__file__).parent.parent / "data" / "gradients"
 
@@ -34,9 +35,12 @@ def packaged() -> tuple[ModelFiles, Net]:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("kind", KINDS)
-def test_two_steps_are_those_of_caffe(kind: str) -> None:
-    """Of every layer, in a net of each main branch: gradients, momentum, decay and each blob's own rate."""
+@pytest.mark.parametrize(
+    "kind, name, settings", [*((kind, kind, SETTINGS) for kind in KINDS), (KINDS[0], "clipped", CLIPPED)]
+)
+def test_two_steps_are_those_of_caffe(kind: str, name: str, settings: SolverSettings) -> None:
+    """Of every layer, in a net of each main branch: gradients, momentum, decay and each blob's own rate; also where a
+    gradient is clipped."""
     from open_nsfw.training.descent import Descent
     from open_nsfw.training.torch_net import TorchNet
 
@@ -44,12 +48,12 @@ def test_two_steps_are_those_of_caffe(kind: str) -> None:
     part = find_part(net, ALL)
     pictures, labels = batch(net)
     with TorchNet(part, jobs=2) as torch_net:
-        descent = Descent(part, torch_net.weights, SETTINGS)
-        for _ in range(SETTINGS.steps):
+        descent = Descent(part, torch_net.weights, settings)
+        for _ in range(settings.steps):
             descent.step(torch_net.gradient(pictures, labels))
         found = torch_net.blobs()
-    golden = np.load(FOLDER / f"{kind}.npz")
-    assert {f"{name}/{number}" for name in found for number in range(len(found[name]))} == set(golden.files)
+    golden = np.load(FOLDER / f"{name}.npz")
+    assert {f"{layer}/{number}" for layer in found for number in range(len(found[layer]))} == set(golden.files)
     for layer in net.layers:
         for number, blob in enumerate(found.get(layer.name, ())):
             expected, start = golden[f"{layer.name}/{number}"], layer.blobs[number]
@@ -86,14 +90,16 @@ def test_a_step_of_the_packaged_net_is_that_of_caffe() -> None:
 
 
 @needs_caffe
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_stored_steps_are_still_those_of_caffe(kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind, name, settings", [*((kind, kind, SETTINGS) for kind in KINDS), (KINDS[0], "clipped", CLIPPED)]
+)
+def test_the_stored_steps_are_still_those_of_caffe(kind: str, name: str, settings: SolverSettings) -> None:
     """To the last bits, which hang on the processor."""
     files, net = small(kind)
-    golden = np.load(FOLDER / f"{kind}.npz")
-    for name, blobs in caffe_steps(net, files.pretrained_model, ALL, SETTINGS.steps).items():
+    golden = np.load(FOLDER / f"{name}.npz")
+    for layer, blobs in caffe_steps(net, files.pretrained_model, ALL, settings.steps, settings).items():
         for number, blob in enumerate(blobs):
-            np.testing.assert_allclose(blob, golden[f"{name}/{number}"], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(blob, golden[f"{layer}/{number}"], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.torch
