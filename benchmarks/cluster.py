@@ -1,6 +1,6 @@
 """Pictures a second on Spark: two cores of this machine against classify_nsfw in the same run, and two workers against one.
 
-    python benchmarks/cluster.py [--rounds 3] [--web 2000] [--scaling 600]
+    python benchmarks/cluster.py [--rounds 3] [--web 2000] [--scaling 4800]
 
 The start of the session is not counted, nor a first job of a few pictures that starts Spark's Python workers; all of every
 other job is: listing, tasks, and the count of rows at the end. classify_nsfw is timed as a whole process. A ratio is the median
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--web", type=int, default=2000, help="web-sized pictures for local[2]")
-    parser.add_argument("--scaling", type=int, default=600, help="web-sized pictures for one and two workers")
+    parser.add_argument("--scaling", type=int, default=4800, help="web-sized pictures for one and two workers")
     options = parser.parse_args()
     print(machine.describe() + f"; load {os.getloadavg()[0]:.1f}\n", flush=True)
     pictures = corpus.web_pictures(peers.FOLDER / "pictures", max(options.web, options.scaling))

@@ -1,11 +1,11 @@
 """What a hundred million pictures cost on a cluster: hours and dollars, from pictures a second and core.
 
-    python benchmarks/cluster_cost.py [--pictures 100000000] [--exact 35.4] [--fast 77.6] [--machine NAME,CORES,DOLLARS ...]
+    python benchmarks/cluster_cost.py [--pictures 100000000] [--exact 60.0] [--fast 81.5] [--machine NAME,CORES,DOLLARS ...]
 
-`--exact` and `--fast` are pictures a second on one core: by default half of what classify_nsfw does on two cores
-(docs/speed.md). benchmarks/cluster.py measures what Spark leaves of that. A machine is its name, the cores that score, and what
-an hour of it costs you. The prices below are examples of the order that large providers ask for machines on demand; put in your
-own. A core of such a machine is two hardware threads, which share an arithmetic unit.
+`--exact` and `--fast` are pictures a second on one core: by default half of what Spark does on two cores of an AMD EPYC
+(benchmarks/cluster.py, docs/cluster.md). A machine is its name, the cores that score, and what an hour of it costs you. The
+prices below are examples of the order that large providers ask for machines on demand; put in your own. A core of such a
+machine is two hardware threads, which share an arithmetic unit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-EXACT, FAST = 35.4, 77.6  # web-sized pictures a second and core: half of 70.9 and 155.3
+EXACT, FAST = 60.0, 81.5  # web-sized pictures a second and core: half of 119.9 and 163.0
 MACHINES = ("16 threads,8,0.68", "64 threads,32,2.72", "192 threads,96,8.16")
 
 
