@@ -22,7 +22,7 @@ from open_nsfw.nets.caffemodel import read_caffemodel
 from tests.tools.helpers import DATA, ROOT
 from tests.tools.make_shapes_folder import make
 from tests.tools.processes import wait_until
-from tests.tools.spark_cluster import Cluster, cluster
+from tests.tools.spark_cluster import Cluster, cluster, python_workers
 from tests.tools.spark_rows import assert_same, by_command, written
 
 pytest.importorskip("pyspark", reason="pyspark is not installed in this interpreter")
@@ -51,10 +51,10 @@ def _photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """`open-nsfw spark ARGUMENTS` in a process of its own."""
+def start(*arguments: str, mark: Path | None = None) -> subprocess.Popen[str]:
+    """`open-nsfw spark ARGUMENTS` in a process of its own; `mark`: see tests/tools/processes.py."""
     line = [sys.executable, "-m", "open_nsfw", "spark", *arguments]
-    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "OPEN_NSFW_MARK": str(mark)}
     return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -96,6 +96,18 @@ def test_score_goes_on_after_the_driver_was_killed(standalone: Cluster, photos: 
     status, _, err = ended(start(*arguments, "--resume"))
     assert status == 1, err
     assert before.items() <= {path.name: path.stat().st_mtime_ns for path in parts(target)}.items()
+    assert_same(written(target), by_command(tmp_path, str(photos)))
+
+
+def test_a_task_that_fails_is_done_again_on_one_machine(photos: Path, tmp_path: Path) -> None:
+    """`local[2,4]` tries four times: a Python worker that is killed costs its task a second attempt, and no row."""
+    target = tmp_path / "scores"
+    process = start("score", str(photos), "--output", str(target), "--master", "local[2,4]", mark=tmp_path)
+    wait_until(lambda: len(parts(target)) > 0 or process.poll() is not None, "a task that is done", SECONDS)
+    os.kill(python_workers(tmp_path)[0], signal.SIGKILL)
+    status, out, err = ended(process)
+    assert status == 1, err
+    assert out.startswith(f"{COUNT - 2} scored (") and "2 failed (1 empty, 1 truncated)" in out
     assert_same(written(target), by_command(tmp_path, str(photos)))
 
 
@@ -201,6 +213,19 @@ def test_spark_submit(standalone: Cluster, photos: Path, tmp_path: Path) -> None
 GPU = """#!/bin/sh
 echo '{"name": "gpu", "addresses": ["3", "5"]}'
 """
+DEVICES = """
+import sys, time
+from open_nsfw.cluster.session import SessionOptions, session
+from open_nsfw.cluster.work import task_gpu
+
+def device(_):
+    time.sleep(1)  # so that two tasks run side by side
+    return task_gpu()
+
+conf = tuple(tuple(word.split("=")) for word in sys.argv[2:])
+with session(SessionOptions("devices", sys.argv[1], conf, quiet=True)) as spark:
+    print(sorted(set(spark.sparkContext.parallelize(range(4), 4).map(device).collect())))
+"""
 
 
 def test_each_task_gets_its_gpu(tmp_path: Path) -> None:
@@ -209,11 +234,15 @@ def test_each_task_gets_its_gpu(tmp_path: Path) -> None:
     script.write_text(GPU)
     script.chmod(0o755)
     conf = ["spark.worker.resource.gpu.amount 2", f"spark.worker.resource.gpu.discoveryScript {script}"]
-    with cluster(tmp_path / "cluster", workers=1, conf=conf) as one:
+    with cluster(tmp_path / "cluster", workers=1, cores=2, conf=conf) as one:
         properties = ["spark.executor.resource.gpu.amount=2", "spark.task.resource.gpu.amount=1"]
         options = [word for each in properties for word in ("--conf", each)]
+        line = [sys.executable, "-c", DEVICES, one.url, *properties]
+        environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}
+        printed = subprocess.run(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, timeout=SECONDS, check=True)
         process = start("score", str(PUSHED[0]), "--output", str(tmp_path / "scores"), "--master", one.url, *options)
         status, out, err = ended(process)
+    assert printed.stdout == b"[3, 5]\n"
     assert (status, out) == (2, "")
     line = err.splitlines()[-1]
     assert line.startswith(

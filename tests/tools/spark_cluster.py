@@ -43,6 +43,20 @@ class Cluster:
         os.kill(self.executors()[0], signal.SIGKILL)
 
 
+def python_workers(mark: Path) -> list[int]:
+    """The Python processes that work for tasks: Spark's daemon forks them, so they have its command line."""
+    daemons = [pid for pid in marked(mark) if PYTHON_DAEMON in command_line(pid)]
+    return [pid for pid in daemons if parent(pid) in daemons]
+
+
+def parent(pid: int) -> int:
+    """Of a process; 0 of one that is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def command_line(pid: int) -> bytes:
     """Of a process; nothing of one that is gone."""
     try:
@@ -52,8 +66,8 @@ def command_line(pid: int) -> bytes:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int = 2, conf: Sequence[str] = ()) -> Iterator[Cluster]:
-    """`workers` of one core and 1 GB each; `conf` are lines of Spark's properties for them."""
+def cluster(folder: Path, workers: int = 2, cores: int = 1, conf: Sequence[str] = ()) -> Iterator[Cluster]:
+    """`workers` of so many cores and 1 GB each; `conf` are lines of Spark's properties for them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spark.conf").write_text("".join(f"{line}\n" for line in conf))
     port = _free_port()
@@ -63,7 +77,7 @@ def cluster(folder: Path, workers: int = 2, conf: Sequence[str] = ()) -> Iterato
         started.append(_start(folder, "master", "--port", str(port)))
         _wait_for(folder / "master.log", "Starting Spark master at", started)
         for number in range(workers):
-            options = ["--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work{number}"), url]
+            options = ["--cores", str(cores), "--memory", "1g", "--work-dir", str(folder / f"work{number}"), url]
             started.append(_start(folder, f"worker{number}", *options))
         for number in range(workers):
             _wait_for(folder / f"worker{number}.log", "Successfully registered with master", started)
