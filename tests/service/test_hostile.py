@@ -21,7 +21,7 @@ from tests.tools.helpers import PICTURE, png_header, wait_until
 from tests.tools.planted_decoders import KINDS, is_at_work, plant
 from tests.tools.service import KEY, Running, multipart, received, serving
 
-pytestmark = pytest.mark.service_hostile
+pytestmark = pytest.mark.once
 
 GOOD = PICTURE.read_bytes()
 HEAD = b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\n"
