@@ -84,8 +84,13 @@ def _verbs() -> OneLineParser:
     result = OneLineParser(prog=OPEN_NSFW)
     verbs = result.add_subparsers()
     for name, verb in VERBS.items():
-        of_verb = import_module(f"open_nsfw.cli.{verb.module}").parser()
-        verbs.add_parser(name, parents=[of_verb], add_help=False, help=verb.help)
+        module = import_module(f"open_nsfw.cli.{verb.module}")
+        added = verbs.add_parser(name, parents=[module.parser()], add_help=False, help=verb.help)
+        own = getattr(module, "ACTION_PARSERS", {})  # of a verb that also does something without any
+        if own:
+            actions = added.add_subparsers()
+            for action, make in own.items():
+                actions.add_parser(action, parents=[make()], add_help=False, help=make().description)
     return result
 
 
