@@ -91,7 +91,8 @@ class _EntryReader:
         texts["group"] = str(group) if type(group) is int else text_of(group, "group", where)
         weight = weight_of(row.get("weight"), where)
         if not self._scored:
-            return Entry(nsfw, self._path(texts["path"], where), group=texts["group"], weight=weight, line=line)
+            path, member, group = self._path(texts["path"], where), texts["member"], texts["group"]
+            return Entry(nsfw, path, member, group=group, weight=weight, line=line)
         score = score_of(row.get("score"), where)
         if score is None and texts["error"] is None:
             texts["error"] = "no-score: its score is empty"

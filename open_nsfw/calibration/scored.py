@@ -27,7 +27,6 @@ from open_nsfw.scoring.options import LoadOptions
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import SourceOptions
 from open_nsfw.sources.walk import Sources
-from open_nsfw.text import printable
 
 MOST_MODELS = 5  # named in a message
 
@@ -202,15 +201,18 @@ def _by_folder(folders: dict[str, bool], rows: dict[str, list[Row]]) -> Labelled
 
 def _by_entry(labels: Labels, rows: dict[str, list[Row]]) -> LabelledSet:
     found = LabelledSet()
-    failed: set[str] = set()
+    failed: set[tuple[str, str | None]] = set()
     for entry in labels.entries:
-        path = entry.path or ""
-        if path in rows and path not in failed:
-            _add(found, rows[path], entry.nsfw, entry.group, entry.weight)
-        elif path not in failed:
-            found.add_failure(printable(path), "not-found: there is no such file")
-        if path not in rows or any(row.score is None for row in rows[path]):
-            failed.add(path)  # once is enough for those who are named
+        path, name = entry.path or "", (entry.path or "", entry.member)
+        ours = [row for row in rows.get(path, ()) if entry.member is None or entry.member == row.member]
+        if name not in failed:
+            if ours:
+                _add(found, ours, entry.nsfw, entry.group, entry.weight)
+            else:
+                what = "file" if path not in rows else "picture in it"
+                found.add_failure(label(Row(path, entry.member)), f"not-found: there is no such {what}")
+        if not ours or any(row.score is None for row in ours):
+            failed.add(name)  # once is enough for those who are named
     return found
 
 

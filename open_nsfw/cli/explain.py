@@ -21,6 +21,7 @@ from open_nsfw.cli.options import (
     add_model_options,
     add_overwrite_option,
 )
+from open_nsfw.cli.outputs import check_output_folder
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
@@ -44,6 +45,7 @@ from open_nsfw.sources.walk import Sources
 from open_nsfw.text import printable
 
 PROGRAM = "open-nsfw explain"
+BLURRED = ".blurred"  # ends the name of a blurred picture
 LONGEST_STEM = 200  # bytes of the name of a file that is written, which may have 255 with number and ending
 
 DESCRIPTION = """\
@@ -136,6 +138,7 @@ def parser() -> OneLineParser:
 
 def _run(request: Request) -> int:
     _check_folder(request)
+    check_output_folder(request.output, request.inputs, (".png", ".json"))
     explainer = Explainer(load_models(request.load).exact, request.occlusion)
     _make_folder(request)
     jobs, failed = request.jobs or default_jobs(), 0
@@ -212,7 +215,7 @@ class _Folder:
         write_whole(f"{base}.png", found.drawn)
         write_whole(f"{base}.json", json.dumps(as_json(found, self._engine), allow_nan=False) + "\n")
         lines = [f"NSFW score: {found.explanation.score:.12g} {_label(found)}: {printable(f'{base}.png')}"]
-        blurred = f"{base}.blurred.png"
+        blurred = f"{base}{BLURRED}.png"
         with suppress(FileNotFoundError):
             os.unlink(blurred)  # of an earlier run, whose threshold was another
         if found.blurred is not None and found.blurred.file is not None:
@@ -228,10 +231,10 @@ class _Folder:
         """The picture's own name without its ending, numbered where another picture of the run has it."""
         stem = _stem(found.path if found.member is None else found.member)
         name, number = stem, 1
-        while name in self._names:
+        while not self._names.isdisjoint((name, f"{name}{BLURRED}")):
             number += 1
             name = f"{stem}-{number}"
-        self._names.add(name)
+        self._names |= {name, f"{name}{BLURRED}"}
         return name
 
 

@@ -16,6 +16,7 @@ from open_nsfw.cli.options import (
     add_model_options,
     add_overwrite_option,
 )
+from open_nsfw.cli.outputs import check_output
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
@@ -87,6 +88,7 @@ def parser() -> OneLineParser:
 def _run(request: Request) -> int:
     if find_spec("pyarrow") is None:
         raise SetupError(f"pyarrow is not installed: {install_command('parquet')}")
+    check_output(request.output, request.inputs)
     check_free(request.output, request.overwrite)
     check_writable(request.output)
     files = find_model_files(request.model_def, request.pretrained_model)

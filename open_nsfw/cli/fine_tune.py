@@ -26,6 +26,7 @@ from open_nsfw.cli.options import (
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
+from open_nsfw.errors import UsageError
 from open_nsfw.nets.training import DEPLOY
 from open_nsfw.text import printable
 from open_nsfw.training import words
@@ -64,7 +65,10 @@ def parse(argv: Sequence[str]) -> TuneRequest:
 
 
 def request_of(values: argparse.Namespace, command: str, gpu: int | None) -> TuneRequest:
-    """The request that the values of the options make; `command` is the command line, for the report."""
+    """The request that the values of the options make; `command` is the command line, for the report.
+    Raises UsageError."""
+    if values.resume and values.overwrite:
+        raise UsageError("--resume and --overwrite cannot be combined")
     return TuneRequest(
         labels=values.labels,
         folder=values.output,

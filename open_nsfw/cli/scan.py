@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from open_nsfw.cli.decisions import decide
+from open_nsfw.cli.outputs import check_output
 from open_nsfw.cli.reporter import Reporter, Tally
 from open_nsfw.cli.request import ScanRequest
 from open_nsfw.cli.status import Status, ended_by
@@ -49,6 +50,7 @@ class Scan:
     def run(self) -> int:
         """Score everything; the exit status. Raises UsageError, OutputError and SetupError."""
         request = self._request
+        check_output(request.output.path, (*request.inputs, *filter(None, [request.from_list])))
         with self._open_cache() as cache, open_writer(self._output_options()) as writer:
             record = _Record(writer, self._reporter(writer), self._request)
             if writer.finished is not None:

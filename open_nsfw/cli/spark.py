@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -231,7 +232,7 @@ def _score(values: argparse.Namespace) -> int:
     outcome = run(_job(values, _score_options(values)))
     if not values.quiet:
         print_text(summary(outcome, values.output))
-    return Status.FAILED if outcome.failed else Status.DONE
+    return _status(outcome, values)
 
 
 def _features(values: argparse.Namespace) -> int:
@@ -247,6 +248,14 @@ def _features(values: argparse.Namespace) -> int:
     if not values.quiet:
         made = f"{outcome.scored:,} pictures with {', '.join(values.blobs)}"
         print_text(f"{made}, {_failed(outcome)}; {_where(outcome, values.output)}\n")
+    return _status(outcome, values)
+
+
+def _status(outcome: Outcome, values: argparse.Namespace) -> int:
+    """Files that have only sound have no rows, so a job over nothing else must not look like one that is done."""
+    if not outcome.scored and not outcome.failed and values.column is None:
+        print(f"{PROGRAM} {values.action}: no-pictures: there is no picture in the inputs", file=sys.stderr)
+        return Status.FAILED
     return Status.FAILED if outcome.failed else Status.DONE
 
 

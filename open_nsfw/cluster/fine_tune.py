@@ -12,7 +12,7 @@ from open_nsfw.cluster.place import ClusterPlace
 from open_nsfw.cluster.session import SessionOptions, session
 from open_nsfw.scoring.model_files import find_model_files
 from open_nsfw.training import output
-from open_nsfw.training.features import FOLDER
+from open_nsfw.training.features import EXTRACTED, FOLDER
 from open_nsfw.training.fine_tune import check_request, fine_tune, read_pictures
 from open_nsfw.training.head import find_head
 from open_nsfw.training.request import TuneRequest
@@ -45,7 +45,7 @@ def tune_on_cluster(request: ClusterTuning) -> Tuning | int:
         for suffix in ("", NOT_BETTER):
             with suppress(FileNotFoundError):
                 Path(tune.folder, output.POLICY.format(suffix)).unlink()
-    table = request.table or str(Path(tune.folder, FOLDER, labelled.TABLE).resolve())
+    table = request.table or str(Path(tune.folder, FOLDER, EXTRACTED).resolve())
     with session(request.session) as spark:
         labelled.compute(spark, labels, source, head, tune, table, request.session.name)
         place = ClusterPlace(spark, table, request.session.name, request.workers)

@@ -33,8 +33,6 @@ from open_nsfw.training.head import Head
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.steps import keeps_pixels
 
-TABLE = "extracted"  # in the work folder, unless another place is named
-
 
 def compute(
     spark: Any, labels: Labels, source: ModelFiles, head: Head, request: TuneRequest, table: str, name: str

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.extraction import NO_PICTURES
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.isolation import DecodeWorker
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.pictures.pixels import as_array
 from open_nsfw.scan.blurring import Blurred, blur_below
 from open_nsfw.scan.decoders import Decoders
+from open_nsfw.scan.seen import with_something_to_see
 from open_nsfw.scoring.engine import Engine
 from open_nsfw.scoring.explanation import ExplainedScore, Explainer, Explanation
 from open_nsfw.sources.item import Item
@@ -53,14 +53,9 @@ def explain_items(
 ) -> Iterator[Explained]:
     """What explains the score of each item, in their order; what was taken for its content alone and has only sound is
     passed over. Raises SetupError."""
-    passed_over = 0  # items in a row
-    for item, found in decoders.map(partial(_explained, explainer, options), items):
-        if passed_over < item.unless_seen:
-            continue
-        only_sound = item.by_content and found.error is not None and found.error.code == NO_PICTURES
-        passed_over = passed_over + 1 if only_sound else 0
-        if not only_sound:
-            yield found
+    return with_something_to_see(
+        (item, found, found.error) for item, found in decoders.map(partial(_explained, explainer, options), items)
+    )
 
 
 def _explained(

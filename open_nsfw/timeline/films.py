@@ -14,6 +14,7 @@ from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.pictures.pixels import as_array
 from open_nsfw.rows.row import Row, label
 from open_nsfw.scan.decoders import Decoders
+from open_nsfw.scan.seen import with_something_to_see
 from open_nsfw.scan.segments import Moment
 from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.sources.item import Item
@@ -68,14 +69,15 @@ class Film:
 
 
 def watch(items: Iterable[Item], classifier: Classifier, decoders: Decoders) -> Iterator[Film]:
-    """Score each item, in their order. Raises SetupError."""
-    return decoders.map(partial(_watched, classifier), items)
+    """Score each item, in their order; what was taken for its content alone and has only sound is passed over. Raises
+    SetupError."""
+    return with_something_to_see(decoders.map(partial(_watched, classifier), items))
 
 
-def _watched(classifier: Classifier, worker: DecodeWorker, item: Item) -> Film:
+def _watched(classifier: Classifier, worker: DecodeWorker, item: Item) -> tuple[Item, Film, InputError | None]:
     """One item, in the thread of a decoding process."""
     tracks: dict[int | None, _Growing] = {}
-    errors = [] if item.error is None else [str(item.error)]
+    errors = [] if item.error is None else [item.error]
     is_still = False
     try:
         for found in worker.decode(item.encoded) if item.error is None else ():
@@ -84,15 +86,16 @@ def _watched(classifier: Classifier, worker: DecodeWorker, item: Item) -> Film:
             elif isinstance(found, Picture):
                 (score,) = classifier.score_pixels([as_array(found)])
                 if score.error is not None:
-                    errors.append(str(score.error))
+                    errors.append(score.error)
                 else:
                     tracks.setdefault(found.track, _Growing()).add(found, float(score))
             elif isinstance(found, Failure):
-                errors.append(str(found.error))
+                errors.append(found.error)
     except InputError as error:
-        errors.append(str(error))
+        errors.append(error)
     grown = (grown.track(label(Row(item.path, item.member, track=number))) for number, grown in tracks.items())
-    return Film(label(Row(item.path, item.member)), tuple(grown), tuple(errors), is_still)
+    film = Film(label(Row(item.path, item.member)), tuple(grown), tuple(map(str, errors)), is_still)
+    return item, film, errors[0] if errors else None
 
 
 class _Growing:

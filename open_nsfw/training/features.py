@@ -29,6 +29,7 @@ from open_nsfw.training.request import TuneRequest
 
 FOLDER = "work"  # in DIR
 SCORES, FEATURES, PIXELS = "scores.jsonl", "features.f32", "pixels.u8"  # in that folder
+EXTRACTED = "extracted"  # and the table that a cluster computes, unless it has another place
 PIXELS_KIND = FeatureKind("", "pixels", SIDE * SIDE * 3, "u1")  # RGB, after the JPEG round trip
 LEAST_PICTURES = 20  # of a class; with fewer, no split leaves enough to learn from and enough to measure on
 

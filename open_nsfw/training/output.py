@@ -25,7 +25,7 @@ from open_nsfw.scoring.hashes import file_sha256
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.training import report
 from open_nsfw.training.descent import AVERAGED
-from open_nsfw.training.features import FOLDER
+from open_nsfw.training.features import EXTRACTED, FEATURES, FOLDER, SCORES
 from open_nsfw.training.logistic import STRENGTHS
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.result import NOT_BETTER, Tuning
@@ -45,7 +45,7 @@ def prepare(request: TuneRequest) -> None:
     """Make the folder. Raises UsageError for one that has something else in it, or a run and neither --resume nor
     --overwrite; OutputError where it cannot be written."""
     folder = Path(request.folder)
-    is_ours = (folder / FOLDER).is_dir()
+    is_ours = _has_begun(folder / FOLDER)
     if folder.is_dir() and any(folder.iterdir()) and not is_ours:
         raise UsageError(f"{folder}: is not empty, and no run of fine-tune has begun there; name another --output")
     if is_ours and not (request.resume or request.overwrite):
@@ -56,6 +56,14 @@ def prepare(request: TuneRequest) -> None:
             check_replaceable(str(folder / POLICY.format(suffix)))
     make_folder(str(folder / FOLDER))
     check_writable(folder / NUMBERS)
+
+
+def _has_begun(work: Path) -> bool:
+    """Whether a run has made this folder: it is as empty as the first step makes it, or has what the next steps write."""
+    if not work.is_dir():
+        return False
+    names = {path.name for path in work.iterdir()}
+    return not names or not names.isdisjoint((SCORES, FEATURES, EXTRACTED))
 
 
 def write(result: Tuning) -> None:

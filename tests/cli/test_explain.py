@@ -146,3 +146,34 @@ def test_what_has_only_sound_is_passed_over(tmp_path: Path) -> None:
     assert explain(folder, "--output", tmp_path / "why", "--quiet") == 0
     assert sorted(path.name for path in (tmp_path / "why").iterdir()) == ["x.json", "x.png"]
     assert explain(folder / "song", "--output", tmp_path / "other", "--quiet") == 1
+
+
+def test_names_that_end_as_blurred_pictures_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody's heat map or blurred picture takes the place of another's."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(HIGH, folder / "a.jpg")
+    shutil.copy(PICTURE, folder / "a.blurred.jpg")
+    for options, expected in (([], 2), (["--blur-below", "0.2"], 4)):
+        output = tmp_path / f"why{len(options)}"
+        assert explain(folder, "--output", output, *options) == 0
+        named = [line.rpartition(": ")[2] for line in capsys.readouterr().out.splitlines()]
+        assert len(named) == len(set(named)) == expected
+        assert sorted(named) == sorted(str(path) for path in output.glob("*.png"))
+
+
+def test_no_picture_is_replaced_by_its_own_heat_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not even with --overwrite; nor is a heat map of this run taken for a picture."""
+    folder, below = tmp_path / "photos", tmp_path / "photos" / "maps"
+    folder.mkdir()
+    with Image.open(PICTURE) as image:
+        image.save(folder / "x.png")
+    before = (folder / "x.png").read_bytes()
+    for output in (folder, below):
+        assert explain(folder, "--output", output, "--overwrite") == 2
+        what = f"lies in the input {folder}; name an --output outside of it"
+        assert capsys.readouterr().err == f"open-nsfw explain: error: {output}: {what}\n"
+    assert explain(folder / "x.png", "--output", folder, "--overwrite") == 2
+    what = f"has the input {folder / 'x.png'}, which could be replaced; name another --output"
+    assert capsys.readouterr().err == f"open-nsfw explain: error: {folder}: {what}\n"
+    assert (folder / "x.png").read_bytes() == before and [*folder.iterdir()] == [folder / "x.png"]

@@ -461,6 +461,18 @@ def test_a_file_of_paths_with_an_archive(labelled: Path) -> None:
     assert (numbers["sample"]["sfw"], numbers["sample"]["nsfw"]) == (8, 10)
 
 
+def test_a_file_of_paths_and_members(labelled: Path) -> None:
+    """Each line labels one picture of an archive; the others have no label."""
+    shutil.make_archive(str(labelled / "all"), "zip", labelled)
+    names = [f"{path.parent.name}/{path.name}" for path in sorted(labelled.glob("*/*.jpg"))]
+    left_out = {names[0]}
+    lines = [f"all.zip,{name},{name.partition('/')[0]}" for name in names if name not in left_out]
+    (labelled / "labels.csv").write_text("\n".join(["path,member,label", *lines, "all.zip,none.jpg,sfw"]))
+    sample = calibrate_folder(labelled / "labels.csv")["sample"]
+    assert (sample["sfw"], sample["nsfw"]) == (8 - 1 * names[0].startswith("sfw"), 10 - 1 * names[0].startswith("nsfw"))
+    assert sample["missing"] == [f"{labelled}/all.zip!none.jpg"]
+
+
 def test_a_signal_ends_it_and_the_next_run_goes_on(labelled: Path) -> None:
     """With the scores that are there."""
     for number in range(15):

@@ -425,6 +425,15 @@ def test_output_with_something_in_it(
     ways = "--resume goes on with its pictures, --overwrite begins anew"
     line = failed(capsys, labelled, "--output", tuned)
     assert line == f"open-nsfw fine-tune: error: {tuned}: has a finished run; {ways}"
+    theirs = tmp_path / "theirs" / "work" / "all" / "thesis.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    for option in ("--resume", "--overwrite"):
+        line = failed(capsys, labelled, "--output", tmp_path / "theirs", option)
+        assert line == f"open-nsfw fine-tune: error: {tmp_path / 'theirs'}: {what}"
+    assert theirs.read_text() == "mine"
+    line = failed(capsys, labelled, "--output", tuned, "--resume", "--overwrite")
+    assert line == "open-nsfw fine-tune: error: --resume and --overwrite cannot be combined"
     (tmp_path / "begun" / "work").mkdir(parents=True)
     line = failed(capsys, labelled, "--output", tmp_path / "begun")
     assert line == f"open-nsfw fine-tune: error: {tmp_path / 'begun'}: has a run that did not end; {ways}"

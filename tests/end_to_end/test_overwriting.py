@@ -121,3 +121,33 @@ def test_calibrate_keeps_the_files_of_others(name: str, labels: Path, capsys: py
     assert capsys.readouterr().err == f"open-nsfw calibrate: error: {folder}/{name}: {REPLACE}\n"
     assert [path.name for path in folder.iterdir()] == [name]
     assert calibrate(labels, "--output", str(folder), "--overwrite") == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "classify_nsfw x.jpg --format csv --output x.jpg",
+        "classify_nsfw folder --format csv --output folder/x.jpg",
+        "classify_nsfw x.zip --format jsonl --output x.zip",
+        "classify_nsfw --from-list list --format jsonl --output list",
+        "open-nsfw timeline x.jpg --output x.jpg",
+        "open-nsfw timeline folder --output folder/x.jpg",
+        "open-nsfw features x.jpg --output x.jpg",
+    ],
+)
+def test_an_output_never_replaces_an_input(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor anything else that is named like a picture; --overwrite is meant for outputs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("x.jpg", "folder/x.jpg", "x.zip"):
+        shutil.copy(PICTURE, name)
+    (tmp_path / "list").write_text("x.jpg\n")
+    output = Path(line.split()[-1])
+    before = output.read_bytes()
+    assert run(f"{line} --overwrite") == 2
+    command = " ".join(line.split()[: 1 + line.startswith("open-nsfw")])
+    what = "is a picture or another input, which is not replaced; name another --output"
+    assert capsys.readouterr() == ("", f"{command}: error: {output}: {what}\n")
+    assert output.read_bytes() == before

@@ -187,6 +187,17 @@ def test_training_goes_on_after_an_executor_was_killed(standalone: Cluster, tmp_
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=2e-6, err_msg=name)
 
 
+def test_nothing_but_sound(tmp_path: Path) -> None:
+    """Has no rows; that does not look like a job that is done."""
+    films = pytest.importorskip("tests.tools.films", reason="PyAV is not installed")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "song").write_bytes(films.sound())
+    process = start("score", str(tmp_path / "folder"), "--output", str(tmp_path / "scores"), "--master", "local[1]")
+    status, out, err = ended(process)
+    assert status == 1 and out.startswith("0 scored (")
+    assert err.splitlines()[-1] == "open-nsfw spark score: no-pictures: there is no picture in the inputs"
+
+
 def test_ctrl_c(photos: Path, tmp_path: Path) -> None:
     """Ends the job with the status that shells know."""
     target = tmp_path / "scores"

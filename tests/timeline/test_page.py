@@ -18,7 +18,7 @@ from open_nsfw.timeline.films import Film, Peak, Track
 from open_nsfw.timeline.page import clock, page
 from tests.calibration.test_report_accessible import checked
 from tests.tools.browser import in_a_browser
-from tests.tools.films import av
+from tests.tools.films import av, sound
 from tests.tools.helpers import PICTURE, caffemodel, small_net, write_model
 
 # Scores rise with brightness: grey of 0 has 0.001, of 255 0.9999.
@@ -74,6 +74,20 @@ def test_a_folder_of_films(tmp_path: Path, model: list[str], capsys: pytest.Capt
     assert html.count("<polyline") == 2
     assert 3 <= html.count("<img") <= 7  # at least two peaks of one; of the dark one the highest frame alone
     assert "http" not in html.replace("http-equiv", "")
+
+
+def test_what_has_only_sound_is_passed_over(
+    tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a film; a folder of nothing else has no picture, and says so."""
+    folder, output = tmp_path / "films", tmp_path / "x.html"
+    folder.mkdir()
+    (folder / "song").write_bytes(sound())
+    assert open_nsfw(["timeline", str(folder), "--output", str(output), *model]) == 1
+    assert capsys.readouterr().err == f"open-nsfw timeline: {folder}: there is no picture in it\n"
+    (folder / "x.mkv").write_bytes(film_of([DARK] * 4))
+    assert open_nsfw(["timeline", str(folder), "--output", str(output), "--overwrite", *model]) == 0
+    assert capsys.readouterr() == (f"1 video in {output}\n", "")
 
 
 def test_peaks_are_apart_and_the_highest_first(tmp_path: Path, model: list[str]) -> None:
