@@ -22,6 +22,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed in this in
 
 pytestmark = [
     in_a_browser,
+    pytest.mark.once,
     # matplotlib for Python 3.9 calls what pyparsing has renamed since.
     pytest.mark.filterwarnings(
         "ignore::DeprecationWarning:matplotlib.*", "ignore:.*deprecated - use:DeprecationWarning"

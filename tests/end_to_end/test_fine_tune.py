@@ -299,6 +299,7 @@ def test_files_that_compute_something_else_are_not_kept(
 # --- the same again ---
 
 
+@pytest.mark.once
 def test_same_seed_same_file(tuned: Path, labelled: Path, tmp_path: Path) -> None:
     """From the pictures, and from the features that are kept."""
     again = tmp_path / "again"
@@ -307,6 +308,7 @@ def test_same_seed_same_file(tuned: Path, labelled: Path, tmp_path: Path) -> Non
         assert sha256(again / "tuned.caffemodel") == sha256(tuned / "tuned.caffemodel")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_any_moment(seed: int, tuned: Path, labelled: Path, tmp_path: Path) -> None:
     """Again and again; what --resume ends with is what an undisturbed run has."""
@@ -338,6 +340,7 @@ def by_chance(labelled: Path, file: Path) -> Path:
     return file
 
 
+@pytest.mark.once
 def test_not_better(labelled: Path, tmp_path: Path) -> None:
     """Status 1, and the names say it; with --keep-anyway they do not, and what was named so is gone."""
     labels, out = by_chance(labelled, tmp_path / "labels.csv"), tmp_path / "out"

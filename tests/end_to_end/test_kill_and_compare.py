@@ -25,6 +25,8 @@ import pytest
 from tests.tools.helpers import DATA, FUZZ, ROOT
 from tests.tools.processes import marked, wait_until
 
+pytestmark = pytest.mark.once
+
 SECONDS = 300
 ROUNDS = 2 * int(FUZZ or 1)
 MOST_DISTURBANCES = 4  # in a round, before a run is left in peace

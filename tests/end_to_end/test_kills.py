@@ -20,6 +20,8 @@ from open_nsfw.rows import parquet as parquet_rows
 from tests.tools.archive_samples import make_zip
 from tests.tools.helpers import DATA, OTHER_PICTURE, PICTURE, SCRIPT, SECONDS, examples, small_net, write_model
 
+pytestmark = pytest.mark.once
+
 ANIMATION = DATA / "pictures" / "animated.gif"
 PICTURES = 60
 KILLS = 5

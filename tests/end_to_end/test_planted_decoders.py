@@ -19,6 +19,8 @@ import pytest
 from tests.tools.helpers import DATA, FUZZ, ROOT
 from tests.tools.planted_decoders import KINDS, plant
 
+pytestmark = pytest.mark.once
+
 # Their names begin with their scores. The paths are relative, which a decoder must not change the meaning of.
 GOOD = [path.relative_to(ROOT) for path in sorted((DATA / "pushed").glob("*.jpg"))]
 SECONDS = 600

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from open_nsfw.service.page import security_headers
 from tests.tools.browser import ENVIRONMENT, FOLDER, in_a_browser
 from tests.tools.helpers import DATA, ROOT
@@ -35,6 +37,7 @@ def driven(service: Running, folder: Path, key: str, files: list[Path]) -> list[
     return found
 
 
+@pytest.mark.once
 @in_a_browser
 def test_pictures_are_scored_by_hand(tmp_path: Path) -> None:
     """Chosen by keyboard and pasted, behind a key; a file's name is text; nothing but the service is asked, and nothing is

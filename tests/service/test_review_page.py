@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from open_nsfw.__main__ import main as open_nsfw
 from open_nsfw.review.store import open_store
 from open_nsfw.rows.row import Row
@@ -17,7 +19,7 @@ from tests.tools.helpers import DATA
 from tests.tools.review import column, write_rows
 from tests.tools.review_page import drive, pictures, review
 
-pytestmark = in_a_browser
+pytestmark = [in_a_browser, pytest.mark.once]
 
 HIDDEN, PLAIN = "blur(18px) grayscale(1)", "none"
 

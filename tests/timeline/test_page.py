@@ -144,6 +144,7 @@ def test_times(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
+@pytest.mark.once
 @in_a_browser
 def test_in_a_browser(tmp_path: Path) -> None:
     """Nothing that axe finds, nothing wider than the page: light and dark, wide and on a phone."""
