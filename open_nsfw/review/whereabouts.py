@@ -66,11 +66,22 @@ def _gone(store: Store) -> tuple[list[Lost], dict[int, str]]:
         place = text_in(row["place_on_disk"])
         if place is not None and os.path.exists(place):
             continue
-        if place is None and os.path.exists(path):
+        lost = Lost(row["id"], place or path, text_in(row["member"] or None), row["bytes"], row["sha256"])
+        if place is None and os.path.exists(path) and _may_be(lost, path):
             back[row["id"]] = os.path.abspath(path)
         else:
-            gone.append(Lost(row["id"], place or path, text_in(row["member"] or None), row["bytes"], row["sha256"]))
+            gone.append(lost)
     return gone, back
+
+
+def _may_be(lost: Lost, path: str) -> bool:
+    """Whether a file of that name is the one that was lost, going by what is known of it: another folder, in which the store is
+    opened, may have another file of the same name."""
+    if lost.member is not None or not os.path.isfile(path):
+        return os.path.isabs(path)
+    if lost.sha256 is not None:
+        return _sha256(path) == lost.sha256
+    return lost.bytes in (None, os.path.getsize(path))
 
 
 def _search(gone: list[Lost], folders: Iterable[str]) -> dict[int, str]:

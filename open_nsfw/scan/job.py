@@ -73,10 +73,16 @@ class TaskQueue:
         """Nobody wants the result of a task any more: one that no job has begun with costs nothing, and one that is under
         way ends at its next picture."""
         task.handling.abandoned.set()
+        self.withdraw(task)
+
+    def withdraw(self, task: Task) -> bool:
+        """Take back a task that no job has begun with; whether there was still time for that."""
         with self._changed:
-            if task in self._tasks:
-                self._tasks.remove(task)
-                task.cancel()
+            if task not in self._tasks:
+                return False
+            self._tasks.remove(task)
+            task.cancel()
+            return True
 
     def stop(self) -> None:
         """Cancel what is there and what comes, when a job or the reader next looks. May be called from a signal handler,
@@ -135,7 +141,7 @@ class Job:
         try:
             results = [ItemResult(task.item, task.handling) for task in tasks]
             work = [(task.item, result) for task, result in zip(tasks, results)]
-            if self._recall is None or any(result.handling.explain for result in results):
+            if self._recall is None or any(each.handling.explain or each.handling.anew for each in results):
                 self._fill(work)
             else:
                 self._fill_unknown(work, self._recall)

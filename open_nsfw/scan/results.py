@@ -30,6 +30,8 @@ class Handling:
     """Which frames are wanted of it; None for those that the options of the scan name."""
     explain: bool = False
     """Whether its scores are explained, which are exact ones then."""
+    anew: bool = False
+    """Whether scores that are kept do not count: it is to be decoded and scored, and nothing of it is kept."""
     watch: Callable[[ItemResult], None] | None = None
     """Called in the job's thread whenever frames of it have got their scores."""
     abandoned: threading.Event = field(default_factory=threading.Event)

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
 from open_nsfw.service import misskey, page, photoprism, pictrs, score, state
-from open_nsfw.service.guard import LOOPBACK_NAMES, Guard
+from open_nsfw.service.guard import LOOPBACK_NAMES, Guard, without_port
 from open_nsfw.service.openapi import routes_of_document
 from open_nsfw.service.options import ServeOptions
 from open_nsfw.service.service import Service
@@ -38,4 +38,4 @@ def _allowed_hosts(options: ServeOptions) -> frozenset[str] | None:
     if options.key_file is not None and not options.allowed_hosts:
         return None
     own = f"[{options.host}]" if ":" in options.host else options.host
-    return frozenset(name.lower() for name in (*LOOPBACK_NAMES, own, *options.allowed_hosts))
+    return frozenset(without_port(name.lower()) for name in (*LOOPBACK_NAMES, own, *options.allowed_hosts))

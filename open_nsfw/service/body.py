@@ -14,14 +14,16 @@ from open_nsfw.service.options import Bounds
 from open_nsfw.service.refusals import ClientGone, Refusal, bad_request, too_large, too_slow
 
 
-async def pieces(request: Request, ticket: Ticket, bounds: Bounds, most: int | None = None) -> AsyncIterator[bytes]:
-    """The body of a request. `most`: bytes, if fewer than `bounds.max_body`. Raises Refusal: 413 as soon as it is known to
-    be too large, 408 if it does not come in time, 503 where the service has no room for it; ClientGone."""
+async def pieces(
+    request: Request, ticket: Ticket, bounds: Bounds, most: int | None = None, why: str = ""
+) -> AsyncIterator[bytes]:
+    """The body of a request. `most`: bytes, if fewer than `bounds.max_body`, and `why` they are so few. Raises Refusal: 413 as
+    soon as it is known to be too large, 408 if it does not come in time, 503 where the service has no room for it; ClientGone."""
     notes = notes_of(request)
-    limit = bounds.max_body if most is None else min(most, bounds.max_body)
+    limit, why = (bounds.max_body, "--max-body") if most is None or most >= bounds.max_body else (most, why)
     expected = _content_length(request)
     if expected is not None and expected > limit:
-        raise _too_large(limit)
+        raise _too_large(limit, why)
     ticket.hold(expected or 0)
     left = -(expected or 0)  # bytes that were not counted yet, if above 0
     size = 0
@@ -31,7 +33,7 @@ async def pieces(request: Request, ticket: Ticket, bounds: Bounds, most: int | N
         piece: bytes = message.get("body", b"")
         size, left = size + len(piece), left + len(piece)
         if size > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, why)
         if left > 0:
             ticket.hold(left)
             left = 0
@@ -62,5 +64,5 @@ def _content_length(request: Request) -> int | None:
     return int(text)
 
 
-def _too_large(limit: int) -> Refusal:
-    return too_large(f"the body has more than {limit:,} bytes (--max-body)")
+def _too_large(limit: int, why: str) -> Refusal:
+    return too_large(f"the body has more than {limit:,} bytes ({why})")

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
+from open_nsfw.calibration.distribution import distribution_in
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.cores import default_jobs
 from open_nsfw.pictures.extraction import FrameChoice
@@ -117,25 +118,26 @@ class Core:
         return choice if frames is not None else replace(choice, mode=default.mode, count=default.count)
 
     async def answers(
-        self, items: Iterable[Item], choice: FrameChoice | None = None, explain: bool = False, is_counted: bool = True
+        self, items: Iterable[Item], choice: FrameChoice | None = None, explain: bool = False, is_probe: bool = False
     ) -> AsyncGenerator[Answer, None]:
         """Each row of each item, in order, as it comes; an archive gives the rows of its members. Takes the items over and
         closes them, whatever happens. `explain`: with bias and cells of each score; only behind `prepare_explaining`.
-        `is_counted`: whether the metrics have them.
+        `is_probe`: the metrics do not have them, and no score that is kept is taken for one of now.
 
         Raises Refusal (503) if the first item has no turn in time or the core is closed meanwhile, and what the engine or
         the decoding process raises (SetupError). Whoever does not go on to the end calls `aclose`.
         """
         judge, passed_over = self.judge, 0
-        begun = self._begun(deque(items), self._options_for(judge, choice), explain)
+        wanted = Handling(explain=explain, anew=is_probe)
+        begun = self._begun(deque(items), self._options_for(judge, choice), wanted)
         try:
             async for number, underway in begun:
                 decisions, has_rows = ItemDecisions(judge), False
                 async for row in underway.rows():
                     if passed_over >= underway.unless_seen:
                         has_rows = True
-                        yield self._answer(Answer(number, row, decisions.of(row)), is_counted)
-                if is_counted:
+                        yield self._answer(Answer(number, row, decisions.of(row)), not is_probe)
+                if not is_probe:
                     self._note_times(underway)
                 passed_over = 0 if has_rows else passed_over + 1
         finally:
@@ -153,12 +155,12 @@ class Core:
         self.metrics.add_seconds("work", underway.work_seconds)
 
     async def _begun(
-        self, items: deque[Item], options: PipelineOptions, explain: bool
+        self, items: deque[Item], options: PipelineOptions, handling: Handling
     ) -> AsyncGenerator[tuple[int, Underway], None]:
         """Each item, in order, in the hands of the jobs, with some of those behind it."""
         running: deque[tuple[int, Underway]] = deque()
         frames = options.extraction.frames
-        wanted = Handling(None if frames == self._options.extraction.frames else frames, explain)
+        wanted = replace(handling, frames=None if frames == self._options.extraction.frames else frames)
         patience: float | None = self._wait_seconds
         unpacked = self._unpacked(items)
         try:
@@ -225,13 +227,13 @@ class Core:
         if self._options.policy is None:
             return False
         judge = self._read_judge()
+        self.metrics.use(judge)
         # Requests that have begun are still decided by the thresholds of before: both are heeded until the next time.
         both = sorted({*self.judge.thresholds, *judge.thresholds})
         self._models = with_thresholds(self._models, both)
         if self._pool.scorer.done():
             self._pool.scorer.result().use(self._models)
         self.judge = judge
-        self.metrics.use(judge)
         return True
 
     def _read_judge(self) -> Judge:
@@ -241,6 +243,8 @@ class Core:
         policy = Policy.read(self._options.policy)
         if not self._options.any_model:
             policy.check_model(self.model)
+        if policy.scores:
+            distribution_in(policy)  # the metrics go by its edges
         return Judge(policy)
 
 

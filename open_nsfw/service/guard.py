@@ -94,7 +94,7 @@ class Guard:
             raise bad_request("the headers Content-Length and Transfer-Encoding exclude each other")
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if self._hosts is not None and _without_port(host) not in self._hosts:
+        if self._hosts is not None and without_port(host) not in self._hosts:
             raise Refusal(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "wrong-host",
@@ -123,7 +123,8 @@ def _is_link(method: str, headers: dict[bytes, bytes]) -> bool:
     return method == "GET" and headers.get(b"sec-fetch-mode") == b"navigate" and b"origin" not in headers
 
 
-def _without_port(host: str) -> str:
+def without_port(host: str) -> str:
+    """The name in a Host header."""
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]

@@ -10,10 +10,16 @@ from open_nsfw.service.options import Bounds
 from open_nsfw.service.refusals import bad_request
 
 MOST_BYTES = 16 * 1024 * 1024  # of a body, which is in memory as a whole, several times
+WHY_SO_FEW = "the most of JSON; send the file itself, or multipart/form-data"
 LONGEST_NAME = 1000  # letters of an item's name; rows repeat it
 # In front of or behind each value and each object there is one of these; base64 has none of them, a name may have many.
 _STRUCTURE = (b'"', b"[", b"{", b",", b":")
 _OF_AN_ITEM, _OF_THE_REST = 50, 1000  # of them, beside those in its name
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be sent on: JSON may spell half of a pair of surrogates, which no encoding has."""
+    return not any(0xD800 <= ord(letter) < 0xE000 for letter in text)
 
 
 def object_in(content: bytes, bounds: Bounds) -> dict[str, Any]:

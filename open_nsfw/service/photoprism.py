@@ -21,7 +21,7 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import Limits, too_many_bytes
 from open_nsfw.service.body import pieces
 from open_nsfw.service.decisions import Decision
-from open_nsfw.service.json_body import MOST_BYTES, object_in
+from open_nsfw.service.json_body import MOST_BYTES, WHY_SO_FEW, is_unicode, object_in
 from open_nsfw.service.options import Bounds
 from open_nsfw.service.outcomes import Outcome, outcomes_for
 from open_nsfw.service.refusals import Refusal, bad_request
@@ -42,7 +42,9 @@ async def vision_nsfw(request: Request) -> Response:
     try:
         with service.admit(request) as ticket:
             options = service.options
-            content = b"".join([piece async for piece in pieces(request, ticket, options.bounds, MOST_BYTES)])
+            content = b"".join(
+                [piece async for piece in pieces(request, ticket, options.bounds, MOST_BYTES, WHY_SO_FEW)]
+            )
             loop = asyncio.get_running_loop()
             body = await loop.run_in_executor(None, parsed, content, options.bounds)
             identifier = body.get("id", "")[:LONGEST_ID]
@@ -58,7 +60,8 @@ async def vision_nsfw(request: Request) -> Response:
 def parsed(content: bytes, bounds: Bounds) -> dict[str, Any]:
     """The object that a body is. Raises Refusal (400)."""
     body = object_in(content, bounds)
-    if not isinstance(body.get("id", ""), str):
+    identifier = body.get("id", "")
+    if not isinstance(identifier, str) or not is_unicode(identifier):
         raise bad_request('"id" must be a text')
     return body
 

@@ -12,7 +12,7 @@ SIDE = 8  # pixels
 
 async def probe(core: Core) -> None:
     """Have a picture scored. Raises what `Core.answers` raises."""
-    answers = core.answers([Item("probe", data=bitmap(SIDE))], is_counted=False)
+    answers = core.answers([Item("probe", data=bitmap(SIDE))], is_probe=True)
     try:
         async for _ in answers:
             pass

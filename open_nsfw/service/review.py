@@ -24,6 +24,7 @@ from open_nsfw.errors import OpenNsfwError, UsageError
 from open_nsfw.review.desk import Desk, Session
 from open_nsfw.review.log import Decision, TakenError
 from open_nsfw.review.serving import Wanted
+from open_nsfw.service.json_body import is_unicode
 from open_nsfw.service.refusals import Refusal, bad_request, too_large
 from open_nsfw.service.review_sessions import TOKEN, Sessions, Tokens
 from open_nsfw.service.service import service_of
@@ -153,6 +154,8 @@ def _answered(function: Callable[..., Any], *arguments: Any) -> Any:
         raise Refusal(HTTPStatus.CONFLICT, "taken", str(error)) from error
     except UsageError as error:
         raise bad_request(str(error)) from error
+    except OverflowError as error:  # a number in a path that is larger than any that the store has given
+        raise bad_request("there is no such picture") from error
     except OpenNsfwError as error:
         raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "store", str(error)) from error
 
@@ -179,7 +182,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 def _text(data: dict[str, Any], name: str, default: str | None = None) -> str:
     value = data.get(name, default)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not is_unicode(value):
         raise UsageError(f"{name}: a text is needed")
     return value
 

@@ -40,6 +40,10 @@ def serve(options: ServeOptions, tell: Callable[[str], None], more: Sequence[Bas
 
     Raises UsageError for an address, keys or a policy that cannot be used, and SetupError.
     """
+    # Until the event loop takes them: a reload that comes too early is one of the files as they are read anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_before_the_start)
     keys = None if options.key_file is None else read_keys(options.key_file)
     listener = _listener(options)
     _raise_descriptor_limit(options.bounds.max_connections + SPARE_DESCRIPTORS)
@@ -48,6 +52,10 @@ def serve(options: ServeOptions, tell: Callable[[str], None], more: Sequence[Bas
         with AccessLog() if options.access_log else contextlib.nullcontext() as log:
             service = Service(options, core, Admission(options.bounds), keys, log)
             asyncio.run(_serve(service, listener, clamd, tell, more))
+
+
+def _end_before_the_start(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def _raise_descriptor_limit(wanted: int) -> None:
@@ -117,14 +125,24 @@ async def _serve(
         _add_gauges(service)
         await warm_up(service.core)
         aside = [asyncio.ensure_future(each) for each in (_end(service, server, ending), reloader.run())]
+        for each in aside:
+            each.add_done_callback(lambda done: _end_with(server, done))
         tell(f"listening on http://{_address(listener)}")
         if clamd is not None:
             await doors.enter_async_context(ClamdServer(service, clamd))
             tell(f"listening for clients of clamd on {clamd_address.name_of(clamd)}")
         await server.serve(sockets=[listener])
         for each in aside:
+            if each.done():
+                each.result()  # raises what ended it
             each.cancel()
     tell("stopped")
+
+
+def _end_with(server: uvicorn.Server, done: asyncio.Future[None]) -> None:
+    """Nothing that the service needs ends without a word: the service ends with it."""
+    if not done.cancelled() and done.exception() is not None:
+        server.should_exit = True
 
 
 def _add_gauges(service: Service) -> None:

@@ -89,9 +89,8 @@ class Underway:
         return await self._loop.run_in_executor(None, self._pool.rows, result, self._options)
 
     def _give_up(self, patience: float) -> None:
-        if not self._task.result.running():
+        if self._pool.tasks.withdraw(self._task):
             self._late = busy(f"no turn within {patience:g} s (--wait-seconds)")
-            self.abandon()
 
     def _note(self, result: ItemResult) -> None:
         """In the job's thread: some frames have their scores."""

@@ -20,7 +20,7 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import Limits, too_many_bytes
 from open_nsfw.service.admission import Ticket
 from open_nsfw.service.body import pieces
-from open_nsfw.service.json_body import LONGEST_NAME, MOST_BYTES, object_in
+from open_nsfw.service.json_body import LONGEST_NAME, MOST_BYTES, WHY_SO_FEW, object_in
 from open_nsfw.service.multipart import multipart_items
 from open_nsfw.service.options import Bounds
 from open_nsfw.service.refusals import bad_request
@@ -42,7 +42,7 @@ async def raw_item(request: Request, ticket: Ticket, bounds: Bounds, limits: Lim
     """The body itself as one item. Raises Refusal and ClientGone."""
     buffer = PayloadBuffer()
     try:
-        async for piece in pieces(request, ticket, bounds, limits.max_bytes):
+        async for piece in pieces(request, ticket, bounds, limits.max_bytes, "--max-bytes"):
             buffer.add(piece)
         if not buffer.size:
             return Item(STDIN, error=InputError("empty", "the file is empty"))
@@ -57,7 +57,7 @@ async def raw_item(request: Request, ticket: Ticket, bounds: Bounds, limits: Lim
 
 
 async def _json_items(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> list[Item]:
-    content = b"".join([piece async for piece in pieces(request, ticket, bounds, MOST_BYTES)])
+    content = b"".join([piece async for piece in pieces(request, ticket, bounds, MOST_BYTES, WHY_SO_FEW)])
     # In a thread: the event loop goes on with other requests meanwhile.
     return await asyncio.get_running_loop().run_in_executor(None, _parsed, content, bounds, limits)
 

@@ -214,7 +214,7 @@ class WatchedFolder:
         names = os.path.relpath(path, self._options.folder).split(os.sep)
         if not self._sources.hidden and any(name.startswith(".") and name != os.curdir for name in names):
             return False
-        if names[-1].lower().endswith(TEMPORARY):
+        if names[-1].lower().endswith(TEMPORARY) and not os.path.isdir(path):
             return False
         real = os.path.realpath(path) if self._left_out else ""
         return not any(real == each or real.startswith(os.path.join(each, "")) for each in self._left_out)

@@ -197,6 +197,18 @@ def test_moves_are_not_scored_again(start: Start, inbox: Path) -> None:
     assert "3 known by content" in err
 
 
+def test_a_folder_with_a_temporary_name_is_looked_through(start: Start, inbox: Path, tmp_path: Path) -> None:
+    """Only files have such names while they are written."""
+    for folder in (inbox / "start.tmp", tmp_path / "album.part"):
+        folder.mkdir()
+        shutil.copy(PICTURE, folder / "a.jpg")
+    watch = start()
+    watch.wait("start.tmp/a.jpg")
+    os.rename(tmp_path / "album.part", inbox / "album.part")
+    watch.wait("album.part/a.jpg")
+    watch.end()
+
+
 def test_a_file_that_is_moved_before_it_stood_still_has_one_row(start: Start, inbox: Path) -> None:
     """As programs do it that write under another name first."""
     watch = start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,28 @@ def test_files_that_moved_are_found_by_their_content(tmp_path: Path) -> None:
         (folder / "2.jpg").write_bytes(b"content 2")
         assert look_for(store).found == 1
         assert len(label_next(store, ANNA, "nsfw", 1)) == 1
+
+
+def test_another_file_of_the_same_name_is_not_taken_for_a_lost_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is opened in another folder, and its paths are relative."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    rows = [replace(row, path=os.path.basename(row.path)) for row in real_rows(here, 2)]
+    rows[1] = replace(rows[1], sha256=None)
+    with new_store(tmp_path, rows) as store:
+        for name in ("0.jpg", "1.jpg"):
+            (here / name).unlink()
+        assert len(look_for(store).lost) == 2
+        monkeypatch.chdir(there)
+        (there / "0.jpg").write_bytes(b"another 0")
+        (there / "1.jpg").write_bytes(b"another one")
+        assert look_for(store).found == 0
+        (there / "0.jpg").write_bytes(b"content 0")
+        assert look_for(store).found == 1
 
 
 def test_rows_of_a_moved_file_keep_its_decision(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-from tests.tools.helpers import DATA, PICTURE, ROOT, run_command
-from tests.tools.service import serving
+from tests.tools.helpers import DATA, PICTURE, ROOT, run_command, wait_until
+from tests.tools.processes import children
+from tests.tools.service import Running, serving
 
 GIF = (DATA / "pictures" / "animated.gif").read_bytes()
 
@@ -44,3 +47,24 @@ def test_what_is_no_cache_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     message = "is no cache of scores; it was left as it is, name another file in --cache"
     assert (done.returncode, done.stderr) == (2, f"open-nsfw serve: error: {tmp_path / 'x'}: {message}\n")
+
+
+def test_ready_means_that_it_scores_now(tmp_path: Path) -> None:
+    """Not that it knows the score of the picture that it tries with: decoders that cannot be started are noticed."""
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    line = [str(python), "-c", "import sys; from open_nsfw.cli.serve import main; sys.exit(main(sys.argv[1:]))"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    line += ["--port", "0", "--jobs", "2", "--cache", str(tmp_path / "cache")]
+    with subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        port = int(process.stderr.readline().rpartition(":")[2])
+        service = Running(process, port, tmp_path / "log")
+        decoders = children(process.pid)
+        assert len(decoders) == 2  # each of which was tried
+        assert service.ask("GET", "/readyz").status == 200
+        python.unlink()
+        for pid in decoders:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: service.ask("GET", "/readyz").status == 503)
+        process.kill()

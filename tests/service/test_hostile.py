@@ -19,6 +19,7 @@ import pytest
 
 from tests.tools.helpers import PICTURE, png_header, wait_until
 from tests.tools.planted_decoders import KINDS, is_at_work, plant
+from tests.tools.processes import children
 from tests.tools.service import KEY, Running, multipart, received, serving
 
 pytestmark = pytest.mark.once
@@ -382,8 +383,7 @@ def test_many_archives_at_once(strict: Running) -> None:
 
 def decoders(service: Running) -> list[int]:
     """The decoding processes that a service has now."""
-    tasks = Path(f"/proc/{service.process.pid}/task").glob("*/children")
-    return [int(pid) for task in tasks for pid in task.read_text().split()]
+    return children(service.process.pid)
 
 
 def test_kill_9_of_any_worker(strict: Running) -> None:

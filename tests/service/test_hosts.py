@@ -174,6 +174,16 @@ def test_photoprism_sends_what_is_no_picture(service: Running) -> None:
     assert result["status"] == "unavailable"
 
 
+def test_photoprism_refuses_in_its_own_form(service: Running) -> None:
+    """An id that no encoding has, and more than JSON may have."""
+    answer = ask_photoprism(service, {"id": "\ud800", "images": ["data:,x"]})
+    assert (answer.status, answer.json) == (400, {"id": "", "code": 400, "error": '"id" must be a text'})
+    head = f"POST /api/v1/vision/nsfw HTTP/1.1\r\nHost: localhost\r\nContent-Length: {16 * 1024 * 1024 + 1}\r\n\r\n"
+    body = json.loads(service.raw(head.encode()).partition(b"\r\n\r\n")[2])
+    words = "the most of JSON; send the file itself, or multipart/form-data"
+    assert body == {"id": "", "code": 413, "error": f"the body has more than 16,777,216 bytes ({words})"}
+
+
 def ask_photoprism(service: Running, body: Any, headers: dict[str, str] | None = None) -> Any:
     """Any body."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
-from tests.tools.helpers import DATA, PICTURE, run_command, wait_until
+import pytest
+
+from tests.tools.helpers import DATA, PICTURE, ROOT, run_command, wait_until
 from tests.tools.service import KEY, Running, serving
 
 PUSHED = sorted((DATA / "pushed").glob("*.jpg"))
@@ -95,6 +100,33 @@ def test_policy_and_keys_are_read_anew(tmp_path: Path) -> None:
         assert service.process.stderr.readline() == (
             f'open-nsfw serve: policy not changed: {path}: is no policy: it has no "open_nsfw_policy"\n'
         )
+
+
+@pytest.mark.parametrize("edges", [["0.1", "0.5"], [0.5, 0.2], [0.5, 2], 7])
+def test_a_policy_whose_scores_make_no_sense(edges: Any, tmp_path: Path) -> None:
+    """At the start it is a message; later it costs nothing: what comes after it is still read."""
+    path, keys = tmp_path / "policy.json", tmp_path / "keys"
+    good = policy([0.3], ["low", "high"])
+    bad = json.dumps({**json.loads(good), "scores": {**json.loads(good)["scores"], "edges": edges}})
+    path.write_text(bad)
+    keys.write_text(f"forum {KEY}\nmail {KEY[::-1]}\n")
+    options = ("--policy", path, "--policy-for-any-model", "--key-file", keys)
+    done = subprocess.run(
+        [sys.executable, "-m", "open_nsfw", "serve", "--port", "0", *map(str, options)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    path.write_text(good)
+    with serving(tmp_path, *options) as service:
+        path.write_text(bad)
+        assert service.process.stderr is not None
+        assert service.process.stderr.readline() == "open-nsfw serve: keys read anew\n"
+        assert service.process.stderr.readline().startswith(f"open-nsfw serve: policy not changed: {path}: ")
+        keys.write_text(f"forum {KEY}\n")
+        removed = {"Authorization": f"Bearer {KEY[::-1]}"}
+        wait_until(lambda: service.ask("GET", "/metrics", None, removed).status == 401)
+        (row,) = service.score(PICTURE.read_bytes(), "", {"Authorization": f"Bearer {KEY}"}).rows
+        assert row["verdict"] == "high"
 
 
 def test_policy_check_reads_the_histogram(tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ def test_pictures_come_small_and_encoded_anew(tmp_path: Path) -> None:
             assert b"secret" not in content
         assert code(browser.ask("GET", "/review/picture/99/0.jpg")) == (400, "bad-request")
         assert code(browser.ask("GET", f"/review/picture/{items[0]['id']}/7.jpg")) == (400, "bad-request")
+        assert code(browser.ask("GET", f"/review/picture/{10**20}/0.jpg")) == (400, "bad-request")
 
 
 def test_a_picture_that_is_gone_or_broken_is_named_and_not_asked_for_again(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.tools.helpers import DATA, PICTURE, run_command
-from tests.tools.service import Answer, Running, multipart
+from tests.tools.service import Answer, Running, multipart, serving
 
 GIF = DATA / "pictures" / "animated.gif"
 BROKEN = PICTURE.read_bytes()[:3000]
@@ -166,3 +166,13 @@ def test_other_methods_and_paths(service: Running) -> None:
     """Are answered in the same form."""
     assert service.ask("GET", "/v1/score").error == (405, "wrong-method")
     assert service.ask("GET", "/v1/scores").error == (404, "no-such-path")
+
+
+def test_a_body_over_a_limit_names_the_option(tmp_path: Path) -> None:
+    """The one that counts: of a file alone, and of a request."""
+    with serving(tmp_path, "--max-bytes", "1000", "--max-body", "2000", "--allow-host", "nsfw.example:8443") as service:
+        answer = service.score(bytes(1001))
+        assert answer.json["error"]["message"] == "the body has more than 1,000 bytes (--max-bytes)"
+        answer = service.score(*[b"x" * 2001, "", {"Content-Type": "multipart/form-data; boundary=x"}])
+        assert answer.json["error"]["message"] == "the body has more than 2,000 bytes (--max-body)"
+        assert service.ask("GET", "/healthz", None, {"Host": "nsfw.example:8443"}).status == 200  # with its port, too

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
-from tests.tools.helpers import DATA, PICTURE, run_command, wait_until
+import pytest
+
+from tests.tools.helpers import DATA, PICTURE, ROOT, run_command, wait_until
 from tests.tools.planted_decoders import plant
 from tests.tools.service import Answer, Running, serving
 
@@ -94,3 +99,23 @@ def test_a_policy_gives_verdicts(tmp_path: Path) -> None:
             (row,) = service.score((DATA / "pushed" / f"{name}.jpg").read_bytes()).rows
             told[row["verdict"]] = row["decision"]
         assert told == {"fine": "allowed", "look": "undecided", "bad": "blocked"}
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGHUP, 0), (signal.SIGTERM, 0)])
+def test_signals_that_come_before_it_is_up(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    """A reload does not end it, and an end is one in order."""
+    script = tmp_path / "early.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from open_nsfw.service import server\n"
+        "read = server._listener\n"
+        f"server._listener = lambda options: (os.kill(os.getpid(), {int(number)}), read(options))[1]\n"
+        "from open_nsfw.cli.serve import main\n"
+        "sys.exit(main(['--port', '0']))\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        assert first.startswith("open-nsfw serve: listening on ") is (number == signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == status
