@@ -168,8 +168,9 @@ def _places(track: Track) -> dict[int, float]:
     """Where each frame is across the chart: by time, or where that is unknown, by number."""
     timed = track.is_timed
     values = [m.seconds if timed and m.seconds is not None else float(m.frame) for m in track.moments]
-    span = (max(values) - min(values)) or 1.0
-    return {m.frame: WIDTH * (value - min(values)) / span for m, value in zip(track.moments, values)}
+    first, last = min(values), max(values)
+    span = (last - first) or 1.0
+    return {m.frame: WIDTH * (value - first) / span for m, value in zip(track.moments, values)}
 
 
 def _level(threshold: float) -> str:
