@@ -103,6 +103,7 @@ def test_one_picture_and_standard_input(tmp_path: Path) -> None:
     assert outputs == {run_command(str(PICTURE)).out}
 
 
+@pytest.mark.once
 def test_two_commands_at_once(tmp_path: Path) -> None:
     """Both begin with a file that is not there, and neither costs the other a row."""
     line = [sys.executable, str(SCRIPT), str(PICTURES), "--frames", "all", "--format", "jsonl", "--cache", "cache"]
@@ -118,6 +119,7 @@ def test_two_commands_at_once(tmp_path: Path) -> None:
     assert again.out == fresh.out and "known by content" in again.err
 
 
+@pytest.mark.once
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     """The next command goes on with the file that the last one left."""
     chance = random.Random(1)
