@@ -202,9 +202,13 @@ def _by_folder(folders: dict[str, bool], rows: dict[str, list[Row]]) -> Labelled
 def _by_entry(labels: Labels, rows: dict[str, list[Row]]) -> LabelledSet:
     found = LabelledSet()
     failed: set[tuple[str, str | None]] = set()
+    members: dict[tuple[str, str | None], list[Row]] = {}
+    for path, each in rows.items():
+        for row in each:
+            members.setdefault((path, row.member), []).append(row)
     for entry in labels.entries:
         path, name = entry.path or "", (entry.path or "", entry.member)
-        ours = [row for row in rows.get(path, ()) if entry.member is None or entry.member == row.member]
+        ours = rows.get(path, []) if entry.member is None else members.get(name, [])
         if name not in failed:
             if ours:
                 _add(found, ours, entry.nsfw, entry.group, entry.weight)

@@ -90,7 +90,8 @@ def _verbs() -> OneLineParser:
         if own:
             actions = added.add_subparsers()
             for action, make in own.items():
-                actions.add_parser(action, parents=[make()], add_help=False, help=make().description)
+                of_action = make()  # shtab passes over what has no help
+                actions.add_parser(action, parents=[of_action], add_help=False, help=of_action.description)
     return result
 
 

@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up(labelled: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     line = [sys.executable, "-c", limited, "fine-tune", str(labelled), "--output", str(out), *OPTIONS]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
-    what = f"{out}/work/features.f32: cannot be written: File too large"
+    what = f"{out / 'work' / 'features.f32'}: cannot be written: File too large"
     assert (done.returncode, done.stderr) == (2, f"open-nsfw fine-tune: error: {what}\n")
     assert [path.name for path in out.iterdir()] == ["work"]
 

@@ -216,7 +216,8 @@ def test_a_disk_that_fills_up(labelled: Path, net: list[str], tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == f"open-nsfw fine-tune: error: {out}/work/pixels.u8: cannot be written: File too large\n"
+    pixels = out / "work" / "pixels.u8"
+    assert done.stderr == f"open-nsfw fine-tune: error: {pixels}: cannot be written: File too large\n"
     assert [path.name for path in out.iterdir()] == ["work"]
     assert run(labelled, out, *net, "--train", "stage3", "--resume")[0] == 0
 

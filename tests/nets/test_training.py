@@ -15,7 +15,7 @@ import pytest
 from open_nsfw.errors import UsageError
 from open_nsfw.nets.build import PUBLISHED, ANetToBuild
 from open_nsfw.nets.residual import ResidualNet
-from open_nsfw.nets.training import TrainingOptions, solver, stages, train_val
+from open_nsfw.nets.training import SolverSettings, TrainingOptions, solver, stages, train_val
 from tests.tools.helpers import ROOT, needs_caffe
 
 SMALL = ResidualNet((1, 1), 16, 2, "normal", 64)
@@ -85,6 +85,13 @@ def test_what_cannot_be_trained(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         train_val(SMALL, TrainingOptions(**options))
     assert str(caught.value) == message
+
+
+def test_the_solver_clips_gradients_where_it_is_told_to() -> None:
+    """Under Caffe's own name; otherwise the field is left out."""
+    settings = SolverSettings(clip_gradients=30.0)
+    assert "clip_gradients: 30 " in solver(TrainingOptions(), settings=settings)
+    assert "clip_gradients" not in solver(TrainingOptions())
 
 
 def test_every_field_of_the_solver_is_explained() -> None:

@@ -29,4 +29,10 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started and that are still there."""
-    return [int(each) for task in Path(f"/proc/{pid}/task").glob("*/children") for each in task.read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, task.read_text().split())
+        except OSError:
+            continue  # the thread, or the process, is gone
+    return found
