@@ -10,10 +10,8 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +36,7 @@ from tests.tools.helpers import (
     write_model,
 )
 from tests.tools.make_shapes_folder import make
+from tests.tools.processes import killed_at_change
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed in this interpreter")
@@ -315,12 +314,8 @@ def test_killed_at_any_moment(seed: int, tuned: Path, labelled: Path, tmp_path: 
     out = tmp_path / "out"
     line = [sys.executable, "-m", "open_nsfw", "fine-tune", str(labelled), "--output", str(out), *OPTIONS, "--resume"]
     choice = random.Random(seed)
-    for _ in range(4):
-        with subprocess.Popen(line, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE) as process:
-            time.sleep(choice.uniform(0.5, 6))
-            os.killpg(process.pid, signal.SIGKILL)
-        if (out / "training.json").exists():
-            break
+    for round_ in range(4):
+        assert killed_at_change(line, out, choice.randint(1, 20)) or round_, "the first one cannot have ended before"
         assert not (out / "report.html").exists() or (out / "tuned.caffemodel").exists()
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -6,7 +6,6 @@ import hashlib
 import json
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from open_nsfw.nets.caffemodel import read_caffemodel
 from open_nsfw.nets.prototxt import read_prototxt
 from open_nsfw.training.stages import find_part
 from tests.tools.helpers import ROOT
+from tests.tools.processes import killed_at_change
 from tests.tools.tuning_net import make_tinted, write_net
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
@@ -144,18 +144,8 @@ def test_killed_at_any_moment(seed: int, tuned: Path, labelled: Path, net: list[
     out, choice = tmp_path / "out", random.Random(seed)
     command = [sys.executable, "-m", "open_nsfw", "fine-tune", str(labelled), "--output", str(out), *OPTIONS, *net]
     command += ["--train", "stage3", "--resume", "--quiet", "--jobs", str(1 + seed)]
-    kills = 0
-    for _ in range(5):
-        with subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE) as process:
-            time.sleep(choice.uniform(2, 9))
-            kills += process.poll() is None
-            if process.poll() is None:
-                import os
-
-                os.killpg(process.pid, signal.SIGKILL)
-        if (out / "training.json").exists():
-            break
-    assert kills
+    kills = [killed_at_change(command, out, choice.randint(1, 40)) for _ in range(5)]
+    assert kills[0], "the first one cannot have ended before"
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert sha256(out / "tuned.caffemodel") == sha256(tuned / "tuned.caffemodel")
