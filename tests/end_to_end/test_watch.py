@@ -154,7 +154,7 @@ def test_resume_leaves_what_the_file_has(start: Start, inbox: Path) -> None:
 
 def test_a_file_that_grows_is_waited_for(start: Start, inbox: Path) -> None:
     """It has one row, that of the whole picture."""
-    watch = start()
+    watch = start("--settle", "2")
     picture(inbox / "first.png")
     watch.wait("first.png")
     data = PICTURE.read_bytes()

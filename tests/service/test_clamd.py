@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.archive_samples import make_zip
-from tests.tools.helpers import DATA, run_command
+from tests.tools.helpers import DATA, run_command, wait_until
 from tests.tools.hosts import Clamd, clamd_scan
 from tests.tools.service import Running, serving
 
@@ -151,11 +151,11 @@ def test_many_at_once_and_some_that_go_away(address: str) -> None:
 def test_past_the_bounds_clients_are_told(tmp_path: Path) -> None:
     """In requests, in bytes and in connections; the file is unchecked then, never clean."""
     options = ("--max-requests", "2", "--max-held", "1MB", "--max-connections", "5", "--max-bytes", "2MB")
-    with door(tmp_path, "127.0.0.1:0", *options) as (_, address), contextlib.ExitStack() as stack:
+    with door(tmp_path, "127.0.0.1:0", *options) as (service, address), contextlib.ExitStack() as stack:
         holding = [stack.enter_context(Clamd(address)) for _ in range(2)]
         for client in holding:
             client.send(b"zINSTREAM\0")
-        time.sleep(0.3)
+        wait_until(lambda: service.under_way() == 2)
         with Clamd(address) as client:
             client.send(b"zINSTREAM\0")
             assert client.rest() == b"2 requests are under way already (--max-requests). ERROR\0"
@@ -176,7 +176,7 @@ def test_clients_of_clamd_have_a_share_of_their_own(tmp_path: Path) -> None:
         with contextlib.ExitStack() as stack:
             for _ in range(3):
                 stack.enter_context(Clamd(address)).send(b"zINSTREAM\0")
-            time.sleep(0.3)
+            wait_until(lambda: service.under_way() == 3)
             with Clamd(address) as client:
                 client.send(b"zINSTREAM\0")
                 assert (
@@ -235,9 +235,9 @@ def test_sigterm_answers_what_is_under_way(tmp_path: Path) -> None:
     with door(tmp_path, "127.0.0.1:0") as (service, address):
         with Clamd(address) as client:
             client.send(b"zIDSESSION\0")
-            for _ in range(10):
+            for _ in range(30):
                 client.send(b"zINSTREAM\0" + chunks(HIGH))
-            time.sleep(0.05)
+            wait_until(lambda: service.under_way() > 0)
             status = service.stop()
             told = client.rest().split(b"\0")
         assert status == 0

@@ -277,7 +277,7 @@ def test_a_client_that_does_not_read_its_answer(strict: Running) -> None:
         head = HEAD + f"Content-Type: {headers['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         connection.sendall(head + body)
         assert status(connection.recv(100)) == 200
-        wait_until(lambda: _metric(strict, "open_nsfw_requests_under_way") == 0)
+        wait_until(lambda: strict.under_way() == 0)
         assert len(received(connection)) < whole / 2
 
 
@@ -424,18 +424,13 @@ def test_a_client_that_has_gone_costs_nothing(tmp_path: Path) -> None:
             for _ in range(10):
                 connection = gone.enter_context(service.connect())
                 connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
-            wait_until(lambda: _metric(service, "open_nsfw_waiting_files") == 10)
-        wait_until(lambda: _metric(service, "open_nsfw_waiting_files") == 0)
+            wait_until(lambda: service.metric("open_nsfw_waiting_files") == 10)
+        wait_until(lambda: service.metric("open_nsfw_waiting_files") == 0)
         assert hanging.is_alive()  # so none of them had its turn
         hanging.join()
         assert service.score(GOOD).status == 200
-        assert _metric(service, "open_nsfw_score_count") == 1
-        assert _metric(service, "open_nsfw_held_bytes") == 0
-
-
-def _metric(service: Running, name: str) -> float:
-    lines = service.ask("GET", "/metrics").content.decode().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(name + " "))
+        assert service.metric("open_nsfw_score_count") == 1
+        assert service.metric("open_nsfw_held_bytes") == 0
 
 
 def test_more_than_there_is_room_for(tmp_path: Path) -> None:
@@ -469,11 +464,11 @@ def test_more_than_there_is_room_for(tmp_path: Path) -> None:
             waits = [clients.submit(ask, heif("hang"), mine)]
             wait_until(lambda: any(map(is_at_work, decoders(service))))
             waits.append(clients.submit(ask, GOOD, mine))
-            time.sleep(0.5)
+            wait_until(lambda: service.under_way(mine) == 2)
             assert ask(GOOD, mine) == (429, "too-many-requests", "1")
             assert ask(bytes(90_000), theirs) == (503, "busy", "1")  # --max-held
             waits.append(clients.submit(ask, GOOD, theirs))
-            time.sleep(0.5)
+            wait_until(lambda: service.under_way(mine) == 3)
             assert ask(GOOD, theirs) == (503, "busy", "1")
             assert [each.result() for each in waits] == [(200, "", ""), (503, "busy", "1"), (503, "busy", "1")]
         assert ask(GOOD, mine)[0] == 200

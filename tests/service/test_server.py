@@ -54,17 +54,11 @@ def test_what_is_not_done_within_the_grace_is_answered_503(tmp_path: Path) -> No
         answers: list[Answer] = []
         asking = threading.Thread(target=lambda: answers.append(service.score(hanging)))
         asking.start()
-        wait_until(lambda: _is_under_way(service))
+        wait_until(lambda: service.under_way() == 1)
         service.process.terminate()
         asking.join()
         assert service.process.wait(10) == 0
         assert answers[0].error == (503, "stopping")
-
-
-def _is_under_way(service: Running) -> bool:
-    """Whether a decoding process has been started."""
-    tasks = Path(f"/proc/{service.process.pid}/task").glob("*/children")
-    return any(task.read_text().strip() for task in tasks)
 
 
 def test_an_address_that_is_taken() -> None:

@@ -67,6 +67,15 @@ class Running:
         """`POST /v1/score` of one file."""
         return self.ask("POST", "/v1/score" + query, picture, headers)
 
+    def metric(self, name: str, headers: dict[str, str] | None = None) -> float:
+        """The number of a metric: its name, and its labels if it has some."""
+        lines = self.ask("GET", "/metrics", headers=headers).content.decode().splitlines()
+        return next(float(line[len(name) :]) for line in lines if line.startswith(name + " "))
+
+    def under_way(self, headers: dict[str, str] | None = None) -> float:
+        """How many requests are answered just now, clamd's streams with them; the one that asks for this number is none."""
+        return self.metric("open_nsfw_requests_under_way", headers)
+
     def connect(self, seconds: float = 30) -> socket.socket:
         """A bare connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
