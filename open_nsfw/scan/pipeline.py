@@ -17,6 +17,7 @@ from open_nsfw.scan.job import Task
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pool import Pool
 from open_nsfw.scan.results import ItemResult
+from open_nsfw.scan.seen import PassedOver
 from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.item import Item
 
@@ -74,7 +75,7 @@ class Pipeline:
 
         An exception of the source or of the engine comes out here.
         """
-        passed_over = 0  # items in a row
+        passed_over = PassedOver()
         while True:
             try:
                 underway = self._underway.get(block=not self._stopped)
@@ -86,10 +87,9 @@ class Pipeline:
                 break
             try:
                 rows = self._pool.rows(underway.result.result(), self._options)
-                if passed_over < underway.unless_seen:
-                    continue
-                passed_over = 0 if rows else passed_over + 1
-                yield rows
+                if passed_over.is_due(underway.unless_seen):
+                    passed_over.note(not rows)
+                    yield rows
             except CancelledError:
                 continue
             finally:

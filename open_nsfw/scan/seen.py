@@ -12,14 +12,29 @@ from open_nsfw.sources.item import Item
 Found = TypeVar("Found")
 
 
+class PassedOver:
+    """How many items in a row had only sound and were passed over. Behind those of a folder or an archive stands an item that
+    says that there was nothing to see: it counts if all of them were passed over."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def is_due(self, unless_seen: int) -> bool:
+        """Whether the next item counts; `unless_seen` is its own, 0 of any that is a file."""
+        return self._in_a_row >= unless_seen
+
+    def note(self, is_passed_over: bool) -> None:
+        """What became of an item that was due."""
+        self._in_a_row = self._in_a_row + 1 if is_passed_over else 0
+
+
 def with_something_to_see(results: Iterable[tuple[Item, Found, InputError | None]]) -> Iterator[Found]:
-    """What came of each item, in their order, given with the item and its first error. Passed over is sound; if that is all that
-    a folder or an archive has, the item behind it says so."""
-    passed_over = 0  # items in a row
+    """What came of each item, in their order, given with the item and its first error."""
+    passed_over = PassedOver()
     for item, found, error in results:
-        if passed_over < item.unless_seen:
+        if not passed_over.is_due(item.unless_seen):
             continue
         only_sound = item.by_content and error is not None and error.code == NO_PICTURES
-        passed_over = passed_over + 1 if only_sound else 0
+        passed_over.note(only_sound)
         if not only_sound:
             yield found

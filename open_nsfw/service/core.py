@@ -24,6 +24,7 @@ from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.pool import Pool
 from open_nsfw.scan.results import Handling
 from open_nsfw.scan.score_cache import open_score_cache
+from open_nsfw.scan.seen import PassedOver
 from open_nsfw.scoring.classifier import Classifier
 from open_nsfw.scoring.load import load_models, with_thresholds
 from open_nsfw.scoring.model_files import find_model_files, known_side
@@ -127,19 +128,20 @@ class Core:
         Raises Refusal (503) if the first item has no turn in time or the core is closed meanwhile, and what the engine or
         the decoding process raises (SetupError). Whoever does not go on to the end calls `aclose`.
         """
-        judge, passed_over = self.judge, 0
+        judge, passed_over = self.judge, PassedOver()
         wanted = Handling(explain=explain, anew=is_probe)
         begun = self._begun(deque(items), self._options_for(judge, choice), wanted)
         try:
             async for number, underway in begun:
-                decisions, has_rows = ItemDecisions(judge), False
+                decisions, is_due, has_rows = ItemDecisions(judge), passed_over.is_due(underway.unless_seen), False
                 async for row in underway.rows():
-                    if passed_over >= underway.unless_seen:
+                    if is_due:
                         has_rows = True
                         yield self._answer(Answer(number, row, decisions.of(row)), not is_probe)
                 if not is_probe:
                     self._note_times(underway)
-                passed_over = 0 if has_rows else passed_over + 1
+                if is_due:
+                    passed_over.note(not has_rows)
         finally:
             await begun.aclose()
 

@@ -112,6 +112,25 @@ def test_an_archive_without_pictures(service: Running) -> None:
     assert (row["error"], row["decision"]) == ("no-pictures: there is no picture in it", "undecided")
 
 
+@pytest.mark.parametrize("names", [("sound",), ("sound", "film"), ("film", "sound"), ("sound", "film", "sound")])
+def test_sound_in_an_archive(service: Running, tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Is passed over, as by the command; where there is nothing else, a row says so. The archive behind it has its rows."""
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'open-nsfw[video]'")
+    from tests.tools.films import film, sound
+
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, name in enumerate(names):
+            archive.writestr(f"{number}", film(times=[0]) if name == "film" else sound())
+    rows = service.score(*_swapped(multipart([("a", path.read_bytes()), ("b", path.read_bytes())]))).rows
+    told = [(row["member"], row["error"]) for row in rows if row["kind"] != "frame"]
+    if "film" in names:
+        assert told == [(str(names.index("film")), None)] * 2
+    else:
+        assert told == [(None, "no-pictures: there is no picture in it")] * 2
+    assert list(map(without, service.score(path.read_bytes()).rows)) == command_rows(path)
+
+
 def test_explained_scores(service: Running) -> None:
     """As with --explain: bias and 7 x 7 cells, whose sum is the logit of the score. Others have none."""
     (row,) = service.score(PICTURE.read_bytes(), "?explain=true").rows

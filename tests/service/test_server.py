@@ -113,3 +113,26 @@ def test_signals_that_come_before_it_is_up(number: signal.Signals, status: int, 
         assert first.startswith("open-nsfw serve: listening on ") is (number == signal.SIGHUP)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == status
+
+
+def test_what_it_needs_ends_with_an_error(tmp_path: Path) -> None:
+    """Then it ends itself: no service goes on whose keys are never read again."""
+    script = tmp_path / "broken.py"
+    script.write_text(
+        "import sys\n"
+        "from open_nsfw.errors import SetupError\n"
+        "from open_nsfw.service.reload import Reloader\n"
+        "def fail(self): raise SetupError('a fault that nobody thought of')\n"
+        "Reloader.reload = fail\n"
+        "from open_nsfw.cli.serve import main\n"
+        "sys.exit(main(['--port', '0']))\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("open-nsfw serve: listening on ")
+        process.send_signal(signal.SIGHUP)
+        try:
+            assert process.wait(30) == 2
+        finally:
+            process.kill()
+        assert process.stderr.read() == "open-nsfw serve: error: a fault that nobody thought of\n"
