@@ -41,6 +41,15 @@ def test_a_hundred_pictures_by_the_keyboard(tmp_path: Path) -> None:
     assert exported(tmp_path) == found["decisions"]
 
 
+def test_keys_faster_than_the_service(tmp_path: Path) -> None:
+    """Each counts for the picture that it was pressed for; one behind an undo, for the picture that comes back."""
+    rows = pictures(tmp_path / "pictures", 60)
+    with review(tmp_path, str(rows), "--second", "0") as page:
+        found = drive("fast", page)
+    assert found["end"] == "All done here"
+    assert len(found["decisions"]) == 60 and exported(tmp_path) == found["decisions"]
+
+
 def test_two_browsers_at_once(tmp_path: Path) -> None:
     """Each with an address of its own; no picture comes to both, and all are decided."""
     rows = pictures(tmp_path / "pictures", 60)

@@ -115,6 +115,20 @@ const scenarios = {
     await work(page, 1000, decisions);
     return { decisions, end: await page.textContent("#message-title") };
   },
+  // Keys pressed faster than the service answers, undo among them.
+  async fast() {
+    const page = await visit("Anna"), decisions = {};
+    for (let count = 0; count < 1000 && (await page.isHidden("#message")); count++) {
+      const name = await current(page);
+      if (name === null) continue;
+      const [key, word] = label(name);
+      const keys = count % 7 === 3 ? [key === "1" ? "2" : "1", "u", key] : count % 7 === 5 ? ["s", "u", "2", "u", key] : [key];
+      await page.evaluate(keys => keys.forEach(key => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }))), keys);
+      decisions[name] = word;
+      if (keys.length > 1) await page.waitForFunction(() => !document.querySelector("#desk[aria-busy=true]"));
+    }
+    return { decisions, end: await page.textContent("#message-title") };
+  },
   // Two browsers at once: no picture comes to both.
   async two() {
     const pages = [await visit("Anna"), await visit("Ben")];

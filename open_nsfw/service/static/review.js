@@ -17,6 +17,7 @@ let at = 0; // which of them is being decided
 let settling = false;
 let withSkipped = false;
 let working = Promise.resolve(); // what is sent is sent in order
+let undoing = null; // promise that an undo, and all that was asked for behind it, is done
 const sent = []; // the pictures whose decisions were sent, by id
 let refilling = null;
 const blobs = new Map(); // address -> promise of an object URL
@@ -262,18 +263,30 @@ function send(entry, action, label = "") {
   return onward();
 }
 
-function label_(index) {
-  const entry = shown[at];
-  if (!entry || entry.done || index >= setup.labels.length) return;
-  send(entry, settling ? "settle" : "label", setup.labels[index]);
+// What is decided while an undo is under way is about the picture that comes back.
+function inTurn(action) {
+  if (undoing) behindUndo(action);
+  else action();
 }
 
-function skip() {
+function behindUndo(action) {
+  const mine = (undoing ?? Promise.resolve()).then(action).catch(trouble).finally(() => { if (undoing === mine) undoing = null; });
+  undoing = mine;
+}
+
+const label_ = index => inTurn(() => {
+  const entry = shown[at];
+  if (entry && !entry.done && index < setup.labels.length) send(entry, settling ? "settle" : "label", setup.labels[index]);
+});
+
+const skip = () => inTurn(() => {
   const entry = shown[at];
   if (entry && !entry.done && !settling) send(entry, "skip");
-}
+});
 
-async function undo() {
+const undo = () => behindUndo(undone);
+
+async function undone() {
   await working;
   const found = await ask("undo");
   if (settling) return disagreements();
@@ -358,7 +371,7 @@ function move(by) {
 }
 
 const ACTIONS = {
-  s: skip, u: () => undo().catch(trouble), Backspace: () => undo().catch(trouble), b: () => flip("blur"), g: () => flip("grey"),
+  s: skip, u: undo, Backspace: undo, b: () => flip("blur"), g: () => flip("grey"),
   v: relayout, n: () => page.note.focus(), h: () => heat().catch(trouble),
   ArrowLeft: () => move(-1), ArrowRight: () => move(1), ArrowUp: () => move(-3), ArrowDown: () => move(3),
 };
@@ -380,7 +393,7 @@ document.addEventListener("keyup", event => { if (event.key === " ") shown.forEa
 window.addEventListener("blur", () => shown.forEach((_, number) => reveal(number, false)));
 
 page.begin.addEventListener("submit", event => { event.preventDefault(); begin().catch(trouble); });
-page.undo.addEventListener("click", () => undo().catch(trouble));
+page.undo.addEventListener("click", undo);
 page.layout.addEventListener("click", relayout);
 page.settle.addEventListener("click", () => (settling ? back() : disagreements().catch(trouble)));
 page["help-button"].addEventListener("click", () => page.help.showModal());
