@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 class Progress:
     """A bar that counts pictures, their rate and the time left. Use as a context manager, or `close` it."""
 
-    def __init__(self, total: int | Callable[[], int | None] | None = None, shown: bool = True) -> None:
+    def __init__(
+        self, total: int | Callable[[], int | None] | None = None, shown: bool = True, reading: str = ""
+    ) -> None:
         """`total`: pictures to come, or what counts them, which is called in a thread; None where that is not known. The
-        bar is there if `shown` and if stderr is a terminal."""
-        self._bar = _bar() if shown and sys.stderr.isatty() else None
+        bar is there if `shown` and if stderr is a terminal.
+
+        `reading`: what is read, so that bytes are counted in place of pictures. Such a bar comes after a second, and goes
+        when all is read."""
+        self._bar = _bar(reading) if shown and sys.stderr.isatty() else None
         if self._bar is None:
             return
         if callable(total):
@@ -54,9 +59,11 @@ class Progress:
             self._bar = None
 
 
-def _bar() -> tqdm[NoReturn]:
+def _bar(reading: str) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
+    if reading:
+        return tqdm(desc=f"reading {reading}", unit="B", unit_scale=True, delay=1, leave=False, dynamic_ncols=True)
     return tqdm(unit=" pictures", smoothing=0.1, dynamic_ncols=True)
 
 

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,19 @@ def test_calibrate_knows_how_many_pictures_a_folder_has(tmp_path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / path.name).write_bytes(path.read_bytes())
     assert "| 18/18 [" in terminal_output(verb("calibrate", tmp_path / "labelled", "--engine", "onnxruntime"))
+
+
+def test_what_is_read_fast_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One comes after a second, counts bytes, and is gone at the end."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress(2000, reading="rows.jsonl") as progress:
+        progress.advance(count=500)
+        assert terminal.getvalue() == ""
+        time.sleep(1.1)
+        progress.advance(count=500)
+        assert "reading rows.jsonl:  50%|" in terminal.getvalue() and " 1.00k/2.00k " in terminal.getvalue()
+    assert terminal.getvalue().endswith(" \r")
 
 
 def test_the_end_may_come_late(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,7 @@ def score(labels: Labels, options: ScoringOptions, keeping: Keeping | None = Non
         resume=not options.overwrite,
         overwrite=options.overwrite,
         retry_failed=True,
+        quiet=options.quiet,
         wanted=Wanted(model=files.short_hash, hash=True),
     )
     with open_writer(output) as writer:

@@ -251,6 +251,7 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
             resume=values.resume,
             overwrite=values.overwrite,
             retry_failed=values.retry_failed,
+            quiet=values.quiet,
         ),
         cache=cache_options(values),
         watch=watch_options(values),

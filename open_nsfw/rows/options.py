@@ -58,4 +58,6 @@ class OutputOptions:
     """Start anew though `path` has rows."""
     retry_failed: bool = False
     """With `resume`: rows with an error are dropped and their pictures scored again."""
+    quiet: bool = True
+    """No bar while the rows of earlier runs are read."""
     wanted: Wanted = Wanted()

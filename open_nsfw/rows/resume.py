@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from open_nsfw.errors import OutputError
+from open_nsfw.progress import Progress
 from open_nsfw.rows.files import JOURNAL, RowFile
 from open_nsfw.rows.finished import KEY_BYTES, Finished, key_of
 from open_nsfw.rows.lines import csv_header, csv_line, json_line
@@ -255,10 +256,12 @@ def _begin_journal(file: RowFile) -> None:
 
 def _drop_rows(file: RowFile, form: str, options: OutputOptions) -> Finished:
     review = RowReview(file.path, options)
-    with open(file.path, "rb") as opened:
+    what = os.path.basename(printable(file.name))
+    with open(file.path, "rb") as opened, Progress(file.size(), shown=not options.quiet, reading=what) as progress:
         reader = reader_of(opened, file.path, form)
         for record in reader:
             review.add(record.values)
+            progress.advance(count=len(record.raw))
     keys = review.finish()
     kept = sum(review.keep)
     is_older = isinstance(reader, CsvReader) and reader.header != csv_header()

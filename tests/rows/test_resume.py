@@ -12,6 +12,7 @@ import pytest
 
 from open_nsfw.errors import ERROR_CODES, UsageError
 from open_nsfw.pictures.extraction import FrameChoice
+from open_nsfw.progress import Progress
 from open_nsfw.rows import lines, resume
 from open_nsfw.rows import reader as row_reader
 from open_nsfw.rows.options import Wanted
@@ -401,3 +402,26 @@ def test_an_archive_is_looked_at_once_for_all_its_members(
     monkeypatch.setattr(os, "stat", counted)
     resumed(tmp_path / "rows", "jsonl").close()
     assert asked[str(files[0])] == 1
+
+
+def test_how_far_the_rows_are_read_is_shown(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last byte, unless people want quiet."""
+    file, told = tmp_path / "rows", []  # type: ignore[var-annotated]
+
+    class Bar(Progress):
+        """One that notes what it is told."""
+
+        def __init__(self, total: int, shown: bool, reading: str) -> None:
+            super().__init__(shown=False)
+            told.append([total, shown, reading, 0])
+
+        def advance(self, note: str = "", count: int = 1) -> None:
+            """Bytes."""
+            told[-1][3] += count
+
+    monkeypatch.setattr(resume, "Progress", Bar)
+    write(file, list(map(picture, files)), "jsonl")
+    for quiet in (True, False):
+        resumed(file, "jsonl", quiet=quiet).close()
+    size = file.stat().st_size
+    assert told == [[size, False, "rows", size], [size, True, "rows", size]]
