@@ -9,8 +9,8 @@ comparisons are made:
   explains is held against the policy.
 
 Each has the population stability index (Siddiqi, Credit Risk Scorecards, 2006: below 0.1 stable, from 0.25 on another
-population) and a two-sample test: scipy's chi-squared test of homogeneity for the plain comparison, the least
-chi-squared distance over all mixtures for the fair one.
+population) and a two-sample test: scipy's chi-squared test of homogeneity for the plain comparison, that of the mixture with
+the highest p-value for the fair one.
 """
 
 from __future__ import annotations
@@ -44,9 +44,11 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`stable`, `moved` or `another`."""
-        if self.psi < STABLE or self.p_value >= SIGNIFICANCE:
+        """`stable`, `moved`, `another`, or `unclear`: another population or chance, with too few pictures to tell."""
+        if self.psi < STABLE or (self.psi < ANOTHER and self.p_value >= SIGNIFICANCE):
             return "stable"
+        if self.p_value >= SIGNIFICANCE:
+            return "unclear"
         return "another" if self.psi >= ANOTHER else "moved"
 
 
@@ -145,20 +147,30 @@ def _line(what: str, found: Comparison) -> str:
     return f"{what}: population stability index {found.psi:.3f}, p {found.p_value:.2g}: {_WORDS[found.verdict]}"
 
 
-_WORDS = {"stable": "no difference that matters", "moved": "they have moved", "another": "another population"}
+_WORDS = {
+    "stable": "no difference that matters",
+    "unclear": "another population, or chance",
+    "moved": "they have moved",
+    "another": "another population",
+}
 
 
 def conclusion(drift: Drift) -> str:
     """One sentence: does the policy hold?"""
+    if drift.scores < FEWEST:
+        return f"Too few scores to tell: {drift.scores:,}, and it takes {FEWEST} at least."
     if not drift.testable:
         return "The policy was chosen on too few pictures to tell: label more of them and calibrate again."
-    if not drift.enough:
-        return f"Too few scores to tell: {drift.scores:,}, and it takes {FEWEST} at least."
     if drift.fair.verdict == "another":
         return "The policy no longer holds: label a new sample and calibrate again."
+    if drift.fair.verdict == "unclear":
+        return (
+            "Too few pictures to tell whether the policy holds: the scores lie otherwise, and chance alone may do that with a "
+            "sample that is worth so little; label more pictures and calibrate again."
+        )
     if drift.fair.verdict == "moved":
         return "The policy may no longer hold: the scores have moved, so its rates may be off; label a new sample soon."
-    if drift.plain.verdict == "stable":
+    if drift.plain.verdict in ("stable", "unclear"):
         return "The policy still holds."
     return (
         "The policy still holds: the share of nsfw pictures is another one, which leaves its "

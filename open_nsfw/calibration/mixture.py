@@ -1,4 +1,4 @@
-"""The mixture of a sample's two classes that is nearest to scores of another day, and how far it is from them.
+"""The mixture of a sample's two classes that explains scores of another day best, and how far it is from them.
 
 All rows are float64 (B,): counts of pictures in B bins of the score.
 """
@@ -6,7 +6,6 @@ All rows are float64 (B,): counts of pictures in B bins of the score.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
@@ -14,6 +13,8 @@ from open_nsfw.calibration.sample import Floats, Ints
 
 LEAST_EXPECTED = 5.0  # pictures in a bin before the chi-squared approximation holds (Cochran 1954)
 HALF = 0.5  # picture that an empty bin has, so that no share is 0
+COARSE = np.linspace(0, 1, 101)  # shares of nsfw that are tried
+FINE = np.linspace(-0.01, 0.01, 41)  # and around the best of them
 LEAST_EIGENVALUE = 1e-10  # of a correlation matrix; below lies only rounding
 
 
@@ -35,32 +36,46 @@ class Classes:
 
 @dataclass(frozen=True)
 class Fit:
-    """The mixture that is nearest to the other scores."""
+    """The mixture that explains the other scores best."""
 
     shares: Floats
     """float64 (B,): the mixture's share of each bin."""
     nsfw_share: float
     statistic: float
     freedom: int
-    """Degrees of freedom of the test; with less than one there are too few pictures to test anything."""
+    """Degrees of freedom of the test; 0 where there are too few pictures to test anything."""
     p_value: float
 
 
 def fit(classes: Classes, today: Floats) -> Fit:
-    """The mixture nearest to the row `today`.
+    """The mixture that explains the row `today` best: that of the highest p-value.
 
     The distance is that of today's shares from the mixture's, by the covariance which both have from being counted on
-    so many pictures; one share is fitted, so it has two degrees of freedom less than there are bins.
+    so many pictures. Each share of nsfw is tested in the bins that are known well enough under that share: in bins
+    gathered for another one, those that tell against it may lie in one with those that do not.
     """
+    fits = [_tested(classes, today, share) for share in COARSE]
+    around = max(fits, key=_rank).nsfw_share
+    fits += [_tested(classes, today, share) for share in np.clip(around + FINE, 0, 1)]
+    return max(fits, key=_rank)
+
+
+def _tested(classes: Classes, today: Floats, share: float) -> Fit:
+    """The mixture with this share of nsfw. Two degrees of freedom less than there are bins, as the share is chosen; with
+    two bins one, which makes the test milder."""
     from scipy.stats import chi2
 
-    first = _least(lambda share: distance(classes, today, share))
-    groups = gathered(_known_as(classes, today, first))
-    few, few_today = classes.grouped(groups), _added_up(groups, today)
-    share = _least(lambda share: distance(few, few_today, share))
-    statistic, freedom = distance(few, few_today, share), int(groups.max()) - 1
-    p_value = float(chi2.sf(statistic, freedom)) if freedom > 0 else 1.0
-    return Fit(classes.mixture(share), share, statistic, freedom, p_value)
+    groups = gathered(_known_as(classes, today, share))
+    statistic = distance(classes.grouped(groups), _added_up(groups, today), share)
+    bins = int(groups.max()) + 1
+    freedom = max(bins - 2, min(bins - 1, 1))
+    p_value = float(chi2.sf(statistic, freedom)) if freedom else 1.0
+    return Fit(classes.mixture(share), float(share), statistic, freedom, p_value)
+
+
+def _rank(found: Fit) -> tuple[bool, float, float]:
+    """The higher, the better it explains: first what can be tested at all; of p-values that are 0, the nearest one."""
+    return found.freedom > 0, found.p_value, -found.statistic
 
 
 def gathered(expected: Floats) -> Ints:
@@ -74,14 +89,6 @@ def gathered(expected: Floats) -> Ints:
     if sum_of_group < LEAST_EXPECTED and number:  # the last has too little for itself
         groups = [min(group, number - 1) for group in groups]
     return np.array(groups)
-
-
-def _least(function: Callable[[float], float]) -> float:
-    """Where between 0 and 1 the function is least, both ends included, which the search itself only nears."""
-    from scipy.optimize import minimize_scalar
-
-    found = float(minimize_scalar(function, bounds=(0, 1), method="bounded", options={"xatol": 1e-6}).x)
-    return min((0.0, found, 1.0), key=function)
 
 
 def _added_up(groups: Ints, row: Floats) -> Floats:

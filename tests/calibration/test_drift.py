@@ -89,12 +89,55 @@ def test_pictures_that_score_otherwise_end_a_policy() -> None:
     assert drift.conclusion(slight).startswith("The policy may no longer hold: ")
 
 
+def beta_scores(sfw: int, nsfw: int, random: np.random.Generator) -> Any:
+    """Scores of classes that hardly overlap, as those of a good network: most bins hold one of them alone. sfw first."""
+    return np.concatenate((random.beta(0.4, 6, sfw), random.beta(6, 0.8, nsfw)))
+
+
+@pytest.mark.parametrize("sample", [(115, 35), (500, 500), (2000, 300)])
+@pytest.mark.parametrize("shift", [0.1, 0.2, 0.4])
+@pytest.mark.parametrize("share", [0.02, 0.3])
+def test_safe_pictures_that_score_higher_never_hold(sample: tuple[int, int], shift: float, share: float) -> None:
+    """Also where the bins that they come into held hardly any before; without the shift, the policy holds."""
+    random = np.random.default_rng(1)
+    kept = distribution_of(Sample(beta_scores(*sample, random), np.arange(sum(sample)) >= sample[0])).as_json()
+    policy, nsfw = Policy((0.2, 0.8), scores=kept), round(3000 * share)
+    today = beta_scores(3000 - nsfw, nsfw, random)
+    assert drift.compare(policy, today.tolist()).holds
+    today[: 3000 - nsfw] += shift
+    found = drift.compare(policy, np.clip(today, 0, 1).tolist())
+    assert not found.holds and found.fair.p_value < 1e-6
+
+
+@pytest.mark.parametrize("score", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
+def test_scores_that_are_all_one_never_hold(score: float) -> None:
+    """As those of a camera that shows a wall, or of a service that answers a constant."""
+    random = np.random.default_rng(0)
+    kept = distribution_of(Sample(beta_scores(500, 500, random), np.arange(1000) >= 500)).as_json()
+    found = drift.compare(Policy((0.2, 0.8), scores=kept), [score] * 1000)
+    assert not found.holds and found.fair.p_value < 1e-6
+
+
+def test_a_difference_that_may_be_chance_is_no_proof_that_it_holds() -> None:
+    """Of a sample that is worth little, any scores may be."""
+    random = np.random.default_rng(0)
+    policy = policy_of(400, 400, random)
+    grouped = replace(policy, scores={**policy.scores, "sfw_worth": 16.0, "nsfw_worth": 16.0})
+    found = drift.compare(grouped, scores(400, 400, random, shift=1.2).tolist())
+    assert (found.fair.verdict, found.holds) == ("unclear", False)
+    assert drift.conclusion(found) == (
+        "Too few pictures to tell whether the policy holds: the scores lie otherwise, and chance alone may do that with a "
+        "sample that is worth so little; label more pictures and calibrate again."
+    )
+
+
 def test_too_few_scores_tell_nothing() -> None:
     """Not that all is well either."""
     found = compared(50, 49)
     assert (found.enough, found.holds) == (False, False)
     assert drift.conclusion(found) == "Too few scores to tell: 99, and it takes 100 at least."
     assert compared(50, 50).enough
+    assert drift.conclusion(compared(1, 1)) == "Too few scores to tell: 2, and it takes 100 at least."
 
 
 def test_p_values_are_those_of_chance_where_nothing_changed() -> None:
