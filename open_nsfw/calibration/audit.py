@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from open_nsfw.calibration.calibrate import weights_of
+from open_nsfw.calibration.groups import COLUMN, numbered, sample_of, warning
 from open_nsfw.calibration.label_file import read_label_file
 from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.calibration.policy import Policy
@@ -58,6 +56,8 @@ class Audit:
     sfw: int
     nsfw: int
     rates: tuple[AuditedRate, ...]
+    warning: str | None = None
+    """Where they come from few sources."""
 
     @property
     def holds(self) -> bool:
@@ -66,8 +66,8 @@ class Audit:
 
 
 def read_audit(path: str, names: LabelNames, policy: Policy, any_model: bool = False) -> Sample:
-    """The scores, labels and weights in a file of labels. Raises UsageError if it has no scores, or those of another model than
-    the policy's, unless `any_model`."""
+    """What a file of labels says of its pictures: scores, labels, weights and groups. Raises UsageError if it has no scores, or
+    those of another model than the policy's, unless `any_model`."""
     labels = read_label_file(path, names)
     if not labels.scored:
         raise UsageError(f"{path}: has no scores; `open-nsfw review export` writes labels with them")
@@ -77,8 +77,7 @@ def read_audit(path: str, names: LabelNames, policy: Policy, any_model: bool = F
     examples = scored.found.examples()
     if not examples:
         raise UsageError(f"{path}: no picture in it has a score and a label")
-    scores = np.array([each.score for each in examples], dtype=np.float64)
-    return Sample(scores, np.array([each.nsfw for each in examples], dtype=bool), weights=weights_of(examples))
+    return sample_of(examples, numbered([each.group for each in examples]))
 
 
 def audit(policy: Policy, sample: Sample) -> Audit:
@@ -87,7 +86,7 @@ def audit(policy: Policy, sample: Sample) -> Audit:
     if not pairs:
         raise UsageError(f"{policy.path}: keeps no error rates to compare with; calibrate again")
     rates = [AuditedRate(*each, min(_p_value(*each[2:]) * len(pairs), 1.0)) for each in pairs]
-    return Audit(sample.negatives, sample.positives, tuple(rates))
+    return Audit(sample.negatives, sample.positives, tuple(rates), warning(sample, COLUMN))
 
 
 def _pairs(policy: Policy, sample: Sample) -> Iterator[tuple[str, float, Rate, Rate]]:
@@ -134,6 +133,8 @@ _WORDS = {"same": "no difference that matters", "worse": "worse than it was", "b
 def text(found: Audit) -> str:
     """The result for people."""
     lines = [f"{found.sfw + found.nsfw:,} labels of today: {found.sfw:,} sfw, {found.nsfw:,} nsfw"]
+    if found.warning is not None:
+        lines.append(found.warning)
     for each in found.rates:
         lines.append(
             f"{ABOUT[each.about]} at {number(each.threshold)}: {shown(each.now)} today, {shown(each.then)} then, "

@@ -10,8 +10,6 @@ import datetime
 import hashlib
 from dataclasses import replace
 
-import numpy as np
-
 from open_nsfw.calibration import curves, groups, looks, rates, thresholds
 from open_nsfw.calibration import scored as label_scores
 from open_nsfw.calibration.choices import Choice, Wishes
@@ -23,7 +21,7 @@ from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.policy import BANDS, BANDS_OF_ONE_THRESHOLD, Policy
 from open_nsfw.calibration.request import CalibrationRequest
 from open_nsfw.calibration.result import Calibration, Measured, Provenance
-from open_nsfw.calibration.sample import Floats, Sample
+from open_nsfw.calibration.sample import Sample
 from open_nsfw.calibration.scored import Scored
 from open_nsfw.errors import UsageError
 from open_nsfw.version import __version__
@@ -53,11 +51,10 @@ def score_labels(request: CalibrationRequest) -> Scored:
 def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:
     """Group, choose, and measure. Raises UsageError if a class is empty, or where there can be no threshold."""
     wishes, examples = request.wishes, scored.found.examples()
-    nsfw = np.array([each.nsfw for each in examples], dtype=bool)
-    request.names.require_both(int((~nsfw).sum()), int(nsfw.sum()), request.labels)
+    nsfw = sum(each.nsfw for each in examples)
+    request.names.require_both(len(examples) - nsfw, nsfw, request.labels)
     grouping = _grouping(examples, scored, request)
-    scores = np.array([each.score for each in examples], dtype=np.float64)
-    sample = Sample(scores, nsfw, grouping.numbers, weights_of(examples))
+    sample = groups.sample_of(examples, grouping.numbers)
     choices = thresholds.choose(sample, wishes)
     chosen = _policy_choice(choices, request.policy_from)
     names = _band_names(choices[chosen], request.band_names)
@@ -78,12 +75,6 @@ def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:
         provenance=provenance,
         warnings=() if warning is None else (warning,),
     )
-
-
-def weights_of(examples: list[Example]) -> Floats | None:
-    """float64 (N,), above 0: how many pictures each stands for; None where all stand for as many."""
-    weights = np.array([1.0 if each.weight is None else each.weight for each in examples])
-    return None if len(weights) == 0 or np.all(weights == weights[0]) else weights
 
 
 def _grouping(examples: list[Example], scored: Scored, request: CalibrationRequest) -> Grouping:

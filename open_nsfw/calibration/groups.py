@@ -15,7 +15,7 @@ import numpy as np
 
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.looks import names_of_groups
-from open_nsfw.calibration.sample import Ints, Sample
+from open_nsfw.calibration.sample import Floats, Ints, Sample
 from open_nsfw.cores import default_jobs
 from open_nsfw.errors import UsageError
 
@@ -40,6 +40,19 @@ def by_column(examples: Sequence[Example]) -> Grouping:
     if all(example.group is None for example in examples):
         raise UsageError("--group-by column: LABELS has no column group")
     return Grouping(COLUMN, numbered([example.group for example in examples]))
+
+
+def sample_of(examples: Sequence[Example], groups: Ints | None) -> Sample:
+    """The scores, labels and weights of these pictures, in the groups that were found: int64 (N,), or None."""
+    scores = np.array([each.score for each in examples], dtype=np.float64)
+    nsfw = np.array([each.nsfw for each in examples], dtype=bool)
+    return Sample(scores, nsfw, groups, weights_of(examples))
+
+
+def weights_of(examples: Sequence[Example]) -> Floats | None:
+    """float64 (N,), above 0: how many pictures each stands for; None where all stand for as many."""
+    weights = np.array([1.0 if each.weight is None else each.weight for each in examples])
+    return None if len(weights) == 0 or np.all(weights == weights[0]) else weights
 
 
 def by_folder(examples: Sequence[Example], folders: Sequence[str]) -> Grouping:

@@ -9,6 +9,7 @@ from statistics import median
 
 import numpy as np
 
+from open_nsfw.calibration.groups import numbered
 from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.calibration.rates import Rate, mixed_rate
 from open_nsfw.calibration.sample import Sample
@@ -104,10 +105,11 @@ def _bands(
 
 
 def _nsfw_rate(decided: list[Verdict], names: LabelNames, confidence: float) -> Rate:
-    """The weighted share of nsfw among these decisions."""
+    """The weighted share of nsfw among these decisions; pictures that look alike were decided together, so they tell less."""
     nsfw = np.array([bool(names.is_nsfw(each.label)) for each in decided], dtype=bool)
     weights = np.array([each.weight for each in decided], dtype=np.float64)
-    sample = Sample(np.array([each.item.score for each in decided], dtype=np.float64), nsfw, weights=weights)
+    scores = np.array([each.item.score for each in decided], dtype=np.float64)
+    sample = Sample(scores, nsfw, numbered([each.group for each in decided]), weights)
     return mixed_rate(sample, np.ones(len(nsfw), dtype=bool), nsfw, confidence)
 
 

@@ -11,7 +11,8 @@ import pytest
 from scipy.special import expit
 
 from open_nsfw.__main__ import main as open_nsfw
-from open_nsfw.calibration.audit import audit, text
+from open_nsfw.calibration.audit import audit, read_audit, text
+from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.calibration.sample import Sample
 from open_nsfw.errors import UsageError
@@ -48,6 +49,22 @@ def test_rates_that_hold_and_rates_that_do_not(policy: Path) -> None:
     assert text(worse).endswith("By these labels, the policy errs more than it did: calibrate again, with them.\n")
     better = audit(kept, moved(simulate(600, 150, seed=2), 3.0))
     assert better.holds and "better" in {each.verdict for each in better.rates}
+
+
+def test_a_film_is_one_picture_or_few(policy: Path, tmp_path: Path) -> None:
+    """Frames of one film that all score too high tell as little as one of them; without the column, they would end the policy."""
+    sample = simulate(300, 80, seed=3)
+    rows = [(score, "nsfw" if nsfw else "sfw", "") for score, nsfw in zip(sample.scores, sample.nsfw)]
+    found = {}
+    for group in ("film", ""):
+        lines = [f"{score},{label},{name}" for score, label, name in [*rows, *[(0.5, "sfw", group)] * 100]]
+        (tmp_path / "today.csv").write_text("\n".join(["score,label,group", *lines]))
+        kept = Policy.read(policy)
+        found[group] = audit(kept, read_audit(str(tmp_path / "today.csv"), LabelNames(), kept, any_model=True))
+    assert (found["film"].holds, found[""].holds) == (True, False)
+    of_films, of_frames = (found[group].rates[0].now for group in ("film", ""))
+    assert of_films.value == of_frames.value and of_films.worth < 100 < of_frames.worth == 400
+    assert "label pictures from more sources" in text(found["film"]) and found[""].warning is None
 
 
 def test_false_alarms_are_rare(policy: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from open_nsfw.calibration.calibrate import weights_of
+from open_nsfw.calibration.groups import weights_of
 from open_nsfw.calibration.label_file import read_label_file
 from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.calibration.scored import from_entries

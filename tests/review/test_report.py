@@ -42,6 +42,23 @@ def test_error_rates_of_the_automatic_decisions(tmp_path: Path) -> None:
         assert "nsfw pictures were let through" in words and "pictures were caught that are not nsfw" in words
 
 
+def test_look_alikes_tell_as_much_as_one_of_them(tmp_path: Path) -> None:
+    """Sixty of 160, decided together as nsfw: the share is theirs, the interval that of 101 pictures."""
+    widths = []
+    for alike in (60, 0):
+        folder = tmp_path / str(alike)
+        folder.mkdir()
+        with new_store(folder, rows_of([0.5] * 160, folder), Wishes(second=0.0)) as store:
+            with store.writing() as connection:
+                connection.execute("UPDATE item SET leader = 1 WHERE id <= ?", (alike,))
+            while items := next_items(store, ANNA, Wanted()):
+                decide(store, ANNA, Decision(items[0].id, "label", "nsfw" if items[0].id <= 60 else "sfw"))
+            rate = next(band.nsfw for band in report(store, LabelNames(), 0.95).bands if band.decided)
+        assert (rate.value, rate.count, rate.of) == (60 / 160, 60, 160)
+        widths.append(rate.high - rate.low)
+    assert widths[0] > 2 * widths[1]
+
+
 def test_workload_and_agreement_in_words(tmp_path: Path) -> None:
     """Undone decisions do not count, nor does the time of who was away."""
     with new_store(tmp_path, rows_of([0.3, 0.4, 0.5, 0.6], tmp_path), Wishes(second=1.0)) as store:
