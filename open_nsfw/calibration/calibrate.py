@@ -60,7 +60,7 @@ def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:
     names = _band_names(choices[chosen], request.band_names)
     provenance = _provenance(scored, sample, request)
     measured = _measured(sample, choices, request)
-    warning = groups.warning(sample, grouping.by)
+    warnings = (groups.warning(sample, grouping.by), grouping.warning)
     return Calibration(
         labels=request.labels,
         scored=scored,
@@ -73,7 +73,7 @@ def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:
         measured=measured,
         policy=_policy(sample, wishes, choices[chosen], names, measured, measured.bands[chosen], provenance),
         provenance=provenance,
-        warnings=() if warning is None else (warning,),
+        warnings=tuple(filter(None, warnings)),
     )
 
 

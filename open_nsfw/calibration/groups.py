@@ -18,6 +18,7 @@ from open_nsfw.calibration.looks import names_of_groups
 from open_nsfw.calibration.sample import Floats, Ints, Sample
 from open_nsfw.cores import default_jobs
 from open_nsfw.errors import UsageError
+from open_nsfw.rows.row import Row, label
 
 AUTO, COLUMN, FOLDER, CONTENT, NONE = "auto", "column", "folder", "content", "none"
 WAYS = (AUTO, COLUMN, FOLDER, CONTENT, NONE)
@@ -33,6 +34,8 @@ class Grouping:
     """`column`, `folder`, `content` or `none`."""
     numbers: Ints | None
     """int64 (N,), from 0: the group of each picture. None where each stands for itself."""
+    warning: str | None = None
+    """Of pictures that could not be grouped."""
 
 
 def by_column(examples: Sequence[Example]) -> Grouping:
@@ -56,14 +59,37 @@ def weights_of(examples: Sequence[Example]) -> Floats | None:
 
 
 def by_folder(examples: Sequence[Example], folders: Sequence[str]) -> Grouping:
-    """By the folder that the picture is in; directly in one of `folders`, or without a path, it stands for itself."""
+    """By the folder that the picture is in; directly in one of `folders`, or without a path, it stands for itself. Raises
+    UsageError where no picture has a path."""
+    if all(example.path is None for example in examples):
+        raise UsageError("--group-by folder: LABELS has no column path")
     own = {os.path.normpath(folder) for folder in folders}
     return Grouping(FOLDER, numbered([_folder_of(example, own) for example in examples]))
 
 
 def by_content(examples: Sequence[Example], kept_in: str, jobs: int | None, quiet: bool) -> Grouping:
-    """By how the pictures look; one that cannot be decoded any more stands for itself."""
-    return Grouping(CONTENT, numbered(names_of_groups(examples, kept_in, jobs or default_jobs(), quiet)))
+    """By how the pictures look; one that cannot be decoded any more stands for itself, and is counted in the warning. Raises
+    UsageError where none can be."""
+    if all(example.path is None for example in examples):
+        raise UsageError("--group-by content: LABELS has no column path, so nobody can look at the pictures")
+    names = names_of_groups(examples, kept_in, jobs or default_jobs(), quiet)
+    unseen = sum(name is None for name in names)
+    if unseen == len(names):
+        raise UsageError(
+            "--group-by content: none of the pictures can be looked at, the first one being "
+            f"{_name_of(examples[0])}; relative paths in LABELS with scores start at the working directory"
+        )
+    return Grouping(CONTENT, numbered(names), _unseen_warning(unseen, len(names)))
+
+
+def _unseen_warning(unseen: int, of: int) -> str | None:
+    if not unseen:
+        return None
+    return f"{unseen:,} of the {of:,} pictures cannot be looked at any more: each of them is taken to stand for itself"
+
+
+def _name_of(example: Example) -> str:
+    return "one without a path" if example.path is None else label(Row(example.path, example.member))
 
 
 def _folder_of(example: Example, own: set[str]) -> str | None:

@@ -10,7 +10,7 @@ from open_nsfw.errors import UsageError
 from open_nsfw.rows.reader import KINDS
 from open_nsfw.rows.row import is_last
 
-HEAVIEST = 1e12  # pictures that one stands for; squares and sums of such weights are exact enough
+LIGHTEST, HEAVIEST = 1e-12, 1e12  # pictures that one stands for; squares and sums of such weights are exact enough
 TEXTS = ("path", "member", "error", "sha256", "model", "engine")  # columns beside label and score
 
 
@@ -59,15 +59,15 @@ def score_of(value: object, where: str) -> float | None:
 
 
 def weight_of(value: object, where: str) -> float | None:
-    """The weight in a cell; None where it is empty. Raises UsageError for anything but a finite number above 0."""
+    """The weight in a cell; None where it is empty. Raises UsageError for anything but a number that can be reckoned with."""
     if value is None or value == "":
         return None
     try:
         weight = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         weight = 0.0
-    if not 0 < weight <= HEAVIEST:
-        raise UsageError(f"{where}: the weight {quoted(value)} is no number above 0, at most {HEAVIEST:g}")
+    if not LIGHTEST <= weight <= HEAVIEST:
+        raise UsageError(f"{where}: the weight {quoted(value)} is no number from {LIGHTEST:g} to {HEAVIEST:g}")
     return weight
 
 

@@ -92,6 +92,19 @@ def needed(promise: float, confidence: float) -> int:
     return math.ceil(math.log(1 - confidence) / math.log1p(-promise))
 
 
+def needed_for_one(promise: float, confidence: float) -> int:
+    """Pictures it takes before a rate of at most `promise` can be told from a higher one though one error is among them."""
+    low = needed(promise, confidence)
+    high = 4 * low  # with it, the limit is well within: one error takes 1.6 times as many pictures as none
+    while low < high:
+        middle = (low + high) // 2
+        if upper_limit(1, middle, confidence) <= promise:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 def allowed_errors(total: int, promise: float, confidence: float, effect: float = 1.0) -> int:
     """The most errors among `total` that keep the upper limit of their rate within `promise`; -1 if not even 0 do.
     `effect` is the design effect."""

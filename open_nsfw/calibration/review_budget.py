@@ -10,7 +10,7 @@ import numpy as np
 from open_nsfw.calibration.choices import Choice, Costs, Promise, Wishes
 from open_nsfw.calibration.cut_points import at_or_over, distinct_scores, placed
 from open_nsfw.calibration.least_error import class_weights, cost_of, held_out_errors, widened
-from open_nsfw.calibration.promises import allowed_errors, needed
+from open_nsfw.calibration.promises import allowed_errors, needed_for_one
 from open_nsfw.calibration.rates import Rate, class_rate, combined, mixed_rate, upper_limit
 from open_nsfw.calibration.sample import Sample
 from open_nsfw.calibration.words import number, percent
@@ -94,8 +94,8 @@ def _promise(sample: Sample, budget: float, wishes: Wishes, review: Rate) -> Pro
     elif not kept:
         warning = (
             f"the sample is too small to support a review share of at most {percent(budget)}: its own share is within it, "
-            f"but {_true_share(bound)}; it takes more than {needed(budget, wishes.confidence):,} pictures, this sample "
-            f"is worth {worth:,}"
+            f"but {_true_share(bound)}; it takes at least {needed_for_one(budget, wishes.confidence):,} independent "
+            f"pictures, this sample is worth {worth:,}"
         )
     return Promise("review", budget, review, bound, kept, wishes.as_measured, warning)
 

@@ -48,7 +48,7 @@ def read_scores(path: str) -> Scores:
 
 def _parquet_rows(path: str) -> Iterator[tuple[int, Cells]]:
     try:
-        for number, row in enumerate(read_rows(path, "parquet"), 1):
+        for number, row in enumerate(read_rows(path, "parquet", "; `classify_nsfw --format parquet` writes such"), 1):
             yield number, vars(row)
     except OSError as error:
         raise cannot_read(path, error) from error

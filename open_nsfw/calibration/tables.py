@@ -6,6 +6,7 @@ is refused with the number of its line.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from open_nsfw.errors import UsageError
 LONGEST_LINE = 16 * 2**20  # characters; as rows/reader.py has it
 LONGEST_CELL = 1 << 20  # characters; csv's own limit is shorter than the longest path, escaped
 LONGEST_INTEGER = 20  # digits with a sign; a whole number in a table is 0 or 1 or a count
+OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs"}  # spreadsheets write them where a comma stands in numbers
 LONGEST_QUOTE = 80  # characters of a value in a message
 
 Cells = dict[str, object]
@@ -26,7 +28,12 @@ def read_table(path: str) -> Iterator[tuple[int, Cells]]:
     """(line number, cells) for each row; the file's first character tells which format it is. Raises UsageError."""
     try:
         with open(path, "rb") as file:
-            if _first_character(file) == b"{":
+            first = _first_character(file, path)
+            if first == b"[":
+                raise UsageError(
+                    f"{path}: is one JSON array; JSON lines are needed, an object on each: jq -c '.[]' FILE"
+                )
+            if first == b"{":
                 yield from _json_rows(file, path)
                 return
         # Names that are not UTF-8 pass through, as they do in what this program writes; utf-8-sig drops Excel's mark.
@@ -51,10 +58,13 @@ def quoted(value: object) -> str:
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
 
 
-def _first_character(file: BinaryIO) -> bytes:
-    head = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+def _first_character(file: BinaryIO, path: str) -> bytes:
+    """Of the text. Raises UsageError for UTF-16, which PowerShell and Excel write on request."""
+    head = file.read(4096)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:2]:
+        raise UsageError(f"{path}: is UTF-16; save it as UTF-8")
     file.seek(0)
-    return head[:1]
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
 
 
 def _lines(file: BinaryIO | TextIO, path: str) -> Iterator[str | bytes]:
@@ -97,6 +107,9 @@ def _csv_rows(file: TextIO, path: str) -> Iterator[tuple[int, Cells]]:
     reader = csv.DictReader(_lines(file, path), restkey="\0more", strict=True)  # type: ignore[arg-type]  # of str here
     try:
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        for character, name in OTHER_DELIMITERS.items():
+            if len(reader.fieldnames) == 1 and character in reader.fieldnames[0]:
+                raise UsageError(f"{path}: its columns are parted by {name}; save it with commas")
         for row in reader:
             if "\0more" in row:
                 raise UsageError(f"{path} line {reader.reader.line_num}: has more cells than the header")

@@ -1,7 +1,8 @@
 """Do people agree? Cohen's kappa with its interval, and the pictures that they disagree about.
 
 Kappa is (Cohen, Educational and Psychological Measurement 1960) the agreement beyond chance, as a share of what there could
-be; its large-sample standard error is that of Fleiss, Cohen and Everitt (Psychological Bulletin 1969).
+be; its large-sample standard error is that of Fleiss, Cohen and Everitt (Psychological Bulletin 1969). That is 0 where all
+pairs agree; the interval is then the exact one of their agreement, chance being as it was found.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 from open_nsfw.calibration.rates import Rate, rate
 from open_nsfw.review.item import COLUMNS, Item, item_of
 from open_nsfw.review.log import notes_of
+
+LEAST_VARIANCE = 1e-12  # below lies only rounding
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,11 @@ def cohen_kappa(table: np.ndarray[tuple[int, ...], np.dtype[np.float64]], confid
     off_diagonal = shares * margins**2
     off = (1 - kappa) ** 2 * float(off_diagonal.sum() - np.trace(off_diagonal))
     variance = (on + off - (kappa - chance * (1 - kappa)) ** 2) / (total * (1 - chance) ** 2)
-    half = float(ndtri((1 + confidence) / 2)) * math.sqrt(max(variance, 0.0))
+    if variance < LEAST_VARIANCE:  # all agree, or nobody does: of how many pairs, the formula does not say
+        exact = rate(round(observed * total), round(total), confidence)
+        low, high = ((each - chance) / (1 - chance) for each in (exact.low, exact.high))
+        return Rate(kappa, max(low, -1.0), high)
+    half = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
     return Rate(kappa, max(kappa - half, -1.0), min(kappa + half, 1.0))
 
 

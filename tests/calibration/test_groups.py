@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from open_nsfw.calibration import groups
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.sample import Sample
 from open_nsfw.errors import UsageError
+from tests.tools.helpers import PICTURE
 from tests.tools.samples import in_groups
 
 pytest.importorskip("scipy", reason="scipy is not installed in this interpreter")
@@ -45,6 +48,33 @@ def test_by_folder() -> None:
     ]
     examples = [Example(0.5, True, *each) for each in paths]
     assert numbers(groups.by_folder(examples, ["x/sfw", "x/nsfw"])) == [0, 0, 1, 2, 3, 4, 4, 5, 6]
+
+
+def test_what_nothing_can_be_grouped_by(tmp_path: Path) -> None:
+    """Is said, rather than that all pictures are independent; those that are gone are counted."""
+    without = [Example(0.5, True), Example(0.5, False)]
+    gone = [Example(0.5, True, str(tmp_path / "gone.jpg")), Example(0.5, False, "upload.zip", "a.jpg")]
+    looks = str(tmp_path / "looks.json")
+    for group, message in (
+        (lambda: groups.by_folder(without, []), "--group-by folder: LABELS has no column path"),
+        (
+            lambda: groups.by_content(without, looks, 1, quiet=True),
+            "--group-by content: LABELS has no column path, so nobody can look at the pictures",
+        ),
+        (
+            lambda: groups.by_content(gone, looks, 1, quiet=True),
+            f"--group-by content: none of the pictures can be looked at, the first one being {tmp_path}/gone.jpg; relative "
+            "paths in LABELS with scores start at the working directory",
+        ),
+    ):
+        with pytest.raises(UsageError) as caught:
+            group()
+        assert str(caught.value) == message
+    found = groups.by_content([*gone, *[Example(0.5, True, str(PICTURE))] * 2], looks, 1, quiet=True)
+    assert numbers(found) == [0, 1, 2, 2]
+    assert (
+        found.warning == "2 of the 4 pictures cannot be looked at any more: each of them is taken to stand for itself"
+    )
 
 
 def test_a_sample_that_is_worth_little_gets_a_warning() -> None:

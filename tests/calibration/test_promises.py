@@ -72,6 +72,15 @@ def test_how_many_pictures_a_promise_takes(promise: float, least: int) -> None:
     assert promises.allowed_errors(least - 1, promise, 0.95) == -1
 
 
+@pytest.mark.parametrize("promise", [0.3, 0.05, 0.01, 0.0001])
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])
+def test_how_many_pictures_a_promise_takes_where_one_errs(promise: float, confidence: float) -> None:
+    """One picture fewer would not do."""
+    least = promises.needed_for_one(promise, confidence)
+    assert promises.allowed_errors(least, promise, confidence) == 1
+    assert promises.allowed_errors(least - 1, promise, confidence) == 0
+
+
 def test_too_small_a_sample_is_said_to_be() -> None:
     """In a sentence that says how many it takes; the sample's own rate is kept nevertheless."""
     choice = thresholds.choose(simulate(50, 20), Wishes(max_fpr=0.01, min_recall=0.95))[0]

@@ -42,7 +42,7 @@ def test_a_budget_that_the_sample_cannot_support() -> None:
     """Says so, and how many pictures it takes."""
     choice = thresholds.choose(simulate(20, 20), Wishes(review_budget=0.05))[0]
     assert choice.warnings[0].startswith("the sample is too small to support a review share of at most 5 %: ")
-    assert choice.warnings[0].endswith("it takes more than 59 pictures, this sample is worth 40")
+    assert choice.warnings[0].endswith("it takes at least 93 independent pictures, this sample is worth 40")
     assert thresholds.choose(simulate(400, 400), Wishes(review_budget=0.05))[0].warnings == ()
 
 

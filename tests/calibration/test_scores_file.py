@@ -43,3 +43,15 @@ def test_a_file_without_scores(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_scores(str(tmp_path / "today.csv"))
     assert str(caught.value) == f"{tmp_path}/today.csv: it has no column score"
+
+
+def test_what_is_no_parquet(tmp_path: Path) -> None:
+    """Is told so, without a word of files to be written."""
+    path = tmp_path / "today.parquet"
+    path.write_text("hello")
+    pytest.importorskip("pyarrow", reason="no pyarrow here")
+    with pytest.raises(UsageError) as caught:
+        read_scores(str(path))
+    assert str(caught.value) == (
+        f"{path}: it is no Parquet file that this command wrote; `classify_nsfw --format parquet` writes such"
+    )

@@ -47,6 +47,31 @@ def test_numbers_that_no_float_holds(content: str, message: str, tmp_path: Path)
             assert str(caught.value).replace(str(path), "FILE") == message
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b'[{"score": 0.5, "label": 1}]',
+            "is one JSON array; JSON lines are needed, an object on each: jq -c '.[]' FILE",
+        ),
+        (b"\xef\xbb\xbf\n [\n", "is one JSON array; JSON lines are needed, an object on each: jq -c '.[]' FILE"),
+        ("score,label\n0.5,1\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        ("score,label\n0.5,1\n".encode("utf-16-le"), "is UTF-16; save it as UTF-8"),
+        ('{"score": 0.5}\n'.encode("utf-16-be"), "is UTF-16; save it as UTF-8"),
+        (b"score;label\n0,5;1\n", "its columns are parted by semicolons; save it with commas"),
+        (b"score\tlabel\n0.5\t1\n", "its columns are parted by tabs; save it with commas"),
+    ],
+)
+def test_tables_of_another_form(content: bytes, message: str, tmp_path: Path) -> None:
+    """Say which, and what to do."""
+    path = tmp_path / "table"
+    path.write_bytes(content)
+    for read in (lambda: read_labels(str(path), NAMES), lambda: read_scores(str(path))):
+        with pytest.raises(UsageError) as caught:
+            read()
+        assert str(caught.value) == f"{path}: {message}"
+
+
 def test_a_label_of_any_kind_is_refused_in_one_short_line(tmp_path: Path) -> None:
     """Lists in lists among them."""
     path = tmp_path / "table"

@@ -127,11 +127,12 @@ def test_a_promise_is_about_weights() -> None:
 @pytest.mark.parametrize(
     "cell, message",
     [
-        ("0", "line 3: the weight '0' is no number above 0, at most 1e+12"),
-        ("-1", "line 3: the weight '-1' is no number above 0, at most 1e+12"),
-        ("nan", "line 3: the weight 'nan' is no number above 0, at most 1e+12"),
-        ("1e300", "line 3: the weight '1e300' is no number above 0, at most 1e+12"),
-        ("two", "line 3: the weight 'two' is no number above 0, at most 1e+12"),
+        ("0", "line 3: the weight '0' is no number from 1e-12 to 1e+12"),
+        ("-1", "line 3: the weight '-1' is no number from 1e-12 to 1e+12"),
+        ("nan", "line 3: the weight 'nan' is no number from 1e-12 to 1e+12"),
+        ("1e-160", "line 3: the weight '1e-160' is no number from 1e-12 to 1e+12"),
+        ("1e300", "line 3: the weight '1e300' is no number from 1e-12 to 1e+12"),
+        ("two", "line 3: the weight 'two' is no number from 1e-12 to 1e+12"),
         ("", "line 3: the weight is empty; give all lines one, or none"),
     ],
 )

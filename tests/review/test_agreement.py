@@ -48,6 +48,20 @@ def test_the_interval_covers() -> None:
     assert 270 <= covered <= 297
 
 
+@pytest.mark.parametrize("seed", [1, -1])
+def test_pairs_that_all_agree_or_all_differ_are_no_certainty(seed: int) -> None:
+    """The formula's variance is 0 then; the interval is the exact one of the agreement, and tells few pairs from many."""
+    widths = []
+    for count in (4, 40, 400):
+        pairs = [("sfw", "nsfw")[::each] for each in (1, -1)] * (count // 2)
+        found = agreement([(one, one if seed > 0 else other) for one, other in pairs], "a", "b", 0.95)
+        assert found.kappa.value == seed
+        low, high = 2 * found.agreed.low - 1, 2 * found.agreed.high - 1  # chance alone would agree in half of them
+        assert (found.kappa.low, found.kappa.high) == pytest.approx((low, high))
+        widths.append(found.kappa.high - found.kappa.low)
+    assert widths[0] > 1 > widths[1] > 0.1 > widths[2] > 0
+
+
 def test_a_single_label_tells_nothing() -> None:
     """There is no agreement beyond chance where chance explains all."""
     assert agreement([("sfw", "sfw")] * 5, "a", "b", 0.95).kappa.value is None
