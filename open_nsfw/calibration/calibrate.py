@@ -22,7 +22,7 @@ from open_nsfw.calibration.policy import BANDS, BANDS_OF_ONE_THRESHOLD, Policy
 from open_nsfw.calibration.request import CalibrationRequest
 from open_nsfw.calibration.result import Calibration, Measured, Provenance
 from open_nsfw.calibration.sample import Sample
-from open_nsfw.calibration.scored import Scored
+from open_nsfw.calibration.scored import Scored, ScoringOptions
 from open_nsfw.errors import UsageError
 from open_nsfw.version import __version__
 
@@ -37,6 +37,7 @@ def score_labels(request: CalibrationRequest) -> Scored:
     """
     labels = read_labels(request.labels, request.names)
     if labels.scored:
+        _refuse_scoring(request)
         scored = label_scores.from_entries(labels)
         if request.model_hash and scored.model not in (None, request.model_hash):
             raise UsageError(f"--model-hash {request.model_hash}: the rows of {request.labels} are of {scored.model}")
@@ -46,6 +47,14 @@ def score_labels(request: CalibrationRequest) -> Scored:
             "--model-hash is for LABELS with scores; these pictures are scored now, by a model that is known"
         )
     return label_scores.score(labels, request.scoring)
+
+
+def _refuse_scoring(request: CalibrationRequest) -> None:
+    """Raises UsageError if it is asked for something that only scoring heeds."""
+    scoring, default = request.scoring, ScoringOptions(request.scoring.scores_file)
+    for name in ("model_def", "pretrained_model", "engine", "gpu"):
+        if getattr(scoring, name) != getattr(default, name):
+            raise UsageError(f"--{name}: LABELS has scores, so nothing is scored; leave the column score out to have that")
 
 
 def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:

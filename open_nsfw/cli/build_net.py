@@ -85,6 +85,10 @@ def parse(argv: Sequence[str]) -> Request:
     output = values["output"]
     if output is None and values["train"] is None and values["initialize"] is None:
         output = STDOUT
+    if values["seed"] is None:
+        values["seed"] = SEED
+    elif values["initialize"] is None:
+        raise UsageError("--seed needs --initialize FILE, whose weights it draws")
     names = ("train", "initialize", "source", "seed", "overwrite")
     return Request(net, output, training=training, **{name: values[name] for name in names})
 
@@ -220,7 +224,7 @@ def _add_outputs(group: Any) -> None:
     add("--train", metavar="DIR", help=f"write {TRAIN_VAL}, {SOLVER} and {DEPLOY} into this folder")
     add("--initialize", metavar="FILE", help="write a caffemodel to start from: random weights, neutral batch norm")
     add("--from", dest="source", metavar="CAFFEMODEL", help="with --initialize: take over every layer that fits")
-    add("--seed", type=int, default=SEED, metavar="N", help=f"seed of the random weights (default {SEED})")
+    add("--seed", type=int, metavar="N", help=f"seed of the random weights (default {SEED})")
     add_overwrite_option(group)
 
 

@@ -11,7 +11,7 @@ from open_nsfw.cli.options import add_debug_option, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status
-from open_nsfw.errors import ModelError
+from open_nsfw.errors import ModelError, UsageError
 from open_nsfw.files import check_free, write_whole
 from open_nsfw.nets.caffemodel import read_caffemodel
 from open_nsfw.nets.cost import LayerCost, NetCost, cost_of, for_one_picture
@@ -60,6 +60,8 @@ def parse(argv: Sequence[str]) -> Request:
     """The request that a command line makes. Raises UsageError."""
     values = vars(parser().parse_args(argv))
     values.pop("debug")
+    if values["weights"] is not None and not values["measure"]:
+        raise UsageError("--weights needs --measure, which computes with them")
     return Request(**values)
 
 
@@ -92,7 +94,10 @@ def _times(net: Net, request: Request) -> _Times:
 
     weights = initial_weights(for_one_picture(net))
     if request.weights is not None:
-        weights = take_over(net, weights, read_caffemodel(request.weights)).weights
+        taken = take_over(net, weights, read_caffemodel(request.weights))
+        if not taken.kept:
+            raise UsageError(f"--weights {printable(request.weights)}: no layer of it is one of the net's by name and shape")
+        weights = taken.weights
     found = measure(for_one_picture(net), weights)
     return _Times(dict(found.layers), found.whole)
 

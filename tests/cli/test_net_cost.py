@@ -15,7 +15,7 @@ import pytest
 from open_nsfw.nets.build import prototxt
 from open_nsfw.nets.residual import ResidualNet
 from open_nsfw.nets.training import TrainingOptions, train_val
-from tests.tools.helpers import MODEL_DEF, ROOT, WEIGHTS, examples
+from tests.tools.helpers import MODEL_DEF, ROOT, WEIGHTS, caffemodel, examples, ones
 
 SMALL = """\
 name: "small"
@@ -97,6 +97,20 @@ def test_measuring_adds_a_column(small: Path) -> None:
     found = json.loads(net_cost(MODEL_DEF, "--measure", "--weights", WEIGHTS, "--format", "json").stdout)
     convolutions = [layer["milliseconds"] for layer in found["layers"] if layer["type"] == "Convolution"]
     assert min(convolutions) > 0 and found["milliseconds"] > 0
+
+
+def test_weights_that_are_not_used(small: Path, tmp_path: Path) -> None:
+    """Are refused, rather than that other ones are measured."""
+    done = net_cost(small, "--weights", WEIGHTS)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "open-nsfw net-cost: error: --weights needs --measure, which computes with them\n",
+    )
+    other = tmp_path / "other.caffemodel"
+    other.write_bytes(caffemodel({"nothing": [ones(2, 3, 1, 1)]}))
+    done = net_cost(small, "--measure", "--weights", other)
+    line = f"open-nsfw net-cost: error: --weights {other}: no layer of it is one of the net's by name and shape\n"
+    assert (done.returncode, done.stderr) == (2, line)
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")

@@ -281,6 +281,17 @@ def test_groups_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == "open-nsfw calibrate: error: --group-by column: LABELS has no column group\n"
 
 
+@pytest.mark.parametrize("option", ["--engine onnxruntime", "--gpu 0", "--model_def x", "--pretrained_model x"])
+def test_options_of_scoring_where_nothing_is_scored(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Are refused: the scores come from elsewhere."""
+    labels = write_csv(tmp_path / "labels.csv", simulate(20, 20))
+    assert open_nsfw(["calibrate", str(labels), *option.split()]) == 2
+    why = "LABELS has scores, so nothing is scored; leave the column score out to have that"
+    assert capsys.readouterr().err == f"open-nsfw calibrate: error: {option.split()[0]}: {why}\n"
+
+
 def test_costs_within_a_budget_need_no_more_words(tmp_path: Path) -> None:
     """The policy is the budget's then."""
     calibrated(tmp_path, simulate(200, 200), "--review-budget", "0.1", "--cost", "fp=1,fn=5")

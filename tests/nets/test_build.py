@@ -205,6 +205,7 @@ def test_normal_net_begins_with_an_identity_only_where_the_width_stays() -> None
         ("--freeze stem", "--freeze needs --train DIR"),
         ("--batch-size 3", "--batch-size needs --train DIR"),
         ("--from x", "--from needs --initialize FILE, the file to write"),
+        ("--seed 4", "--seed needs --initialize FILE, whose weights it draws"),
         ("-n x", "-n/--outputs/--filters: a whole number is needed, not 'x'"),
         ("-b", "-b/--blocks: a value is missing; write -b N"),
         ("--class 2", "there is no option --class; did you mean --classes?"),
