@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from open_nsfw.errors import ModelError, UnsupportedLayerError
 from open_nsfw.nets import schema
 from open_nsfw.nets.data_layers import DATA_TYPES, data_shape
 from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape, check_axes, count_values, cut, quoted, read_model_file
+from open_nsfw.nets.prototxt_syntax import check_syntax
 from open_nsfw.nets.shape_rules import RULES
 from open_nsfw.nets.upgrade import upgraded
 
@@ -23,7 +23,7 @@ UNSCORED_TYPES = frozenset(
 )
 SUPPORTED_TYPES = frozenset(RULES) | {"Input"}
 TEST_PHASE = 1
-
+LEVEL = 0  # of a net, unless whoever makes it asks for another
 
 MOST_BYTES = 2 * 2**20  # of a prototxt: the longest published have 0.5 MB, and Python reads 1 to 2 MB a second
 LONGEST_PROBLEM = 300  # characters of what the parser says
@@ -49,16 +49,12 @@ def parse_prototxt(text: str, data_layers: bool = False) -> Net:
 
 
 def _parse_message(text: str) -> Any:
-    """Strictly, so that a misspelt option is not lost; only layers that are no part of the test net may hold anything."""
-    _check_escapes(text)
+    """Strictly, so that a misspelt option is not lost."""
+    check_syntax(text)
     try:
         return _parse_strictly(text)
-    except ModelError:
-        used = _without_unused_layers(text)
-    try:
-        return _parse_strictly(used)
     except ModelError as problem:
-        for layer in _layers_in_test_phase(_parse_leniently(used, problem)):
+        for layer in _layers_in_test_phase(_parse_leniently(text, problem)):
             if layer.type not in UNSCORED_TYPES:
                 _check_type(layer)  # the unknown field may be the settings of a type that is not supported
         raise
@@ -81,52 +77,10 @@ def _parse_leniently(text: str, problem: ModelError) -> Any:
         raise problem from None
 
 
-# A string, a comment, or a brace of Caffe's text format: enough to find where a layer begins and ends. A string without
-# an end counts to the end of its line: were it no match, the search would begin anew at each quote that it holds.
-_PIECES = re.compile(r"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|\#[^\n]*|[{}])""")
-
-
-# A backslash in a string and what follows it; the group, where not both Caffe and protobuf's Python part know it.
-_ESCAPE = re.compile(r"""\\(?:[abfnrtvx\\'"]|[0-7]{1,2}(?![0-7])|[0-3][0-7]{2}|u(?!005[cC])|U(?!0000005[cC])|(.))""")
-
-
-def _check_escapes(text: str) -> None:
-    """Caffe refuses strings with an escape that it does not know; protobuf's Python part would take them with a warning,
-    which may be an error for whoever calls us."""
-    if "\\" not in text:
-        return
-    for piece in _PIECES.finditer(text):
-        for escape in _ESCAPE.finditer(piece[0]) if piece[0][0] in "\"'" else ():
-            if escape[1]:
-                line = text.count("\n", 0, piece.start()) + 1
-                raise ModelError(f"not a readable prototxt: line {line}: a string has the unknown escape {escape[0]}")
-
-
-def _without_unused_layers(text: str) -> str:
-    """The text with blanks in place of the layers that are not in the test phase; line numbers stay."""
-    depth, end, result = 0, 0, []
-    for piece in _PIECES.finditer(text):
-        if piece[0] == "{":
-            depth += 1
-        elif piece[0] == "}":
-            depth -= 1
-            if depth == 0:  # the end of something that began at the top level
-                block = text[end : piece.end()]
-                result.append(re.sub(r"[^\n]", " ", block) if _is_unused_layer(block) else block)
-                end = piece.end()
-    return "".join(result) + text[end:]
-
-
-def _is_unused_layer(block: str) -> bool:
-    try:
-        message = text_format.Parse(block, schema.NetParameter(), allow_unknown_field=True)
-    except (text_format.ParseError, RecursionError):
-        return False
-    return bool(message.layer or message.layers) and not list(_layers_in_test_phase(message))
-
-
 def _layers_in_test_phase(message: Any) -> Iterator[Any]:
-    return filter(_in_test_phase, [*upgraded(message.layers), *message.layer])
+    """The layers that Caffe keeps for the test phase at level 0. Of the file's own state, Caffe's `Net` takes the stages."""
+    stages = frozenset(message.state.stage)
+    return (layer for layer in [*upgraded(message.layers), *message.layer] if _is_kept(layer, stages))
 
 
 def _net_from_message(message: Any, data_layers: bool = False) -> Net:
@@ -215,17 +169,23 @@ def _check_blob_order(layers: list[Layer], input_name: str) -> None:
             readers[top] = 0
 
 
-def _in_test_phase(parameter: Any) -> bool:
-    """Caffe's rule for a net at level 0 with no stages: any exclude rule that holds drops a layer, and so do include
-    rules of which none holds."""
+def _is_kept(parameter: Any, stages: frozenset[str]) -> bool:
+    """Whether a net in these stages has the layer: include rules of which one holds, or no exclude rule that holds."""
+    if parameter.include and parameter.exclude:
+        raise ModelError(
+            f"layer {quoted(parameter.name)} ({cut(parameter.type)}): it has both include and exclude rules; Caffe takes "
+            "one kind"
+        )
     if parameter.include:
-        return any(_rule_holds(rule) for rule in parameter.include)
-    return not any(_rule_holds(rule) for rule in parameter.exclude)
+        return any(_rule_holds(rule, stages) for rule in parameter.include)
+    return not any(_rule_holds(rule, stages) for rule in parameter.exclude)
 
 
-def _rule_holds(rule: Any) -> bool:
+def _rule_holds(rule: Any, stages: frozenset[str]) -> bool:
+    """Caffe's Net::StateMeetsRule for the test phase at `LEVEL`."""
     wrong_phase = rule.HasField("phase") and rule.phase != TEST_PHASE
-    wrong_level = (rule.HasField("min_level") and rule.min_level > 0) or (
-        rule.HasField("max_level") and rule.max_level < 0
+    wrong_level = (rule.HasField("min_level") and rule.min_level > LEVEL) or (
+        rule.HasField("max_level") and rule.max_level < LEVEL
     )
-    return not (wrong_phase or wrong_level or rule.stage)
+    wrong_stage = not stages.issuperset(rule.stage) or not stages.isdisjoint(rule.not_stage)
+    return not (wrong_phase or wrong_level or wrong_stage)

@@ -1,4 +1,4 @@
-"""The part of Caffe's file format that classification nets need, as protobuf message classes.
+"""Caffe's file format, as protobuf message classes: nets and their weights, but no solvers.
 
 Neither the text format (prototxt) nor the wire format (caffemodel) carries the name of the proto package, so these
 messages live under a name of their own, in a descriptor pool of their own: pycaffe can be in the same process.
@@ -35,27 +35,38 @@ _MESSAGES = {
         6 ParamSpec* param; 7 BlobProto* blobs; 8 NetStateRule* include; 9 NetStateRule* exclude; 10 Phase phase
         11 bool* propagate_down; 100 TransformationParameter transform_param; 101 LossParameter loss_param
         102 AccuracyParameter accuracy_param; 103 ArgMaxParameter argmax_param; 104 ConcatParameter concat_param
+        105 ContrastiveLossParameter contrastive_loss_param
         106 ConvolutionParameter convolution_param; 107 DataParameter data_param; 108 DropoutParameter dropout_param
         109 DummyDataParameter dummy_data_param; 110 EltwiseParameter eltwise_param; 111 ExpParameter exp_param
-        115 ImageDataParameter image_data_param; 117 InnerProductParameter inner_product_param; 118 LRNParameter lrn_param
+        112 HDF5DataParameter hdf5_data_param; 113 HDF5OutputParameter hdf5_output_param
+        114 HingeLossParameter hinge_loss_param; 115 ImageDataParameter image_data_param
+        116 InfogainLossParameter infogain_loss_param; 117 InnerProductParameter inner_product_param; 118 LRNParameter lrn_param
         119 MemoryDataParameter memory_data_param; 120 MVNParameter mvn_param; 121 PoolingParameter pooling_param
         122 PowerParameter power_param; 123 ReLUParameter relu_param; 124 SigmoidParameter sigmoid_param
         125 SoftmaxParameter softmax_param; 126 SliceParameter slice_param; 127 TanHParameter tanh_param
-        128 ThresholdParameter threshold_param; 131 PReLUParameter prelu_param; 132 SPPParameter spp_param
+        128 ThresholdParameter threshold_param; 129 WindowDataParameter window_data_param
+        130 PythonParameter python_param; 131 PReLUParameter prelu_param; 132 SPPParameter spp_param
         133 ReshapeParameter reshape_param; 134 LogParameter log_param; 135 FlattenParameter flatten_param
-        136 ReductionParameter reduction_param; 138 TileParameter tile_param; 139 BatchNormParameter batch_norm_param
+        136 ReductionParameter reduction_param; 137 EmbedParameter embed_param; 138 TileParameter tile_param
+        139 BatchNormParameter batch_norm_param
         140 ELUParameter elu_param; 141 BiasParameter bias_param; 142 ScaleParameter scale_param
-        143 InputParameter input_param; 144 CropParameter crop_param""",
+        143 InputParameter input_param; 144 CropParameter crop_param
+        145 ParameterParameter parameter_param; 146 RecurrentParameter recurrent_param""",
     "V1LayerParameter": """1 V0LayerParameter layer; 2 string* bottom; 3 string* top; 4 string name; 5 LayerType type
         6 BlobProto* blobs; 7 float* blobs_lr; 8 float* weight_decay; 9 ConcatParameter concat_param
         10 ConvolutionParameter convolution_param; 11 DataParameter data_param; 12 DropoutParameter dropout_param
-        15 ImageDataParameter image_data_param; 17 InnerProductParameter inner_product_param; 18 LRNParameter lrn_param
-        19 PoolingParameter pooling_param; 21 PowerParameter power_param; 22 MemoryDataParameter memory_data_param
+        13 HDF5DataParameter hdf5_data_param; 14 HDF5OutputParameter hdf5_output_param
+        15 ImageDataParameter image_data_param; 16 InfogainLossParameter infogain_loss_param
+        17 InnerProductParameter inner_product_param; 18 LRNParameter lrn_param
+        19 PoolingParameter pooling_param; 20 WindowDataParameter window_data_param
+        21 PowerParameter power_param; 22 MemoryDataParameter memory_data_param
         23 ArgMaxParameter argmax_param; 24 EltwiseParameter eltwise_param; 25 ThresholdParameter threshold_param
-        26 DummyDataParameter dummy_data_param; 27 AccuracyParameter accuracy_param; 30 ReLUParameter relu_param
+        26 DummyDataParameter dummy_data_param; 27 AccuracyParameter accuracy_param
+        29 HingeLossParameter hinge_loss_param; 30 ReLUParameter relu_param
         31 SliceParameter slice_param; 32 NetStateRule* include; 33 NetStateRule* exclude; 34 MVNParameter mvn_param
         35 float* loss_weight; 36 TransformationParameter transform_param; 37 TanHParameter tanh_param
-        38 SigmoidParameter sigmoid_param; 39 SoftmaxParameter softmax_param; 41 ExpParameter exp_param
+        38 SigmoidParameter sigmoid_param; 39 SoftmaxParameter softmax_param
+        40 ContrastiveLossParameter contrastive_loss_param; 41 ExpParameter exp_param
         42 LossParameter loss_param; 1001 string* param; 1002 DimCheckMode* blob_share_mode""",
     "V0LayerParameter": """1 string name; 2 string type; 3 uint32 num_output; 4 bool biasterm true
         5 FillerParameter weight_filler; 6 FillerParameter bias_filler; 7 uint32 pad 0; 8 uint32 kernelsize
@@ -70,6 +81,7 @@ _MESSAGES = {
     "ArgMaxParameter": "1 bool out_max_val false; 2 uint32 top_k 1; 3 int32 axis",
     "BiasParameter": "1 int32 axis 1; 2 int32 num_axes 1; 3 FillerParameter filler",
     "ConcatParameter": "1 uint32 concat_dim 1; 2 int32 axis 1",
+    "ContrastiveLossParameter": "1 float margin 1; 2 bool legacy_version false",
     "ConvolutionParameter": """1 uint32 num_output; 2 bool bias_term true; 3 uint32* pad; 4 uint32* kernel_size
         5 uint32 group 1; 6 uint32* stride; 7 FillerParameter weight_filler; 8 FillerParameter bias_filler
         9 uint32 pad_h 0; 10 uint32 pad_w 0; 11 uint32 kernel_h; 12 uint32 kernel_w; 13 uint32 stride_h
@@ -84,12 +96,17 @@ _MESSAGES = {
         5 uint32* width; 6 BlobShape* shape""",
     "EltwiseParameter": "1 EltwiseOp operation SUM; 2 float* coeff; 3 bool stable_prod_grad true",
     "ELUParameter": "1 float alpha 1",
+    "EmbedParameter": """1 uint32 num_output; 2 uint32 input_dim; 3 bool bias_term true; 4 FillerParameter weight_filler
+        5 FillerParameter bias_filler""",
     "ExpParameter": "1 float base -1; 2 float scale 1; 3 float shift 0",
     "FlattenParameter": "1 int32 axis 1; 2 int32 end_axis -1",
+    "HDF5DataParameter": "1 string source; 2 uint32 batch_size; 3 bool shuffle false",
     "HDF5OutputParameter": "1 string file_name",
+    "HingeLossParameter": "1 Norm norm L1",
     "ImageDataParameter": """1 string source; 2 float scale 1; 3 string mean_file; 4 uint32 batch_size 1
         5 uint32 crop_size 0; 6 bool mirror false; 7 uint32 rand_skip 0; 8 bool shuffle false; 9 uint32 new_height 0
         10 uint32 new_width 0; 11 bool is_color true; 12 string root_folder""",
+    "InfogainLossParameter": "1 string source; 2 int32 axis 1",
     "InnerProductParameter": """1 uint32 num_output; 2 bool bias_term true; 3 FillerParameter weight_filler
         4 FillerParameter bias_filler; 5 int32 axis 1; 6 bool transpose false""",
     "InputParameter": "1 BlobShape* shape",
@@ -99,12 +116,16 @@ _MESSAGES = {
         4 NormRegion norm_region ACROSS_CHANNELS; 5 float k 1; 6 Engine engine DEFAULT""",
     "MVNParameter": "1 bool normalize_variance true; 2 bool across_channels false; 3 float eps 1e-9",
     "MemoryDataParameter": "1 uint32 batch_size; 2 uint32 channels; 3 uint32 height; 4 uint32 width",
+    "ParameterParameter": "1 BlobShape shape",
     "PoolingParameter": """1 PoolMethod pool MAX; 2 uint32 kernel_size; 3 uint32 stride 1; 4 uint32 pad 0
         5 uint32 kernel_h; 6 uint32 kernel_w; 7 uint32 stride_h; 8 uint32 stride_w; 9 uint32 pad_h 0; 10 uint32 pad_w 0
         11 Engine engine DEFAULT; 12 bool global_pooling false; 13 RoundMode round_mode CEIL""",
     "PowerParameter": "1 float power 1; 2 float scale 1; 3 float shift 0",
     "PReLUParameter": "1 FillerParameter filler; 2 bool channel_shared false",
+    "PythonParameter": "1 string module; 2 string layer; 3 string param_str; 4 bool share_in_parallel false",
     "BatchNormParameter": "1 bool use_global_stats; 2 float moving_average_fraction 0.999; 3 float eps 1e-5",
+    "RecurrentParameter": """1 uint32 num_output 0; 2 FillerParameter weight_filler; 3 FillerParameter bias_filler
+        4 bool debug_info false; 5 bool expose_hidden false""",
     "ReductionParameter": "1 ReductionOp operation SUM; 2 int32 axis 0; 3 float coeff 1",
     "ReLUParameter": "1 float negative_slope 0; 2 Engine engine DEFAULT",
     "ReshapeParameter": "1 BlobShape shape; 2 int32 axis 0; 3 int32 num_axes -1",
@@ -119,6 +140,10 @@ _MESSAGES = {
     "TileParameter": "1 int32 axis 1; 2 int32 tiles",
     "TransformationParameter": """1 float scale 1; 2 bool mirror false; 3 uint32 crop_size 0; 4 string mean_file
         5 float* mean_value; 6 bool force_color false; 7 bool force_gray false""",
+    "WindowDataParameter": """1 string source; 2 float scale 1; 3 string mean_file; 4 uint32 batch_size
+        5 uint32 crop_size 0; 6 bool mirror false; 7 float fg_threshold 0.5; 8 float bg_threshold 0.5
+        9 float fg_fraction 0.25; 10 uint32 context_pad 0; 11 string crop_mode warp; 12 bool cache_images false
+        13 string root_folder""",
 }
 
 # Caffe nests its enums in messages; protobuf then wants their values unique only inside the message. Here each enum
@@ -132,6 +157,7 @@ _ENUMS = {
     "LossNormalization": "FULL=0 VALID=1 BATCH_SIZE=2 NONE=3",
     "ReductionOp": "SUM=1 ASUM=2 SUMSQ=3 MEAN=4",
     "EltwiseOp": "PROD=0 SUM=1 MAX=2",
+    "Norm": "L1=1 L2=2",
     "NormRegion": "ACROSS_CHANNELS=0 WITHIN_CHANNEL=1",
     "PoolMethod": "MAX=0 AVE=1 STOCHASTIC=2",
     "RoundMode": "CEIL=0 FLOOR=1",

@@ -45,6 +45,7 @@ def _text(layer: Layer, input_name: str, mults: tuple[tuple[float, float], ...])
     param = schema.LayerParameter()
     param.CopyFrom(layer.param)
     del param.param[:], param.blobs[:]
+    del param.include[:], param.exclude[:]  # they were asked already, in the state of the net that was read
     for lr_mult, decay_mult in mults:
         param.param.add(lr_mult=lr_mult, decay_mult=decay_mult)
     if layer.type == "BatchNorm":

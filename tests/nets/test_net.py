@@ -114,17 +114,16 @@ def test_rules_of_the_test_phase(rule: str, stays: bool, tmp_path: Path) -> None
     assert [layer.name for layer in parse(tmp_path, text).layers] == ["r", "x"][: 1 + stays]
 
 
-def test_unknown_fields_are_excused_in_layers_that_are_left_out_only(tmp_path: Path) -> None:
-    data = 'layer { name: "d" type: "Data" top: "data" data_param { source: "x" } include { phase: TRAIN } }'
-    net = parse(tmp_path, f'{data} input: "data" input_shape {{ {DIMS} }} {RELU}')
-    assert [layer.name for layer in net.layers] == ["r"]
+@pytest.mark.parametrize("rule", ["", "include { phase: TRAIN }"])
+def test_a_field_that_caffe_does_not_know(rule: str, tmp_path: Path) -> None:
+    """Caffe refuses it in a layer of the training phase, too."""
     with pytest.raises(ModelError) as caught:
-        parse(tmp_path, f'input: "data" input_shape {{ {DIMS} }} {RELU[:-1]} relu_parm {{ }} }}')
+        parse(tmp_path, f'input: "data" input_shape {{ {DIMS} }} {RELU} {RELU[:-1]} relu_parm {{ }} {rule} }}')
     assert 'has no field named "relu_parm"' in str(caught.value)
 
 
 def test_a_misspelt_field_is_not_lost_because_another_layer_is_left_out(tmp_path: Path) -> None:
-    """The excuse holds for the layers that are left out, not for the others of the same file."""
+    """Every layer of the file is read strictly."""
     data = 'layer { name: "d" type: "Data" top: "data" data_param { source: "x" } include { phase: TRAIN } }'
     misspelt = 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" relu_param { negative_slop: 0.5 } }'
     with pytest.raises(ModelError) as caught:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from google.protobuf import text_format
 
 from open_nsfw.nets import schema
 from open_nsfw.nets.read import read_net
 from open_nsfw.nets.train_deploy import train_val
 from open_nsfw.nets.training import TrainingOptions
-from tests.tools.helpers import MODEL_DEF, WEIGHTS
+from tests.tools.helpers import MODEL_DEF, SMALL_WEIGHTS, WEIGHTS, caffemodel, small_net
 
 
 def test_only_the_trained_layer_learns() -> None:
@@ -34,3 +36,15 @@ def test_data_and_loss_take_the_places_of_input_and_softmax() -> None:
     assert [layer.name for layer in message.layer[2:-2]] == inner
     assert message.layer[0].transform_param.crop_size == 224
     assert list(message.layer[-2].bottom) == ["fc_nsfw", "label"]
+
+
+def test_rules_of_the_deploy_net_do_not_hold_in_training(tmp_path: Path) -> None:
+    """Its layers are those of its own state, `deploy`, which the form for training does not have."""
+    model_def, weights = tmp_path / "deploy.prototxt", tmp_path / "net.caffemodel"
+    text = small_net().replace('top: "c" ', 'top: "c" include { stage: "deploy" } ', 1)
+    model_def.write_text('state { stage: "deploy" }\n' + text)
+    weights.write_bytes(caffemodel(SMALL_WEIGHTS))
+    net = read_net(model_def, weights)
+    message = text_format.Parse(train_val(net, {"c"}, TrainingOptions("image-list")), schema.NetParameter())
+    assert [layer.name for layer in message.layer if layer.name == "c"] == ["c"]
+    assert [layer.name for layer in message.layer if layer.include] == ["data", "data", "accuracy"]
