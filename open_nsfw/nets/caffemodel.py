@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from google.protobuf import message as protobuf_message
 
 from open_nsfw.errors import ModelError
 from open_nsfw.nets import schema
-from open_nsfw.nets.net import Blob, Layer, Net, Shape, check_axes, count_values, read_model_file
+from open_nsfw.nets.net import Blob, Net, Shape, check_axes, count_values, quoted, read_model_file
+from open_nsfw.nets.sharing import with_shared_blobs
+from open_nsfw.nets.upgrade import blob_holders
 
 MOST_BYTES = 2**31 - 1  # protobuf reads no longer message
 
@@ -20,7 +23,8 @@ MOST_BYTES = 2**31 - 1  # protobuf reads no longer message
 def read_caffemodel(path: str | Path) -> dict[str, tuple[Blob, ...]]:
     """Read a caffemodel (Caffe's wire format): layer name -> its blobs, float32, read-only.
 
-    Raises ModelError for a file that is missing, truncated or something else.
+    The names come in the order in which Caffe copies the blobs; of a name that is there twice, the last counts. Raises
+    ModelError for a file that is missing, truncated or something else.
     """
     data = read_model_file(path, MOST_BYTES)
     if data.startswith(b"\x89HDF\r\n"):
@@ -32,13 +36,28 @@ def read_caffemodel(path: str | Path) -> dict[str, tuple[Blob, ...]]:
         raise ModelError(
             f"{path}: not a readable caffemodel ({len(data):,} bytes): truncated, damaged or another format"
         )
-    layers = list(message.layer) + list(message.layers)
-    if not layers:
+    if not message.layer and not message.layers:
         raise ModelError(f"{path}: not a readable caffemodel ({len(data):,} bytes): it holds no layers")
     try:
-        return {layer.name: tuple(_blob_array(blob) for blob in layer.blobs) for layer in layers}
+        return _blobs_by_name(message)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
+
+
+def _blobs_by_name(message: Any) -> dict[str, tuple[Blob, ...]]:
+    if message.layer and message.layers:
+        raise ModelError("it has layers in the old form and in the new one: Caffe reads only one of them")
+    found: dict[str, tuple[Blob, ...]] = {}
+    for layer in [*message.layer, *blob_holders(message.layers)]:
+        blobs = tuple(_blob_array(blob) for blob in layer.blobs)
+        earlier = found.pop(layer.name, blobs)
+        if [blob.shape for blob in earlier] != [blob.shape for blob in blobs]:
+            raise ModelError(
+                f"the layer {quoted(layer.name)} is there more than once, with blobs of different shapes: Caffe would copy "
+                "all of them into one layer"
+            )
+        found[layer.name] = blobs
+    return found
 
 
 def _parse_wire(message: Any, data: bytes) -> bool:
@@ -52,13 +71,17 @@ def _parse_wire(message: Any, data: bytes) -> bool:
     return read == len(data)
 
 
-def with_weights(net: Net, weights: dict[str, tuple[Blob, ...]]) -> Net:
-    """The net with each layer's blobs, found by the layer's name as Caffe does; layers without an entry get none."""
+def with_weights(net: Net, weights: Mapping[str, tuple[Blob, ...]]) -> Net:
+    """The net with the blobs that Caffe would give each layer: those of a name go to the first layer of that name, and
+    parameters that are shared hold what was copied last. Layers without blobs in `weights` get none."""
+    first: dict[str, int] = {}
+    for index, layer in enumerate(net.layers):
+        first.setdefault(layer.name, index)
     layers = tuple(
-        Layer(layer.name, layer.type, layer.bottoms, layer.tops, layer.param, weights.get(layer.name, ()))
-        for layer in net.layers
+        replace(layer, blobs=weights.get(layer.name, ()) if first[layer.name] == index else ())
+        for index, layer in enumerate(net.layers)
     )
-    return Net(net.name, net.input_name, net.input_shape, layers)
+    return with_shared_blobs(replace(net, layers=layers), list(weights))
 
 
 def _blob_array(blob: Any) -> Blob:
@@ -70,19 +93,33 @@ def _blob_array(blob: Any) -> Blob:
         shape = tuple(blob.shape.dim)
     check_axes(shape, "a blob")
     count = count_values(shape)
-    values: Blob = np.frombuffer(blob.data, dtype="<f4") if len(blob.data) == 4 * count else _unusual_values(blob)
+    values = _values(blob, count)
     if values.size != count or min(shape, default=1) < 0:
         raise ModelError(f"a blob of shape {list(shape)} has {values.size} values; the file is damaged")
     return values.reshape(shape)
 
 
-def _unusual_values(blob: Any) -> Blob:
-    """Values that are not one packed list of floats: unpacked ones (old writers) or doubles."""
+def _values(blob: Any, count: int) -> Blob:
+    """A BlobProto's values, of which there should be `count`: doubles, where it has any, as Caffe takes them."""
+    doubles = any(blob.double_data)
+    pieces = blob.double_data if doubles else blob.data
+    packed = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    size = 8 if doubles else 4
+    if len(packed) == count * size:
+        return np.frombuffer(packed, dtype=f"<f{size}").astype(np.float32, copy=False)
+    return _values_one_by_one(blob, len(packed) // size)
+
+
+def _values_one_by_one(blob: Any, packed: int) -> Blob:
+    """The values of a blob whose writer did not pack them, but for so many."""
     try:
         values = schema.BlobValues.FromString(blob.SerializeToString())
     except protobuf_message.DecodeError:
         raise ModelError("a blob's values cannot be read; the file is damaged") from None
-    return np.array(values.data or values.double_data, dtype=np.float32)
+    found = np.array(values.double_data or values.data, dtype=np.float32)
+    if 0 < packed < found.size:  # in which order they came, nobody knows any more
+        raise ModelError("some values of a blob are packed and others not, which is not supported: save the file again")
+    return found
 
 
 def caffemodel_bytes(net: Net, weights: Mapping[str, tuple[Blob, ...]]) -> bytes:
@@ -91,7 +128,7 @@ def caffemodel_bytes(net: Net, weights: Mapping[str, tuple[Blob, ...]]) -> bytes
     for layer in net.layers:
         entry = message.layer.add(name=layer.name, type=layer.type)
         for values in weights.get(layer.name, ()):
-            blob = entry.blobs.add(data=np.ascontiguousarray(values, dtype="<f4").tobytes())
+            blob = entry.blobs.add(data=[np.ascontiguousarray(values, dtype="<f4").tobytes()])
             blob.shape.dim.extend(values.shape)
     data: bytes = message.SerializeToString()
     return data

@@ -15,6 +15,7 @@ import numpy as np
 from open_nsfw.errors import ModelError
 from open_nsfw.nets import schema
 from open_nsfw.nets.net import Blob
+from open_nsfw.nets.upgrade import blob_holders
 
 # Numbers of fields of NetParameter, shifted by three bits, plus the wire type 2 (a length, then so many bytes).
 LAYER_KEYS = ((100 << 3) | 2, (2 << 3) | 2)  # `layer`, and `layers` as Caffe wrote them before 2014
@@ -76,7 +77,8 @@ def _layers(piece: bytes) -> Any:
 
 
 def _only_layer(net: Any) -> Any:
-    return (list(net.layer) + list(net.layers))[0]
+    """The message with its name and blobs: in the form of 2013, one inside."""
+    return net.layer[0] if net.layer else blob_holders(net.layers)[0]
 
 
 def _layer_name(piece: bytes) -> str:
@@ -91,8 +93,8 @@ def _with_blobs(piece: bytes, name: str, new: tuple[Blob, ...]) -> bytes:
         raise ModelError(f"layer {name!r} has {len(blobs)} blobs in the caffemodel, not {len(new)}")
     for blob, values in zip(blobs, new):
         blob.DiscardUnknownFields()  # among them values that are not packed, to which Caffe would add the new ones
-        for field in ("double_data", "diff", "double_diff"):
+        for field in ("data", "double_data", "diff", "double_diff"):
             blob.ClearField(field)
-        blob.data = np.ascontiguousarray(values, dtype="<f4").tobytes()
+        blob.data.append(np.ascontiguousarray(values, dtype="<f4").tobytes())
     changed: bytes = net.SerializeToString()
     return changed

@@ -16,12 +16,12 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 PACKAGE = "open_nsfw_caffe"
 
 # One field a line: number, type, name, default. `*` repeats, `**` repeats packed. A capitalised type is a message or an
-# enum of this table. BlobProto.data is a packed list of floats in Caffe; on the wire that is the same as bytes, which
-# NumPy takes as they are (caffemodel.py reads the other two encodings through BlobValues).
+# enum of this table. BlobProto.data is a packed list of floats in Caffe, of one or several pieces; on the wire those are the
+# same as bytes, which NumPy takes as they are (caffemodel.py reads values that are not packed through BlobValues).
 _MESSAGES = {
     "BlobShape": "1 int64** dim",
-    "BlobProto": """1 int32 num; 2 int32 channels; 3 int32 height; 4 int32 width; 5 bytes data; 6 bytes diff
-        7 BlobShape shape; 8 bytes double_data; 9 bytes double_diff""",
+    "BlobProto": """1 int32 num; 2 int32 channels; 3 int32 height; 4 int32 width; 5 bytes* data; 6 bytes* diff
+        7 BlobShape shape; 8 bytes* double_data; 9 bytes* double_diff""",
     "BlobValues": "5 float** data; 8 double** double_data",
     "FillerParameter": """1 string type constant; 2 float value 0; 3 float min 0; 4 float max 1; 5 float mean 0
         6 float std 1; 7 int32 sparse -1; 8 VarianceNorm variance_norm FAN_IN""",

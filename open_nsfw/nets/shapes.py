@@ -31,6 +31,7 @@ def infer(net: Net) -> list[LayerShapes]:
         if layer.type not in _IN_PLACE and set(layer.tops) & set(layer.bottoms):
             raise layer.unsupported("it does not work in place: give its top another name")
         tops, blobs = RULES[layer.type](layer, bottoms)
+        _check_params(layer, len(blobs))
         if any(min(top, default=1) < 1 for top in tops):
             raise layer.error(
                 f"its input of shape {shape_text(bottoms[0])} is too small: the output would be {shape_text(tops[0])}"
@@ -44,9 +45,15 @@ def infer(net: Net) -> list[LayerShapes]:
 
 def check_weights(net: Net) -> None:
     """Raises ModelError if a layer's weights are missing or have other shapes than the layer needs."""
+    names: set[str] = set()
     for layer, shapes in zip(net.layers, infer(net)):
         if shapes.blobs and not layer.blobs:
-            raise layer.error("the weights file has nothing for it")
+            raise layer.error(
+                "a layer before it has the same name, so that Caffe copies no weights into it; give it another name"
+                if layer.name in names
+                else "the weights file has nothing for it"
+            )
+        names.add(layer.name)
         found = [blob.shape for blob in layer.blobs]
         if len(found) != len(shapes.blobs):
             raise layer.error(f"{len(shapes.blobs)} weight blobs are needed, the file has {len(found)}")
@@ -72,6 +79,16 @@ def _check_counts(layer: Layer) -> None:
     }.get(layer.type, 1)
     if len(layer.tops) != max(tops, 1):
         raise layer.unsupported(f"it has {len(layer.tops)} tops, {tops} are supported")
+
+
+def _check_params(layer: Layer, blobs: int) -> None:
+    """Raises ModelError for settings of parameters that the layer does not have, or that do not let it work."""
+    specs = layer.param.param
+    if len(specs) > blobs:
+        raise layer.error(f"it has {len(specs)} `param` for {blobs} blobs; each blob has one at most")
+    # Of three, Caffe takes the rates for those of an older batch norm, and does without them.
+    if layer.type == "BatchNorm" and len(specs) < blobs and any(spec.lr_mult != 0 for spec in specs):
+        raise layer.error("the lr_mult of its statistics must be 0: they are not learnt")
 
 
 # Types that Caffe computes rightly where top and bottom are one blob; others read what they have overwritten.

@@ -44,10 +44,12 @@ def rates(layer: Layer, trained: Collection[str], head: str) -> tuple[tuple[floa
 def _text(layer: Layer, input_name: str, mults: tuple[tuple[float, float], ...]) -> str:
     param = schema.LayerParameter()
     param.CopyFrom(layer.param)
-    del param.param[:], param.blobs[:]
+    del param.blobs[:]
     del param.include[:], param.exclude[:]  # they were asked already, in the state of the net that was read
-    for lr_mult, decay_mult in mults:
-        param.param.add(lr_mult=lr_mult, decay_mult=decay_mult)
+    while len(param.param) < len(mults):
+        param.param.add()
+    for spec, (lr_mult, decay_mult) in zip(param.param, mults):  # with its name, which makes it shared
+        spec.lr_mult, spec.decay_mult = lr_mult, decay_mult
     if layer.type == "BatchNorm":
         param.batch_norm_param.use_global_stats = True
     for index, bottom in enumerate(param.bottom):

@@ -118,7 +118,6 @@ _V0_FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     "cropsize": dict.fromkeys(("data", "images"), ("transform_param", "crop_size")),
     "mirror": dict.fromkeys(("data", "images"), ("transform_param", "mirror")),
 }
-_NOT_SETTINGS = ("name", "type", "blobs", "blobs_lr", "weight_decay")
 
 
 def upgraded(old_layers: Sequence[Any]) -> list[Any]:
@@ -129,10 +128,22 @@ def upgraded(old_layers: Sequence[Any]) -> list[Any]:
     return [_of_v1(old) for old in old_layers]
 
 
+def blob_holders(old_layers: Sequence[Any]) -> list[Any]:
+    """The messages that have the names and blobs of V1LayerParameters, of both older spellings."""
+    if any(old.HasField("layer") for old in old_layers):
+        return [old.layer for old in old_layers if old.HasField("layer")]
+    return list(old_layers)
+
+
 def _of_v1(old: Any) -> Any:
     type_name = schema.enum_name(old, "type")
     new = schema.LayerParameter(name=old.name, type=V1_TYPES.get(type_name, type_name))
     _take_connections(new, old)
+    _take_rates(new, old)
+    for spec, name in zip(_specs(new, len(old.param)), old.param):
+        spec.name = name
+    for spec, mode in zip(_specs(new, len(old.blob_share_mode)), old.blob_share_mode):
+        spec.share_mode = mode
     new.include.extend(old.include)
     new.exclude.extend(old.exclude)
     for descriptor, value in old.ListFields():
@@ -144,6 +155,20 @@ def _of_v1(old: Any) -> Any:
 def _take_connections(new: Any, old: Any) -> None:
     new.bottom.extend(old.bottom)
     new.top.extend(old.top)
+
+
+def _take_rates(new: Any, old: Any) -> None:
+    for spec, rate in zip(_specs(new, len(old.blobs_lr)), old.blobs_lr):
+        spec.lr_mult = rate
+    for spec, decay in zip(_specs(new, len(old.weight_decay)), old.weight_decay):
+        spec.decay_mult = decay
+
+
+def _specs(new: Any, count: int) -> Any:
+    """The settings of the layer's parameters, of which there are then at least `count`."""
+    while len(new.param) < count:
+        new.param.add()
+    return new.param
 
 
 def _without_padding_layers(old_layers: Sequence[Any]) -> list[Any]:
@@ -171,15 +196,11 @@ def _of_v0(old: Any) -> Any:
     settings = old.layer
     new = schema.LayerParameter(name=settings.name, type=V0_TYPES.get(settings.type, settings.type))
     _take_connections(new, old)
+    _take_rates(new, settings)
     for descriptor, value in settings.ListFields():
-        if descriptor.name in _NOT_SETTINGS:
-            continue
         place = _V0_FIELDS.get(descriptor.name, {}).get(settings.type)
-        if place is None:
-            raise ModelError(
-                f"layer {quoted(settings.name)} ({cut(settings.type)}): it has no use for {descriptor.name}"
-            )
-        _put(getattr(new, place[0]), place[1], value)
+        if place is not None:  # Caffe says on its log what the type has no use for, and goes on
+            _put(getattr(new, place[0]), place[1], value)
     return new
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from open_nsfw.nets.caffemodel import with_weights
 from open_nsfw.nets.net import Blob, Net
 from open_nsfw.nets.onnx_graph import convert, convert_by_layer
+from open_nsfw.nets.shapes import check_weights
 from open_nsfw.scoring.engine import Float32, output_name
 from open_nsfw.scoring.onnx_runtime import import_onnxruntime, open_session, run_session
 
@@ -35,7 +36,8 @@ class LayerTimes:
 def measure(net: Net, weights: Mapping[str, tuple[Blob, ...]]) -> LayerTimes:
     """Time a net for one picture. Raises EngineError where ONNX Runtime is missing, ModelError for a net that it cannot
     compute."""
-    net = with_weights(net, dict(weights))
+    net = with_weights(net, weights)
+    check_weights(net)
     output = output_name(net.blob_names, net.output_names)
     blob = np.random.default_rng(SEED).normal(0, 50, (1, *net.input_shape[1:])).astype(np.float32)
     model, layer_of_node = convert_by_layer(net, output)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from open_nsfw.errors import ModelError
 from open_nsfw.nets.net import Blob, Layer, Net, quoted
 from open_nsfw.nets.read import read_net
+from open_nsfw.nets.sharing import check_not_shared
 from open_nsfw.scoring.engine import OUTPUT
 from open_nsfw.scoring.model_files import ModelFiles
 
@@ -64,6 +65,7 @@ def find_head(files: ModelFiles) -> Head:
             f"{files.model_def}: {problem}; fine-tuning needs an InnerProduct layer of 2 outputs with a bias, whose outputs "
             f'a Softmax layer makes "{OUTPUT}" of'
         )
+    check_not_shared(net, {layer.name})
     weights, bias = (blob.astype(np.float64) for blob in layer.blobs)
     return Head(layer.name, layer.bottoms[0], weights.reshape(weights.shape[-2:]), bias.reshape(-1))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from open_nsfw.errors import ModelError
 from open_nsfw.nets.net import Layer, Net, quoted
+from open_nsfw.nets.sharing import check_not_shared
 from open_nsfw.scoring.engine import OUTPUT
 
 HEAD, STAGE3, STAGE2, ALL, AUTO = "head", "stage3", "stage2", "all", "auto"
@@ -35,7 +36,8 @@ class Part:
 
 
 def find_part(net: Net, what: str) -> Part:
-    """The part of a net that `what`, one of `DEEP`, trains. Raises ModelError for a net that has no such stage."""
+    """The part of a net that `what`, one of `DEEP`, trains. Raises ModelError for a net that has no such stage,
+    and for one whose layers share parameters there."""
     softmax = next(layer for layer in reversed(net.layers) if OUTPUT in layer.tops)
     layers = [layer for layer in net.layers if layer.type != "Input" and layer is not softmax]
     first = 0 if what == ALL else _first_of(layers, what)
@@ -43,7 +45,9 @@ def find_part(net: Net, what: str) -> Part:
     (start,) = _inputs(part) or {net.input_name}
     if what != ALL and any(start in layer.tops for layer in part):
         raise ModelError(f"the stage {what} changes the blob {quoted(start)} that it reads; train the head or all")
-    return Part(start, part, softmax.bottoms[0], what == ALL)
+    found = Part(start, part, softmax.bottoms[0], what == ALL)
+    check_not_shared(net, found.trained)
+    return found
 
 
 def _first_of(layers: list[Layer], stage: str) -> int:

@@ -327,7 +327,7 @@ def test_any_bytes_as_a_caffemodel(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize("dims", [[-2, -3], [-6], [2**62, 4], [0], [2**63 - 1]])
 def test_dimensions_that_lie(dims: list[int], tmp_path: Path) -> None:
     message = caffe_schema.NetParameter()
-    message.layer.add(name="c").blobs.add(data=ones(6).tobytes()).shape.dim.extend(dims)
+    message.layer.add(name="c").blobs.add(data=[ones(6).tobytes()]).shape.dim.extend(dims)
     with pytest.raises(ModelError) as caught:
         parse_weights(tmp_path, message.SerializeToString())
     assert str(caught.value) == f"{tmp_path}/net.caffemodel: a blob of shape {dims} has 6 values; the file is damaged"

@@ -63,7 +63,7 @@ def test_other_encodings_of_values(kind: str, tmp_path: Any) -> None:
     blob = message.layer.add(name="c", type="Convolution").blobs.add()
     blob.shape.dim.extend([2])
     if kind == "double":
-        blob.double_data = np.array([1, 2], "<f8").tobytes()
+        blob.double_data.append(np.array([1, 2], "<f8").tobytes())
     else:
         blob.MergeFromString(values)
     after = replace_blobs(message.SerializeToString(), {"c": (np.array([3, 4], np.float32),)})
@@ -71,6 +71,18 @@ def test_other_encodings_of_values(kind: str, tmp_path: Any) -> None:
     assert values not in after or not values
     assert not layer.blobs[0].double_data
     np.testing.assert_array_equal(parsed(after, tmp_path)["c"][0], [3, 4])
+
+
+def test_the_form_of_2013(tmp_path: Any) -> None:
+    """A layer inside a layer, which Caffe takes the blobs of."""
+    message = schema.NetParameter()
+    inner = message.layers.add().layer
+    inner.name = "c"
+    inner.blobs.add(num=1, channels=1, height=1, width=2, data=[np.array([1, 2], "<f4").tobytes()])
+    before = message.SerializeToString()
+    np.testing.assert_array_equal(parsed(before, tmp_path)["c"][0], [[[[1, 2]]]])
+    after = replace_blobs(before, {"c": (np.array([3, 4], np.float32),)})
+    np.testing.assert_array_equal(parsed(after, tmp_path)["c"][0], [[[[3, 4]]]])
 
 
 def test_unknown_layer() -> None:

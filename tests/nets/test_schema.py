@@ -43,10 +43,10 @@ def values_of(enum: Any) -> dict[str, int]:
 def compare(name: str, ours: Any, theirs: Any) -> None:
     """One field of a message; `name` is how a failure calls it."""
     assert ours.number == theirs.number, name
+    assert ours.label == theirs.label, name
     if ours.type == BYTES and ours.name in AS_BYTES and ours.containing_type.name == "BlobProto":
         assert theirs.GetOptions().packed, name
     else:
-        assert ours.label == theirs.label, name
         assert ours.type == theirs.type, name
         assert ours.GetOptions().packed == theirs.GetOptions().packed, name
     if ours.message_type is not None:

@@ -10,7 +10,7 @@ from open_nsfw.nets import schema
 from open_nsfw.nets.read import read_net
 from open_nsfw.nets.train_deploy import train_val
 from open_nsfw.nets.training import TrainingOptions
-from tests.tools.helpers import MODEL_DEF, SMALL_WEIGHTS, WEIGHTS, caffemodel, small_net
+from tests.tools.helpers import MODEL_DEF, NETS, SMALL_WEIGHTS, WEIGHTS, caffemodel, small_net
 
 
 def test_only_the_trained_layer_learns() -> None:
@@ -36,6 +36,16 @@ def test_data_and_loss_take_the_places_of_input_and_softmax() -> None:
     assert [layer.name for layer in message.layer[2:-2]] == inner
     assert message.layer[0].transform_param.crop_size == 224
     assert list(message.layer[-2].bottom) == ["fc_nsfw", "label"]
+
+
+def test_shared_parameters_stay_shared(tmp_path: Path) -> None:
+    """Frozen, with their names: the weights file has a copy in each layer, of which Caffe takes the last."""
+    net = read_net(NETS / "shared_weights.prototxt", NETS / "shared_weights.caffemodel")
+    message = text_format.Parse(
+        train_val(net, {net.layers[-1].name}, TrainingOptions("image-list")), schema.NetParameter()
+    )
+    shared = [[(each.name, each.lr_mult) for each in layer.param] for layer in message.layer if layer.param]
+    assert shared == [[("w", 0), ("b", 0)]] * 2
 
 
 def test_rules_of_the_deploy_net_do_not_hold_in_training(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def caffemodel(layers: Mapping[str, Sequence[Any]]) -> bytes:
         layer = message.layer.add(name=name, type="Convolution")
         for values in blobs:
             array = np.asarray(values, dtype="<f4")
-            layer.blobs.add(data=array.tobytes()).shape.dim.extend(array.shape)
+            layer.blobs.add(data=[array.tobytes()]).shape.dim.extend(array.shape)
     data: bytes = message.SerializeToString()
     return data
 
