@@ -88,6 +88,7 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
     if message.layers and message.layer:
         raise ModelError("mixes the old `layers` with the new `layer`: Caffe reads only one of them")
     inputs = _declared_inputs(message)
+    places = dict.fromkeys(inputs, 0)  # how many layers come before each input
     layers: list[Layer] = []
     labels: set[str] = set()  # what losses read
     for parameter in _layers_in_test_phase(message):
@@ -101,6 +102,7 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
         _check_type(parameter)
         if layer.type == "Input":
             inputs.update(_input_layer_shapes(layer))
+            places.update(dict.fromkeys(layer.tops, len(layers)))
         else:
             layers.append(layer)
     read = {bottom for layer in layers for bottom in layer.bottoms}
@@ -111,7 +113,7 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
     if not layers:
         raise ModelError("the net has no layers")
     (input_name, input_shape), *_ = inputs.items()
-    _check_blob_order(layers, input_name)
+    _check_blob_order(layers, input_name, places.get(input_name, 0))
     return Net(message.name, input_name, input_shape, tuple(layers))
 
 
@@ -151,13 +153,14 @@ def _check_type(parameter: Any) -> None:
         )
 
 
-def _check_blob_order(layers: list[Layer], input_name: str) -> None:
+def _check_blob_order(layers: list[Layer], input_name: str, input_place: int) -> None:
     """Caffe's rules for a net: blobs are made before they are read, by one layer each. A layer in place takes over its
-    blob only if nothing else has read it (Caffe would have given each reader a copy of another name)."""
+    blob only if nothing else has read it (Caffe would have given each reader a copy of another name). `input_place`: how many
+    layers come before the input."""
     readers = {input_name: 0}
-    for layer in layers:
+    for place, layer in enumerate(layers):
         for bottom in layer.bottoms:
-            if bottom not in readers:
+            if bottom not in readers or (bottom == input_name and place < input_place):
                 raise layer.error(f"reads the blob {quoted(bottom)}, which no layer before it makes")
             readers[bottom] += 1
         for index, top in enumerate(layer.tops):

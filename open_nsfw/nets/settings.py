@@ -25,44 +25,71 @@ def canonical_axis(layer: Layer, axis: int, rank: int) -> int:
     return axis % rank
 
 
-def _pair(layer: Layer, param: Any, name: str, default: int | None) -> tuple[int, int]:
-    """A window setting in either spelling: `NAME` (once or twice; `kernel_size` for the kernel) or `NAME_h`, `NAME_w`."""
-    plain, tall, wide = ("kernel_size" if name == "kernel" else name), f"{name}_h", f"{name}_w"
-    fields = param.DESCRIPTOR.fields_by_name
-    if tall in fields and (param.HasField(tall) or param.HasField(wide)):
-        return getattr(param, tall), getattr(param, wide)
-    if plain in ("pad", "kernel_size", "stride", "dilation") and not isinstance(getattr(param, plain), int):
-        values = list(getattr(param, plain)) or ([] if default is None else [default])
-    else:
-        values = [getattr(param, plain)] if param.HasField(plain) or default is not None else []
+def _has(param: Any, name: str) -> bool:
+    """Whether a setting is written down: for one that repeats, at least once."""
+    value = getattr(param, name)
+    return param.HasField(name) if isinstance(value, int) else len(value) > 0
+
+
+def _either(layer: Layer, param: Any, plain: str, others: tuple[str, ...]) -> bool:
+    """Whether a setting that has two spellings is written as one of `others`. Raises ModelError for both at once."""
+    found = [name for name in others if _has(param, name)]
+    if found and _has(param, plain):
+        raise layer.error(f"it has both {plain} and {found[0]}; Caffe takes one of the two spellings")
+    return bool(found)
+
+
+def _convolution_pair(layer: Layer, name: str, sides: tuple[str, str] | None, default: int | None) -> tuple[int, int]:
+    """(height, width) of a setting of a Convolution layer: once or twice `name`, or `sides`, of which one may be missing."""
+    param = layer.param.convolution_param
+    if sides and _either(layer, param, name, sides):
+        return getattr(param, sides[0]), getattr(param, sides[1])
+    values = list(getattr(param, name)) or ([] if default is None else [default])
     if len(values) not in (1, 2):
-        raise layer.error(f"{plain} needs one or two values, it has {len(values)}")
+        raise layer.error(f"{name} needs one or two values, it has {len(values)}")
     return values[0], values[-1]
 
 
 def convolution_window(layer: Layer) -> Window:
     """Kernel, stride, pad and dilation of a Convolution layer."""
-    param = layer.param.convolution_param
     return _checked_window(
         layer,
         Window(
-            _pair(layer, param, "kernel", None),
-            _pair(layer, param, "stride", 1),
-            _pair(layer, param, "pad", 0),
-            _pair(layer, param, "dilation", 1),
+            _convolution_pair(layer, "kernel_size", ("kernel_h", "kernel_w"), None),
+            _convolution_pair(layer, "stride", ("stride_h", "stride_w"), 1),
+            _convolution_pair(layer, "pad", ("pad_h", "pad_w"), 0),
+            _convolution_pair(layer, "dilation", None, 1),
         ),
     )
+
+
+def _pooling_pair(layer: Layer, name: str, sides: tuple[str, str]) -> tuple[int, int]:
+    """(height, width) of a setting of a Pooling layer: `name`, or both of `sides`."""
+    param = layer.param.pooling_param
+    if not _either(layer, param, name, sides):
+        return getattr(param, name), getattr(param, name)
+    if not all(_has(param, side) for side in sides):
+        raise layer.error(f"it needs {name}, or both {sides[0]} and {sides[1]}")
+    return getattr(param, sides[0]), getattr(param, sides[1])
+
+
+def _pooling_kernel(layer: Layer) -> tuple[int, int]:
+    """(height, width) of a Pooling layer's windows. Beside kernel_size, Caffe passes over one of kernel_h and kernel_w alone."""
+    param = layer.param.pooling_param
+    if _has(param, "kernel_size") and not (_has(param, "kernel_h") and _has(param, "kernel_w")):
+        return param.kernel_size, param.kernel_size
+    return _pooling_pair(layer, "kernel_size", ("kernel_h", "kernel_w"))
 
 
 def pooling_window(layer: Layer, bottom: Shape) -> Window:
     """Kernel, stride and pad of a Pooling layer over a bottom of shape (N, C, H, W)."""
     param = layer.param.pooling_param
-    stride, pad = _pair(layer, param, "stride", 1), _pair(layer, param, "pad", 0)
+    stride, pad = (_pooling_pair(layer, name, (f"{name}_h", f"{name}_w")) for name in ("stride", "pad"))
     if param.global_pooling:
-        if stride != (1, 1) or pad != (0, 0):
-            raise layer.error("global pooling takes neither stride nor pad")
+        if stride != (1, 1) or pad != (0, 0) or any(_has(param, f"kernel_{end}") for end in ("size", "h", "w")):
+            raise layer.error("global pooling takes neither kernel nor stride nor pad")
         return Window((bottom[2], bottom[3]), stride, pad)
-    window = _checked_window(layer, Window(_pair(layer, param, "kernel", None), stride, pad))
+    window = _checked_window(layer, Window(_pooling_kernel(layer), stride, pad))
     if any(p >= k for p, k in zip(window.pad, window.kernel)):
         raise layer.error(f"pad {window.pad} must be smaller than the kernel {window.kernel}")
     return window
@@ -92,7 +119,8 @@ def _covered_axes(layer: Layer, param: Any, bottom: Shape) -> tuple[int, int]:
 def concat_axis(layer: Layer, bottom: Shape) -> int:
     """The axis along which a Concat layer joins, from either spelling."""
     param = layer.param.concat_param
-    return canonical_axis(layer, param.concat_dim if param.HasField("concat_dim") else param.axis, len(bottom))
+    old = _either(layer, param, "axis", ("concat_dim",))
+    return canonical_axis(layer, param.concat_dim if old else param.axis, len(bottom))
 
 
 def bias_axes(layer: Layer, bottom: Shape) -> tuple[int, int]:
@@ -103,7 +131,8 @@ def bias_axes(layer: Layer, bottom: Shape) -> tuple[int, int]:
 def slice_sizes(layer: Layer, bottom: Shape) -> tuple[int, list[int]]:
     """(axis, how much of it goes into each top) of a Slice layer."""
     param, count = layer.param.slice_param, len(layer.tops)
-    axis = canonical_axis(layer, param.slice_dim if param.HasField("slice_dim") else param.axis, len(bottom))
+    old = _either(layer, param, "axis", ("slice_dim",))
+    axis = canonical_axis(layer, param.slice_dim if old else param.axis, len(bottom))
     points = list(param.slice_point)
     if not points:
         if bottom[axis] % count:

@@ -31,6 +31,16 @@ def _unchanged(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     return [bottoms[0]] * len(layer.tops), []
 
 
+def _of_a_base(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
+    """Exp and Log; -1 stands for e."""
+    base = (layer.param.exp_param if layer.type == "Exp" else layer.param.log_param).base
+    if base != -1 and (not 0 < base < math.inf or (layer.type == "Log" and base == 1)):
+        raise layer.error(
+            f"its base must be a number above 0{' other than 1' if layer.type == 'Log' else ''}, not {base:g}"
+        )
+    return _unchanged(layer, bottoms)
+
+
 def _convolution(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     """Convolution and Deconvolution, which share all but the direction."""
     param, window, back = layer.param.convolution_param, convolution_window(layer), layer.type == "Deconvolution"
@@ -74,7 +84,9 @@ def _batch_norm(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     param = layer.param.batch_norm_param
     if param.HasField("use_global_stats") and not param.use_global_stats:
         raise layer.unsupported("use_global_stats: false would make a score depend on the other pictures of its batch")
-    channels = bottoms[0][1] if len(bottoms[0]) > 1 else 1
+    if len(bottoms[0]) < 2:
+        raise layer.error("it needs an input with channels")
+    channels = bottoms[0][1]
     return [bottoms[0]], [(channels,), (channels,), (1,)]
 
 
@@ -266,11 +278,11 @@ RULES: dict[str, Callable[[Layer, tuple[Shape, ...]], _Result]] = {
     "Dropout": _unchanged,
     "ELU": _unchanged,
     "Eltwise": _eltwise,
-    "Exp": _unchanged,
+    "Exp": _of_a_base,
     "Flatten": _flatten,
     "InnerProduct": _inner_product,
     "LRN": _lrn,
-    "Log": _unchanged,
+    "Log": _of_a_base,
     "MVN": _mvn,
     "PReLU": _prelu,
     "Pooling": _pooling,

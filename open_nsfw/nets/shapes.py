@@ -71,6 +71,8 @@ def _check_counts(layer: Layer) -> None:
     least, most = _BOTTOM_COUNTS.get(layer.type, (1, 1))
     if not least <= len(layer.bottoms) <= most:
         raise layer.error(f"it has {len(layer.bottoms)} bottoms, which the type does not take")
+    if len(layer.param.propagate_down) not in (0, len(layer.bottoms)):
+        raise layer.error(f"propagate_down is given for each of its {len(layer.bottoms)} bottoms, or not at all")
     tops = {
         "Convolution": len(layer.bottoms),
         "Deconvolution": len(layer.bottoms),

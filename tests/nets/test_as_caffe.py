@@ -308,6 +308,142 @@ OLD_FORMS = {
     ),
 }
 
+# --- settings of two spellings ----------------------------------------------------------------------------------------
+
+
+def convolved(options: str, answer: Answer) -> Case:
+    """A convolution of 3 x 3 values whose weights are 1."""
+    kernel = (1, 2) if "kernel_w: 2" in options else (2, 2)
+    text = layer("Convolution", "data", "prob", f"convolution_param {{ num_output: 1 bias_term: false {options} }}")
+    return Case(data(1, 1, 3, 3) + text, answer, caffemodel({"prob": [np.ones((1, 1, *kernel))]}))
+
+
+def pooled(options: str, answer: Answer) -> Case:
+    """A max pooling of 3 x 3 values: 1 -2 3, -4 5 -6, 7 -8 9."""
+    return Case(data(1, 1, 3, 3) + layer("Pooling", "data", "prob", f"pooling_param {{ {options} }}"), answer)
+
+
+def both(kind: str, one: str, other: str) -> str:
+    return f'layer "prob" ({kind}): it has both {one} and {other}; Caffe takes one of the two spellings'
+
+
+def half(name: str, sides: str) -> str:
+    return f'layer "prob" (Pooling): it needs {name}, or both {sides}_h and {sides}_w'
+
+
+TOO_SMALL = 'layer "prob" (Convolution): kernel, stride and dilation must be at least 1'
+GLOBAL = 'layer "prob" (Pooling): global pooling takes neither kernel nor stride nor pad'
+TWO_INPUTS = data(1, 1, 2) + power("data", "x", 1)
+SETTINGS = {
+    "convolution: kernel_size": convolved("kernel_size: 2", [0.0, 0.0, 0.0, 0.0]),
+    "convolution: kernel_h and kernel_w": convolved("kernel_h: 1 kernel_w: 2", [-1.0, 1.0, 1.0, -1.0, -1.0, 1.0]),
+    "convolution: kernel in both": convolved(
+        "kernel_size: 2 kernel_h: 1 kernel_w: 2", both("Convolution", "kernel_size", "kernel_h")
+    ),
+    "convolution: kernel in one and a half": convolved(
+        "kernel_size: 2 kernel_w: 2", both("Convolution", "kernel_size", "kernel_w")
+    ),
+    "convolution: half a kernel": convolved("kernel_h: 2", TOO_SMALL),
+    "convolution: half a stride": convolved("kernel_size: 2 stride_h: 2", TOO_SMALL),
+    "convolution: stride in both": convolved(
+        "kernel_size: 2 stride: 1 stride_h: 1 stride_w: 1", both("Convolution", "stride", "stride_h")
+    ),
+    "convolution: half a pad": convolved("kernel_size: 2 pad_h: 1 stride: 2", [-1.0, 0.0]),
+    "convolution: pad in both": convolved(
+        "kernel_size: 2 pad: 0 pad_h: 0 pad_w: 0", both("Convolution", "pad", "pad_h")
+    ),
+    "pooling: kernel_size": pooled("kernel_size: 2", [5.0, 5.0, 7.0, 9.0]),
+    "pooling: kernel_h and kernel_w": pooled("kernel_h: 1 kernel_w: 2", [1.0, 3.0, 5.0, 5.0, 7.0, 9.0]),
+    "pooling: kernel_size and kernel_h": pooled("kernel_size: 2 kernel_h: 1", [5.0, 5.0, 7.0, 9.0]),
+    "pooling: kernel_size and kernel_w": pooled("kernel_size: 2 kernel_w: 1", [5.0, 5.0, 7.0, 9.0]),
+    "pooling: kernel in both": pooled(
+        "kernel_size: 2 kernel_h: 2 kernel_w: 2", both("Pooling", "kernel_size", "kernel_h")
+    ),
+    "pooling: half a kernel": pooled("kernel_h: 2", half("kernel_size", "kernel")),
+    "pooling: no kernel": pooled("", 'layer "prob" (Pooling): kernel, stride and dilation must be at least 1'),
+    "pooling: stride in both": pooled(
+        "kernel_size: 2 stride: 1 stride_h: 1 stride_w: 1", both("Pooling", "stride", "stride_h")
+    ),
+    "pooling: stride in one and a half": pooled(
+        "kernel_size: 2 stride: 1 stride_w: 1", both("Pooling", "stride", "stride_w")
+    ),
+    "pooling: half a stride": pooled("kernel_size: 2 stride_h: 2", half("stride", "stride")),
+    "pooling: pad in both": pooled("kernel_size: 2 pad: 0 pad_h: 0 pad_w: 0", both("Pooling", "pad", "pad_h")),
+    "pooling: half a pad": pooled("kernel_size: 2 pad_w: 1", half("pad", "pad")),
+    "pooling: global": pooled("global_pooling: true", [9.0]),
+    "pooling: global, stride 1": pooled("global_pooling: true stride: 1 pad_h: 0 pad_w: 0", [9.0]),
+    "pooling: global, kernel_size": pooled("global_pooling: true kernel_size: 2", GLOBAL),
+    "pooling: global, half a kernel": pooled("global_pooling: true kernel_w: 2", GLOBAL),
+    "concat: axis": Case(
+        TWO_INPUTS + layer("Concat", "data", "prob", 'bottom: "x" concat_param { axis: 2 }'), [1.0, -2.0, 1.0, -2.0]
+    ),
+    "concat: concat_dim": Case(
+        TWO_INPUTS + layer("Concat", "data", "prob", 'bottom: "x" concat_param { concat_dim: 2 }'),
+        [1.0, -2.0, 1.0, -2.0],
+    ),
+    "concat: both": Case(
+        TWO_INPUTS + layer("Concat", "data", "prob", 'bottom: "x" concat_param { axis: 1 concat_dim: 1 }'),
+        both("Concat", "axis", "concat_dim"),
+    ),
+    "slice: slice_dim": Case(
+        data(1, 1, 2) + layer("Slice", "data", "x", 'top: "prob" slice_param { slice_dim: 2 }'), [-2.0]
+    ),
+    "slice: both": Case(
+        data(1, 1, 2) + layer("Slice", "data", "prob", 'top: "x" slice_param { axis: 2 slice_dim: 2 }'),
+        both("Slice", "axis", "slice_dim"),
+    ),
+    "exp: base 2": Case(data(1, 1) + layer("Exp", "data", "prob", "exp_param { base: 2 }"), [2.0]),
+    "exp: base e": Case(data(1, 1) + layer("Exp", "data", "prob", "exp_param { base: -1 shift: -1 }"), [1.0]),
+    "exp: base 1": Case(data(1, 1) + layer("Exp", "data", "prob", "exp_param { base: 1 }"), [1.0]),
+    "exp: base 0": Case(
+        data(1, 1) + layer("Exp", "data", "prob", "exp_param { base: 0 }"),
+        'layer "prob" (Exp): its base must be a number above 0, not 0',
+    ),
+    "log: base 1": Case(
+        data(1, 1) + layer("Log", "data", "prob", "log_param { base: 1 }"),
+        'layer "prob" (Log): its base must be a number above 0 other than 1, not 1',
+    ),
+    "log: base -2": Case(
+        data(1, 1) + layer("Log", "data", "prob", "log_param { base: -2 }"),
+        'layer "prob" (Log): its base must be a number above 0 other than 1, not -2',
+    ),
+}
+
+# --- how layers are put together --------------------------------------------------------------------------------------
+
+
+def normalised(params: str, answer: Answer, *shape: int) -> Case:
+    """Batch norm with mean 1 and variance 4."""
+    text = layer("BatchNorm", "data", "prob", f"batch_norm_param {{ eps: 0 }} {params}")
+    return Case(data(*shape) + text, answer, caffemodel({"prob": [[1, 1], [4, 4], [1]]}))
+
+
+RATES_OF_BATCH_NORM = 'layer "prob" (BatchNorm): the lr_mult of its statistics must be 0: they are not learnt'
+WIRING = {
+    "propagate_down for each": Case(data(1, 2) + power("data", "prob", 10, "propagate_down: true"), TEN),
+    "propagate_down for more": Case(
+        data(1, 2) + power("data", "prob", 10, "propagate_down: true propagate_down: false"),
+        'layer "prob" (Power): propagate_down is given for each of its 1 bottoms, or not at all',
+    ),
+    "an input behind its reader": Case(
+        power("data", "prob", 10) + data(1, 2),
+        'layer "prob" (Power): reads the blob "data", which no layer before it makes',
+    ),
+    "more parameters than blobs": Case(
+        data(1, 2) + scale("data", "prob", "param { } param { }"),
+        'layer "prob" (Scale): it has 2 `param` for 1 blobs; each blob has one at most',
+        weights(("prob", [[2, 3]])),
+    ),
+    "batch norm": normalised("", [0.0, -1.5], 1, 2),
+    "batch norm of no channels": normalised("", 'layer "prob" (BatchNorm): it needs an input with channels', 2),
+    "batch norm with two rates": normalised("param { lr_mult: 0 } param { lr_mult: 0 }", [0.0, -1.5], 1, 2),
+    "batch norm that learns": normalised("param { lr_mult: 0 } param { }", RATES_OF_BATCH_NORM, 1, 2),
+    "batch norm of old": normalised("param { lr_mult: 1 } param { lr_mult: 2 } param { }", [0.0, -1.5], 1, 2),
+    "PReLU of no channels": Case(
+        data(2) + layer("PReLU", "data", "prob"), 'layer "prob" (PReLU): it needs an input with channels'
+    ),
+}
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 # What Caffe computes, and is refused here: in a second layer of one name it leaves the values of the filler, and it knows the
@@ -317,7 +453,17 @@ REFUSED_HERE_ALONE = {
     "values packed in part": Case(ONE, MIXED, blob(floats(2), single(3))),
 }
 
-CASES: dict[str, Case] = {**RULES, **LEFT_OUT, **NUMBERS, **NAMES, **SHARED, **ENCODINGS, **OLD_FORMS}
+CASES: dict[str, Case] = {
+    **RULES,
+    **LEFT_OUT,
+    **NUMBERS,
+    **NAMES,
+    **SHARED,
+    **ENCODINGS,
+    **OLD_FORMS,
+    **SETTINGS,
+    **WIRING,
+}
 
 
 def ours(folder: Path, case: Case) -> Answer:
