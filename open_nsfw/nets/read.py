@@ -29,9 +29,9 @@ def read_net(model_def: str | Path, pretrained_model: str | Path) -> Net:
     weights = read_caffemodel(pretrained_model)
     try:
         _check_memory(net)
+        net = with_weights(net, weights)
     except ModelError as error:
         raise type(error)(f"{model_def}: {error}") from error
-    net = with_weights(net, weights)
     try:
         check_weights(net)
     except ModelError as error:

@@ -42,6 +42,13 @@ activations: 0.0 MiB if all are kept, 0.0 MiB at once if each is given back when
 """
 
 
+TWO_OF_ONE_NAME = """\
+input: "data" input_shape { dim: [1, 2] }
+layer { name: "a" type: "Scale" bottom: "data" top: "x" }
+layer { name: "a" type: "Scale" bottom: "x" top: "prob" }
+"""
+
+
 def net_cost(*arguments: object) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "open_nsfw", "net-cost", *map(str, arguments)]
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
@@ -217,3 +224,16 @@ def test_damaged_nets_under_limits_of_time_and_memory() -> None:
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert " refused\n" in done.stdout
+
+
+def test_layers_of_one_name_are_counted_but_not_measured(tmp_path: Path) -> None:
+    """Caffe would give the second no weights."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(TWO_OF_ONE_NAME)
+    assert net_cost(path).returncode == 0
+    done = net_cost(path, "--measure")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f'open-nsfw net-cost: error: {path}: layer "a" (Scale): a layer before it has the same name, so that Caffe copies no '
+        "weights into it; give it another name\n",
+    )

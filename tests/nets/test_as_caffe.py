@@ -478,7 +478,9 @@ def ours(folder: Path, case: Case) -> Answer:
         session = onnxruntime.InferenceSession(convert(net, "prob"), providers=["CPUExecutionProvider"])
     except ModelError as error:
         assert "\n" not in str(error)
-        return str(error).replace(str(weights), "WEIGHTS").replace(str(model_def), "NET").removeprefix("NET: ")
+        message = str(error).replace(str(weights), "WEIGHTS").replace(str(model_def), "NET")
+        assert message.startswith(("NET: ", "WEIGHTS: ", "WEIGHTS does not fit NET: "))
+        return message.removeprefix("NET: ")
     found: list[float] = session.run(None, {"data": input_blob(net.input_shape)})[0].reshape(-1).tolist()
     return found
 
