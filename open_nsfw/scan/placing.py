@@ -2,6 +2,7 @@
 
     find_place    where in the folder it belongs, under a free name if its own is taken
     bring         copies or moves it there
+    is_one_entry  tells whether its place is where it is already, by another name
 
 A copy is written under a temporary name, flushed to disk, and then takes its name, if that is still free. A moved file
 gets its new name before it loses the old one.
@@ -13,6 +14,7 @@ import filecmp
 import itertools
 import os
 import stat
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -69,6 +71,32 @@ def bring(source: str, folder: str, parts: Sequence[str], may_link: bool) -> Pla
         return place
 
 
+def is_one_entry(first: str, second: str, may_try: bool) -> bool:
+    """Whether two names stand for one entry of one folder, so that removing the one removes the other: a link leads to a
+    folder above, a folder is mounted twice, or the disk takes `A` and `a` for the same. Hard links are two entries.
+
+    `may_try`: where nothing else tells, see whether a temporary file beside `first` is beside `second`, too. Raises OSError.
+    """
+    try:
+        one, other = os.lstat(first), os.lstat(second)
+    except FileNotFoundError:
+        return False
+    if os.path.samestat(one, other) and one.st_nlink == 1:
+        return True
+    if os.path.basename(first) != os.path.basename(second):
+        return False
+    return _is_one_folder(os.path.dirname(first) or os.curdir, os.path.dirname(second) or os.curdir, may_try)
+
+
+def _is_one_folder(first: str, second: str, may_try: bool) -> bool:
+    one, other = os.stat(first), os.stat(second)
+    if one.st_dev == other.st_dev or not may_try:
+        return os.path.samestat(one, other)
+    # Two file systems may be one that is mounted twice, as over a network, and then their numbers tell nothing.
+    with tempfile.NamedTemporaryFile(dir=first, prefix=".") as file:
+        return os.path.lexists(os.path.join(second, os.path.basename(file.name)))
+
+
 def _names_like(name: str) -> Iterator[str]:
     """The name, then `stem-2.suffix`, `stem-3.suffix` and so on, cut to what file systems take."""
     yield name
@@ -79,7 +107,9 @@ def _names_like(name: str) -> Iterator[str]:
 
 
 def _is_same_picture(source: str, path: str) -> bool:
-    """Whether a regular file at `path` has the content of `source`."""
+    """Whether a regular file at `path` has the content of `source`, or `path` is where `source` is."""
+    if is_one_entry(source, path, may_try=False):
+        return True
     if not stat.S_ISREG(os.lstat(path).st_mode):
         return False
     return os.path.samefile(source, path) or filecmp.cmp(source, path, shallow=False)

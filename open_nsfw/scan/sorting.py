@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from open_nsfw.errors import UsageError
 from open_nsfw.rows.row import Row, is_last, label
-from open_nsfw.scan.placing import Place, bring, find_place
+from open_nsfw.scan.placing import Place, bring, find_place, is_one_entry
 from open_nsfw.text import printable
 
 
@@ -81,7 +81,7 @@ class Sorter:
         if last.member is not None or last.path == "-":
             self._tell(last, "not a file of its own, so it stays where it is")
         elif _is_inside(last.path, self._sorting.folder):
-            self._tell(last, f"is in {printable(self._sorting.folder)}, so it stays where it is")
+            self._tell_inside(last)
         else:
             self._carry_out(last)
 
@@ -89,26 +89,36 @@ class Sorter:
         return row.score is not None and row.score >= self._sorting.threshold
 
     def _carry_out(self, row: Row) -> None:
-        parts = _parts(row.path)
         try:
-            source = self._present_place(row.path)
-            if self._sorting.dry_run:
-                place = find_place(source, self._sorting.folder, parts)
-                self._places.add(place.path)
-                self._say(f"would {self._verb} {label(row)} to {printable(place.path)} (score {row.score:.6g})")
-                return
-            place = bring(source, self._sorting.folder, parts, may_link=self._sorting.move)
+            place = self._bring(row)
+            is_inside = place.holds_it and self._is_already_at(row.path, place.path)
         except OSError as error:
-            wanted = printable(os.path.join(self._sorting.folder, *parts))
+            wanted = printable(os.path.join(self._sorting.folder, *_parts(row.path)))
             self._fail(row, f"cannot {self._verb} it to {wanted}: {error.strerror or error}")
             return
-        if not self._sorting.move:
+        if is_inside:
+            self._tell_inside(row)
+        elif self._sorting.dry_run:
+            self._places.add(place.path)
+            self._say(f"would {self._verb} {label(row)} to {printable(place.path)} (score {row.score:.6g})")
+        elif not self._sorting.move:
             self._places.add(place.path)
             if not place.holds_it:  # else an earlier run copied it
                 self._tell_place("copied", row, place)
         elif os.path.lexists(row.path) and self._remove(row, place):  # else it was named a second time
             self._places.add(place.path)
             self._tell_place("moved", row, place)
+
+    def _bring(self, row: Row) -> Place:
+        """Where the file has been brought, or would be. Raises OSError."""
+        source, folder, parts = self._present_place(row.path), self._sorting.folder, _parts(row.path)
+        if self._sorting.dry_run:
+            return find_place(source, folder, parts)
+        return bring(source, folder, parts, may_link=self._sorting.move)
+
+    def _is_already_at(self, path: str, place: str) -> bool:
+        """Whether a file's place is where it is already, by another name of its folder: to remove it there would lose it."""
+        return is_one_entry(path, place, may_try=self._sorting.move and not self._sorting.dry_run)
 
     def _remove(self, row: Row, place: Place) -> bool:
         """Take a file that is in its place away from where it was."""
@@ -141,6 +151,9 @@ class Sorter:
 
     def _tell(self, row: Row, remark: str) -> None:
         self._say(f"{label(row)}: score {row.score:.6g}; {remark}")
+
+    def _tell_inside(self, row: Row) -> None:
+        self._tell(row, f"is in {printable(self._sorting.folder)}, so it stays where it is")
 
     def _fail(self, row: Row, problem: str) -> None:
         self.failed += 1

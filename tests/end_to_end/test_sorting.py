@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -113,6 +114,34 @@ def test_links_to_what_was_moved_get_there_too(inbox: Path) -> None:
     assert not any((inbox / "out" / "inbox" / name).is_symlink() for name in names)
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert {round(row["score"], 2) for row in rows if row["path"] != "inbox/low.jpg"} == {0.9, 0.99}
+
+
+@pytest.mark.parametrize("option", [["--move-above"], ["--copy-above"], ["--dry-run", "--move-above"]])
+@pytest.mark.parametrize("has_hard_links", [True, False])
+def test_a_place_that_is_where_the_file_is_already(option: list[str], has_hard_links: bool, inbox: Path) -> None:
+    """A link in the target folder leads back: to move the file there would be to lose it."""
+    (inbox / "out").mkdir()
+    (inbox / "out" / "inbox").symlink_to("../inbox")
+    if has_hard_links:
+        os.link(inbox / "inbox" / "high.jpg", inbox / "elsewhere.jpg")
+        os.link(inbox / "inbox" / "high.jpg", inbox / "inbox" / "high-2.jpg")
+    before = files(inbox)
+    done = run(inbox, "inbox", *option, "0.8", "out")
+    assert files(inbox) == before
+    names = ["deep/high", *(["high-2"] if has_hard_links else []), "high"]
+    expected = [f"classify_nsfw: inbox/{name}.jpg: score S; is in out, so it stays where it is" for name in names]
+    assert (done.status, [re.sub(r"0\.\d+;", "S;", line) for line in done.errors]) == (0, expected)
+    assert f", 0 files {'would be ' * (len(option) - 1)}" in done.err
+
+
+def test_hard_links_are_files_of_their_own(inbox: Path) -> None:
+    """One of them is in the target folder already, as after a kill in the middle of a move."""
+    (inbox / "out" / "inbox").mkdir(parents=True)
+    os.link(inbox / "inbox" / "high.jpg", inbox / "out" / "inbox" / "high.jpg")
+    done = run(inbox, "inbox/high.jpg", "--move-above", "0.8", "out")
+    assert done.status == 0
+    assert "moved inbox/high.jpg to out/inbox/high.jpg (score 0.900" in done.err
+    assert files(inbox) == ["inbox/deep/high.jpg", "inbox/low.jpg", "out/inbox/high.jpg"]
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from open_nsfw.scan import placing
-from open_nsfw.scan.placing import Place, bring, find_place
+from open_nsfw.scan.placing import Place, bring, find_place, is_one_entry
 
 CONTENT = b"a picture" * 1000
 
@@ -189,6 +191,75 @@ def killed_at(number: int, source: str, may_link: bool) -> int:
         setattr(os, name, counted(getattr(os, name)))
     bring(source, f"out{number}", ["a.jpg"], may_link)
     os._exit(0)
+
+
+@pytest.fixture(name="twice")
+def _twice() -> Iterator[str]:
+    """The folder `in`, mounted a second time."""
+    os.makedirs("mounted")
+    os.makedirs("in", exist_ok=True)
+    if not shutil.which("mount"):
+        pytest.skip("there is no mount here")
+    mounted = subprocess.run(["mount", "--bind", "in", "mounted"], stderr=subprocess.PIPE, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no folder can be mounted twice: {mounted.stderr.strip()}")
+    yield "mounted"
+    subprocess.run(["umount", "--lazy", "mounted"], check=True)
+
+
+@pytest.mark.parametrize("may_try", [True, False])
+def test_one_entry_by_two_names(may_try: bool, source: str) -> None:
+    """However many hard links the file has: they are entries of their own."""
+    Path("in").mkdir()
+    os.symlink("in", "link")
+    os.rename(source, "in/a.jpg")
+    for _ in range(2):
+        assert is_one_entry("in/a.jpg", "link/a.jpg", may_try)
+        assert is_one_entry("in/a.jpg", "./link/../in/a.jpg", may_try)
+        assert find_place("in/a.jpg", "link", ["a.jpg"]) == Place("link/a.jpg", holds_it=True, is_own_name=True)
+        if not os.path.exists("a.jpg"):
+            os.link("in/a.jpg", "a.jpg")
+            os.link("in/a.jpg", "in/b.jpg")
+    assert not is_one_entry("in/a.jpg", "a.jpg", may_try)
+    assert not is_one_entry("in/a.jpg", "in/b.jpg", may_try)
+    assert not is_one_entry("in/a.jpg", "in/none.jpg", may_try)
+    os.symlink("a.jpg", "in/c.jpg")
+    assert not is_one_entry("in/c.jpg", "in/a.jpg", may_try)
+    assert find_place("in/c.jpg", "link", ["c.jpg"]).path == "link/c.jpg"
+
+
+def test_one_entry_of_a_folder_that_is_mounted_twice(source: str, twice: str) -> None:
+    os.rename(source, "in/a.jpg")
+    assert is_one_entry("in/a.jpg", f"{twice}/a.jpg", may_try=False)
+    os.link("in/a.jpg", "in/b.jpg")
+    assert is_one_entry("in/a.jpg", f"{twice}/a.jpg", may_try=False)
+    assert not is_one_entry("in/a.jpg", f"{twice}/b.jpg", may_try=False)
+
+
+def test_one_entry_of_two_mounts_with_numbers_of_their_own(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a share of the network that is mounted twice: only a file that appears in both can tell."""
+    for folder in ("in", "copy"):
+        Path(folder).mkdir()
+        shutil.copy(source, folder)
+    os.symlink("in", "share")
+    look = os.stat, os.lstat
+
+    def elsewhere(number: int) -> Callable[..., os.stat_result]:
+        def stat_of(path: Any, **options: Any) -> os.stat_result:
+            found = look[number](path, **options)
+            if not str(path).startswith(("share", "copy")):
+                return found
+            return os.stat_result((found.st_mode, found.st_ino + 1, found.st_dev + 1, *found[3:]))
+
+        return stat_of
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", elsewhere(0))
+        patch.setattr(os, "lstat", elsewhere(1))
+        assert is_one_entry("in/a.jpg", "share/a.jpg", may_try=True)
+        assert not is_one_entry("in/a.jpg", "copy/a.jpg", may_try=True)
+        assert not is_one_entry("in/a.jpg", "share/a.jpg", may_try=False)
+    assert os.listdir("in") == os.listdir("copy") == ["a.jpg"]
 
 
 def test_many_of_one_name_take_no_time(source: str) -> None:
