@@ -10,6 +10,7 @@ gets its new name before it loses the old one.
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import itertools
 import os
@@ -130,7 +131,7 @@ def _link(source: str, target: str) -> bool:
 
 
 def _copy(source: str, target: str) -> None:
-    with open(source, "rb") as read, written_beside(target, replace=False) as written:
+    with open(source, "rb", opener=_open_file) as read, written_beside(target, replace=False) as written:
         while piece := read.read(COPY_PIECE):
             written.write(piece)
         written.flush()
@@ -138,3 +139,12 @@ def _copy(source: str, target: str) -> None:
         with suppress(OSError):  # some file systems keep neither; the content is what counts
             os.chmod(written.fileno(), stat.S_IMODE(status.st_mode))
             os.utime(written.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open a regular file; a pipe that has taken its name must not be waited for. Raises OSError for anything else."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return descriptor

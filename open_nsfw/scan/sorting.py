@@ -10,6 +10,8 @@ from typing import NamedTuple
 from open_nsfw.errors import UsageError
 from open_nsfw.rows.row import Row, is_last, label
 from open_nsfw.scan.placing import Place, bring, find_place, is_one_entry
+from open_nsfw.sources.item import STDIN
+from open_nsfw.sources.stdin import is_own_descriptor
 from open_nsfw.text import printable
 
 
@@ -57,11 +59,11 @@ class Sorter:
     def catch_up(self, rows: Iterable[Row]) -> None:
         """Do what the rows of earlier runs ask for: a kill may have come between a row and what is done about it."""
         for row in rows:
-            if not is_last(row.kind, row.views) or row.member is not None or row.path == "-":
+            if not is_last(row.kind, row.views) or not self._is_high(row) or not _is_own_file(row):
                 continue
             if os.path.lexists(row.path):
                 self.add([row])
-            elif self._is_high(row):
+            else:
                 self._note_earlier_move(row)
 
     def revised(self, rows: list[Row]) -> list[Row]:
@@ -78,7 +80,7 @@ class Sorter:
         last = rows[-1] if rows else None
         if last is None or not self._is_high(last):
             return
-        if last.member is not None or last.path == "-":
+        if not _is_own_file(last):
             self._tell(last, "not a file of its own, so it stays where it is")
         elif _is_inside(last.path, self._sorting.folder):
             self._tell_inside(last)
@@ -158,6 +160,14 @@ class Sorter:
     def _fail(self, row: Row, problem: str) -> None:
         self.failed += 1
         self._say(f"{label(row)}: {problem}")
+
+
+def _is_own_file(row: Row) -> bool:
+    """Whether a row is about a file that can be read again and moved, or was one: no member of an archive, standard input,
+    open file of this process (`/dev/fd/3`), named pipe or device."""
+    if row.member is not None or row.path == STDIN or is_own_descriptor(row.path):
+        return False
+    return os.path.isfile(row.path) or not os.path.exists(row.path)
 
 
 def _parts(path: str) -> list[str]:

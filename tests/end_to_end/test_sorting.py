@@ -6,11 +6,12 @@ import json
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.tools.helpers import DATA, PICTURE, Result, run_command
+from tests.tools.helpers import DATA, PICTURE, SECONDS, Result, run_command
 
 PUSHED = DATA / "pushed"
 
@@ -142,6 +143,25 @@ def test_hard_links_are_files_of_their_own(inbox: Path) -> None:
     assert done.status == 0
     assert "moved inbox/high.jpg to out/inbox/high.jpg (score 0.900" in done.err
     assert files(inbox) == ["inbox/deep/high.jpg", "inbox/low.jpg", "out/inbox/high.jpg"]
+
+
+@pytest.mark.parametrize("option", ["--move-above", "--copy-above"])
+def test_what_can_be_read_only_once_stays(option: str, inbox: Path) -> None:
+    """Standard input by a link, and a named pipe, which nobody writes to a second time."""
+    os.mkfifo(inbox / "pipe")
+    (inbox / "link").symlink_to("/proc/self/fd/0" if os.path.exists("/proc/self/fd/0") else "/dev/stdin")
+    data = (inbox / "inbox" / "high.jpg").read_bytes()
+    writer = threading.Thread(target=(inbox / "pipe").write_bytes, args=(data,), daemon=True)
+    writer.start()
+    line = ["--engine", "onnxruntime", "link", "pipe", "--format", "csv", option, "0.8", "out"]
+    done = run_command(*line, cwd=inbox, stdin=data)
+    writer.join(SECONDS)
+    expected = [
+        f"classify_nsfw: {name}: score S; not a file of its own, so it stays where it is" for name in ("link", "pipe")
+    ]
+    assert (done.status, [re.sub(r"0\.\d+;", "S;", each) for each in done.errors]) == (0, expected)
+    assert done.counts == (2, 0)
+    assert sorted(os.listdir(inbox)) == ["inbox", "link", "pipe"]
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")])

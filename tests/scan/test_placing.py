@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from open_nsfw.scan import placing
 from open_nsfw.scan.placing import Place, bring, find_place, is_one_entry
+from tests.tools.helpers import ROOT, SECONDS
 
 CONTENT = b"a picture" * 1000
 
@@ -104,6 +106,17 @@ def test_times_and_rights_that_cannot_be_kept(name: str, source: str, monkeypatc
     assert bring(source, "out", ["a.jpg"], may_link=False).path == "out/a.jpg"
     assert bring(source, "out", ["a.jpg"], may_link=False).holds_it
     assert files("out") == ["a.jpg"]
+
+
+@pytest.mark.usefixtures("source")
+def test_what_is_no_file_is_not_waited_for() -> None:
+    """As where a program has put a pipe in the file's place since it was scored."""
+    os.mkfifo("pipe")
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from open_nsfw.scan.placing import bring; "
+    line = [sys.executable, "-c", code + "bring('pipe', 'out', ['pipe'], may_link=False)"]
+    done = subprocess.run(line, stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+    assert done.stderr.endswith("OSError: [Errno 22] it is no regular file\n")
+    assert files("out") == [] and stat.S_ISFIFO(os.stat("pipe").st_mode)
 
 
 def failing(number: int) -> Callable[..., None]:

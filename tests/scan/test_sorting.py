@@ -56,14 +56,26 @@ def test_a_file_of_several_frames_goes_by_its_summary() -> None:
     assert case.said == ["moved in/a.jpg to out/in/a.jpg (score 0.9)"]
 
 
-def test_what_is_no_file_of_its_own_stays() -> None:
-    case = Case()
+@pytest.mark.parametrize("move", [True, False])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_is_no_file_of_its_own_stays(move: bool, dry_run: bool) -> None:
+    """Also where it is said of an earlier run's row, which names another file of this process now."""
+    os.mkfifo("in/pipe")
+    os.symlink("pipe", "in/link")
+    os.symlink("/dev/stdin", "in/stdin")
+    os.symlink("/dev/fd", "descriptors")
+    names = ["-", "in/pipe", "in/link", "in/stdin", "/dev/stdin", "/dev/fd/63", "descriptors/0", "/dev/null"]
+    case = Case(move, dry_run)
     case.add("in/x.zip", member="a.jpg")
-    case.add("-")
-    assert case.said == [
-        "in/x.zip!a.jpg: score 0.9; not a file of its own, so it stays where it is",
-        "-: score 0.9; not a file of its own, so it stays where it is",
-    ]
+    for name in names:
+        case.add(name)
+    remark = "score 0.9; not a file of its own, so it stays where it is"
+    assert case.said == [f"{name}: {remark}" for name in ("in/x.zip!a.jpg", *names)]
+    assert case.sorter.failed == 0 and not os.path.exists("out")
+    assert sorted(os.listdir("in")) == ["a.jpg", "link", "pipe", "stdin"]
+    case = Case(move, dry_run)
+    case.sorter.catch_up([Row(name, score=HIGH) for name in names])
+    assert case.said == [] and not os.path.exists("out")
 
 
 @pytest.mark.parametrize("path", ["out/in/a.jpg", "in/../out/a.jpg", "link/a.jpg", "out/./x/../a.jpg"])
