@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from open_nsfw.errors import UsageError
 from open_nsfw.sources.lists import read_list
-from tests.tools.helpers import ROOT
+from tests.tools.helpers import ROOT, run_command
 from tests.tools.sources import errors, scan, write
 
 
@@ -27,11 +32,74 @@ from tests.tools.sources import errors, scan, write
         (b"", []),
         (b"\n\n", []),
         (b"\0\0", []),
+        (b".\0", ["."]),
+        (b".\0./a\0./b\0", [".", "./a", "./b"]),  # of `find . -print0`
+        (b"1\0002\0003\0004\0005\0", ["1", "2", "3", "4", "5"]),
+        (b"Icon\r\0a\0b\0", ["Icon\r", "a", "b"]),  # macOS has files of this name
+        (b"\xef\xbb\xbf\n", []),
+        (b"\xef\xbb", ["\udcef\udcbb"]),
     ],
 )
 def test_list(content: bytes, expected: list[str]) -> None:
     write("list", content)
     assert list(read_list("list")) == expected
+
+
+REMEDY = "save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)"
+TEXTS = ("./a.jpg\r\n", "/\n", "a\n", "ab.c", "photos/a.jpg", "\u00e4.jpg\r\n")
+ENCODINGS = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+WIDE = [
+    *(
+        (text, encoding, mark, size)
+        for text in TEXTS
+        for encoding in ENCODINGS
+        for mark in ("", "\ufeff")
+        for size in (1, 3, 64)
+    ),
+    # The first of these letters alone, in a piece of its own, could be that of a name.
+    *(("\u7167\u7247/1.jpg\n", encoding, mark, 64) for encoding in ENCODINGS for mark in ("", "\ufeff")),
+]
+
+
+@pytest.mark.parametrize(("text", "encoding", "mark", "size"), WIDE)
+def test_text_of_two_or_four_bytes_a_letter(text: str, encoding: str, mark: str, size: int) -> None:
+    """As PowerShell and Notepad write it; nothing of it is taken for a path, in whatever pieces it comes."""
+    data = (mark + text).encode(encoding)
+    os.mkfifo("list")
+    writer = threading.Thread(target=feed, args=(data, size), daemon=True)
+    writer.start()
+    with pytest.raises(UsageError) as caught:
+        next(read_list("list"))
+    assert str(caught.value) == f"the list of paths 'list' is {encoding[:6].upper()} text: {REMEDY}"
+    writer.join()
+
+
+def feed(data: bytes, size: int) -> None:
+    """Write to the pipe `list` in pieces."""
+    with suppress(BrokenPipeError), open("list", "wb", buffering=0) as pipe:
+        for start in range(0, len(data), size):
+            pipe.write(data[start : start + size])
+            time.sleep(0.001)
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("stdin", [True, False])
+def test_nothing_of_such_a_list_is_scored(order: str, stdin: bool) -> None:
+    data = "./a.jpg\r\n".encode(order)
+    write("list", data)
+    file = "-" if stdin else "list"
+    done = run_command("--engine", "onnxruntime", "--from-list", file, cwd=Path.cwd(), stdin=data if stdin else b"")
+    expected = f"classify_nsfw: error: the list of paths '{file}' is UTF-16 text: {REMEDY}\n"
+    assert (done.status, done.out, done.err) == (2, "", expected)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_mark_of_utf8_that_comes_in_pieces(size: int) -> None:
+    os.mkfifo("list")
+    writer = threading.Thread(target=feed, args=(b"\xef\xbb\xbfa.jpg\nb.jpg", size), daemon=True)
+    writer.start()
+    assert list(read_list("list")) == ["a.jpg", "b.jpg"]
+    writer.join()
 
 
 def test_nul_option() -> None:
