@@ -164,7 +164,12 @@ class Sources:
             yield from self._by_content(item, named)
 
     def _by_content(self, item: Item, named: bool) -> Iterator[Item]:
-        head = read_head(item.path, HEAD)
+        try:
+            with open(item.path, "rb") as file:
+                head = file.read(HEAD)
+        except OSError as error:
+            yield from self._unread(item, error, named)
+            return
         looks_like_picture = named_like_picture(item.path)  # "._x.jpg" does, and is judged by its content
         if is_picture("" if looks_like_picture else item.path, head):
             yield replace(item, by_content=not named and may_be_only_sound(item.path, head))
@@ -178,6 +183,13 @@ class Sources:
             yield item
         else:
             self._selection.pass_over()
+
+    def _unread(self, item: Item, error: OSError, named: bool) -> Iterator[Item]:
+        """A file that cannot be looked into: whatever its name, it may be a picture."""
+        if isinstance(error, FileNotFoundError) and not named:
+            yield from self._lost(item.path, error)
+        else:
+            yield replace(item, error=unreadable(error))
 
     def _archive(self, item: Item, kind: str) -> Iterator[Item]:
         if not self._selection.options.unpack:

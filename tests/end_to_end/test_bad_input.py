@@ -24,6 +24,7 @@ from tests.tools.helpers import (
     ROOT,
     SMALL_WEIGHTS,
     WEIGHTS,
+    Result,
     caffemodel,
     engines,
     needs_caffe,
@@ -199,19 +200,38 @@ def test_a_folder_without_pictures(folder: Path, tmp_path: Path) -> None:
     assert result.counts == (1, 1)
 
 
+def run_without_rights(shut: Path, *arguments: str | os.PathLike[str], cwd: Path) -> Result:
+    """The command, for which the permissions of `shut` count: root, whom they do not stop, has that right taken away."""
+    if not os.access(shut, os.R_OK):
+        return run_command(*arguments, cwd=cwd)
+    if not shutil.which("setpriv"):
+        pytest.skip("this user may read everything (root), and there is no setpriv to take that right away")
+    rights = "-dac_override,-dac_read_search"
+    return run_command(*arguments, cwd=cwd, under=["setpriv", "--inh-caps", rights, "--bounding-set", rights])
+
+
 def test_a_folder_that_cannot_be_listed(folder: Path, tmp_path: Path) -> None:
-    """For root, who may list every folder, the command runs without that right."""
     (tmp_path / "shut").mkdir(mode=0)
-    arguments = [*MODEL, str(tmp_path / "shut"), "first.jpg"]
-    if os.access(tmp_path / "shut", os.R_OK):
-        if not shutil.which("setpriv"):
-            pytest.skip("this user may read every folder (root), and there is no setpriv to take that right away")
-        rights = "-dac_override,-dac_read_search"
-        result = run_command(*arguments, cwd=folder, under=["setpriv", "--inh-caps", rights, "--bounding-set", rights])
-    else:
-        result = run_command(*arguments, cwd=folder)
+    result = run_without_rights(tmp_path / "shut", *MODEL, tmp_path / "shut", "first.jpg", cwd=folder)
     assert (result.status, result.out) == (1, "NSFW score: 0.5 first.jpg\n")
     assert result.errors == [f"classify_nsfw: {tmp_path}/shut: this folder cannot be listed: Permission denied"]
+
+
+def test_files_that_cannot_be_read_have_rows_whatever_their_names(folder: Path) -> None:
+    """They may be pictures: what a file is, its content tells."""
+    names = ["3f9a", "._x.jpg", "notes.txt", "x.jpg", "x.zip"]
+    (folder / "in").mkdir()
+    for name in names:
+        shutil.copy(PICTURE, folder / "in" / name)
+        (folder / "in" / name).chmod(0)
+    shutil.copy(PICTURE, folder / "in" / "good")
+    for arguments in (["in"], [f"in/{name}" for name in [*names, "good"]], ["in/*"]):
+        line = [*MODEL, *arguments, "--hidden", "--format", "jsonl"]
+        result = run_without_rights(folder / "in" / "3f9a", *line, cwd=folder)
+        rows = {os.path.basename(row["path"]): row["error"] for row in map(json.loads, result.out.splitlines())}
+        assert rows == {**dict.fromkeys(names, "unreadable: cannot be read: Permission denied"), "good": None}
+        assert (result.status, result.counts) == (1, (1, 5))
+        assert "passed over" not in result.err
 
 
 def test_a_path_through_a_file_and_a_name_too_long(folder: Path) -> None:

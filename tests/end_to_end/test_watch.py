@@ -341,15 +341,18 @@ def test_a_parquet_file_is_whole_after_sigterm(start: Start, inbox: Path) -> Non
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be less")
 def test_what_may_not_be_read_has_a_row_and_has_its_score_when_it_may(start: Start, inbox: Path) -> None:
     picture(inbox / "a.png").chmod(0)
+    os.rename(picture(inbox / "c.png"), inbox / "3f9a")
+    (inbox / "3f9a").chmod(0)
     (inbox / "closed").mkdir(0o000)
     watch = start(under=("setpriv", "--inh-caps=-all", "--bounding-set=-all"))
     picture(inbox / "b.png")
-    watch.wait("a.png", "closed", "b.png")
+    watch.wait("a.png", "3f9a", "closed", "b.png")
     (inbox / "a.png").chmod(0o644)
-    wait_until(lambda: watch.names()["a.png"] == 2)
+    (inbox / "3f9a").chmod(0o644)
+    wait_until(lambda: watch.names()["a.png"] == watch.names()["3f9a"] == 2)
     watch.end()
     errors = {row["path"]: (row["error"] or "").partition(":")[0] for row in watch.rows()}
-    assert errors == {"in/a.png": "", "in/closed": "unreadable", "in/b.png": ""}
+    assert errors == {"in/a.png": "", "in/3f9a": "", "in/closed": "unreadable", "in/b.png": ""}
 
 
 def _namespace(limit: str, value: int) -> tuple[str, ...]:

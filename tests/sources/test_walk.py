@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import subprocess
@@ -148,6 +149,28 @@ def test_folder_that_cannot_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     items = scan("d")
     assert errors(items) == [("d/locked", None, "unreadable", "this folder cannot be listed: Permission denied")]
     assert items[1].path == "d/open.jpg"
+
+
+@pytest.mark.parametrize("unpack", [True, False])
+def test_files_that_cannot_be_read(unpack: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went away in the meantime is passed over, as what was gone before; everything else may be a picture."""
+    for name in ("d/denied", "d/denied.txt", "d/gone", "d/x.zip", "d/z"):
+        write(name)
+    reasons = {"d/gone": errno.ENOENT, "d/z": errno.EIO}
+
+    def fail(path: str, *_: object) -> None:
+        number = reasons.get(path, errno.EACCES)
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr("open_nsfw.sources.walk.open", fail, raising=False)
+    sources = Sources(["d"], SourceOptions(unpack=unpack))
+    denied = [
+        (f"d/{name}", None, "unreadable", "cannot be read: Permission denied") for name in ("denied", "denied.txt")
+    ]
+    zipped = ("d/x.zip", None, "unreadable", "cannot be read: Permission denied")
+    assert errors(list(sources)) == [*denied, zipped, ("d/z", None, "unreadable", "cannot be read: Input/output error")]
+    assert sources.passed_over == 1
+    assert errors(scan("d/gone")) == [("d/gone", None, "not-found", "there is no such file")]
 
 
 def test_folders_deeper_than_the_recursion_limit() -> None:
