@@ -98,7 +98,7 @@ class Sources:
         from open_nsfw.sources.globs import expand, split_pattern
 
         base, _ = split_pattern(pattern)
-        matches = 0
+        matches = others = 0
         for path in expand(pattern, self._selection.options.hidden):
             matches += 1
             if self._selection.leaves_out_match(path, base):
@@ -107,12 +107,14 @@ class Sources:
                 status = os.stat(path)
             except OSError as error:
                 yield Item(path, error=unreadable(error))
-            else:
+                continue
+            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
                 yield from self._named(path, status)
-        if not matches:
-            yield Item(
-                pattern, error=InputError("no-match", "there is no such file, and none that matches it as a pattern")
-            )
+            else:  # nobody asked for this pipe or device; opening one could wait for ever
+                others += 1
+                self._selection.pass_over()
+        if matches == others:
+            yield Item(pattern, error=_nothing_found(matches))
 
     def _folder(self, top: str) -> Iterator[Item]:
         """Depth first, by name. A folder that is reached again, through a symlink, is not entered a second time."""
@@ -196,6 +198,15 @@ class Sources:
             yield replace(item, packed=True)
         else:
             yield from _members(item, kind, self._selection)
+
+
+def _nothing_found(matches: int) -> InputError:
+    """Why a pattern gave nothing that could be read."""
+    if not matches:
+        return InputError("no-match", "there is no such file, and none that matches it as a pattern")
+    return InputError(
+        "no-pictures", "only pipes or devices match it, which are read where they are named without a pattern"
+    )
 
 
 def unpacked(item: Item, options: SourceOptions = SourceOptions()) -> Iterator[Item]:

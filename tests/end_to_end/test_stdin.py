@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pytest
 
 from tests.tools.archive_samples import make_zip
-from tests.tools.helpers import OTHER_PICTURE, PICTURE, SCRIPT, SECONDS, small_net, write_model
+from tests.tools.helpers import OTHER_PICTURE, PICTURE, ROOT, SCRIPT, SECONDS, small_net, terminal_output, write_model
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/fd/0"), reason="this system has no /dev/fd")
 
@@ -97,3 +97,33 @@ def test_a_list(tmp_path: Path) -> None:
     with (tmp_path / "list").open("rb") as file:
         rows = scan(tmp_path, "--from-list", "/dev/stdin", stdin=file)
     assert [row["path"] for row in rows] == [str(PICTURE), str(OTHER_PICTURE)]
+
+
+def test_a_pipe_that_a_pattern_finds(tmp_path: Path) -> None:
+    """It is passed over, as in a folder, also by a pattern in a list and while the bar's thread counts what will come."""
+    (tmp_path / "in").mkdir()
+    shutil.copy(OTHER_PICTURE, tmp_path / "in" / "a.png")
+    os.mkfifo(tmp_path / "in" / "pipe")
+    (tmp_path / "list").write_text("in/*\n")
+    line = command(tmp_path, "--jobs", "1")
+    line.remove("--quiet")
+    for arguments in (["in/*"], ["--from-list", "list"]):
+        done = subprocess.run(
+            [*line, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+        assert [json.loads(row)["path"] for row in done.stdout.splitlines()] == ["in/a.png"]
+        assert (done.returncode, done.stderr.endswith("; 1 other files passed over\n")) == (0, True), done.stderr
+    terminal = terminal_output(["timeout", str(SECONDS), *line, str(tmp_path / "in" / "*")])
+    assert "1 other files passed over" in terminal
+
+
+def test_pipes_are_not_opened_to_count_what_will_come(tmp_path: Path) -> None:
+    """By a pattern or by name: what is read for the count is lost for the score."""
+    os.mkfifo(tmp_path / "pipe")
+    shutil.copy(OTHER_PICTURE, tmp_path / "a.png")
+    code = "import sys; from open_nsfw.scan.run import count_ahead; print(count_ahead(sys.argv[1:]))"
+    for argument, expected in (("*", "1"), ("pipe", "None"), (".", "1")):
+        line = [sys.executable, "-c", code, argument]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, timeout=SECONDS, check=True)
+        assert done.stdout.decode().strip() == expected

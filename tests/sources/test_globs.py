@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from open_nsfw.sources.item import Item
+from open_nsfw.sources.walk import Sources
 from tests.tools.archive_samples import (
     JPEG,
     TEXT,
 )
+from tests.tools.helpers import SECONDS
 from tests.tools.sources import errors, paths, scan, write
 
 
@@ -60,3 +65,22 @@ def test_pattern_survives_symlink_loops() -> None:
     write("d/x.jpg")
     os.symlink(".", "d/loop")
     assert paths("d/**/*.jpg") == ["d/x.jpg"]
+
+
+@pytest.mark.parametrize("names", [["pipe", "pipe.jpg", "x.jpg"], ["pipe", "second"]])
+def test_pipes_that_a_pattern_finds_are_not_opened(names: list[str]) -> None:
+    """Nobody may ever write to them. Alone, they leave the pattern with a row that says so."""
+    os.mkdir("d")
+    for name in names:
+        (write if name == "x.jpg" else os.mkfifo)(f"d/{name}")
+    reason = "only pipes or devices match it, which are read where they are named without a pattern"
+    expected = [("d/x.jpg", None)] if "x.jpg" in names else [("d/*", reason)]
+    found: list[tuple[str, str | None]] = []
+    thread = threading.Thread(target=lambda: found.extend(_with_reasons(Sources(["d/*"]))), daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    assert found == expected
+
+
+def _with_reasons(items: Iterable[Item]) -> list[tuple[str, str | None]]:
+    return [(item.path, item.error and item.error.reason) for item in items]
