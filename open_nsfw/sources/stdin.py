@@ -83,18 +83,17 @@ def _stream_items(stream: Prefixed, item: Item, selection: Selection) -> Iterato
         yield from read_archive(whole, kind, item, selection)
 
 
-def pipe_item(path: str, selection: Selection) -> Item:
-    """A named pipe or a device that was asked for: read here, because it can be read only once."""
-    from open_nsfw.sources.payload import read_payload
-
+def pipe_items(path: str, selection: Selection) -> Iterator[Item]:
+    """What a named pipe or a device that was asked for gives, as standard input does: read here, because it can be read only
+    once."""
+    item = Item(path)
     try:
         with open(path, "rb") as file:
-            payload = read_payload(file, selection.options.limits)
-            return Item(path, data=payload.data, file=payload.file)
+            yield from _stream_items(Prefixed(file), item, selection)
     except OSError as error:
-        return Item(path, error=unreadable(error))
+        yield replace(item, error=unreadable(error))
     except InputError as error:
-        return Item(path, error=error)
+        yield replace(item, error=error)
 
 
 def is_own_descriptor(path: str) -> bool:

@@ -18,7 +18,7 @@ from open_nsfw.pictures.formats import is_url, read_head
 from open_nsfw.sources.failures import unreadable
 from open_nsfw.sources.item import STDIN, Item, SourceOptions, is_picture, may_be_only_sound, named_like_picture
 from open_nsfw.sources.selection import Selection, Skip
-from open_nsfw.sources.stdin import is_own_descriptor, opened, pipe_item, stdin_items
+from open_nsfw.sources.stdin import is_own_descriptor, opened, pipe_items, stdin_items
 
 
 class Sources:
@@ -66,7 +66,7 @@ class Sources:
 
     def _argument(self, argument: str) -> Iterator[Item]:
         if argument == STDIN:
-            yield from stdin_items(self._selection)
+            yield from self._answered(argument, stdin_items(self._selection))
             return
         try:
             status = os.stat(argument)
@@ -86,7 +86,11 @@ class Sources:
         elif stat.S_ISREG(status.st_mode):
             items = self._file(path, status, named=True)
         else:
-            items = iter((pipe_item(path, self._selection),))
+            items = pipe_items(path, self._selection)
+        yield from self._answered(path, items)
+
+    def _answered(self, path: str, items: Iterator[Item]) -> Iterator[Item]:
+        """The items of what was asked for; one that says so where there is no picture among them."""
         skipped, sure, unsure = self._selection.skipped, 0, 0
         for item in items:
             sure, unsure = sure + (not item.by_content), unsure + item.by_content

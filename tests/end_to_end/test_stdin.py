@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
-from tests.tools.archive_samples import make_zip
+from tests.tools.archive_samples import make_tar, make_zip
 from tests.tools.helpers import OTHER_PICTURE, PICTURE, ROOT, SCRIPT, SECONDS, small_net, terminal_output, write_model
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/fd/0"), reason="this system has no /dev/fd")
@@ -78,6 +78,20 @@ def test_an_archive(names: list[str], tmp_path: Path) -> None:
         with (tmp_path / "x.zip").open("rb") as file:
             rows = scan(tmp_path, name, stdin=file)
         assert [(row["path"], row["member"], row["format"]) for row in rows] == [
+            (name, "a", "JPEG"),
+            (name, "b", "PNG"),
+        ]
+
+
+def test_an_archive_through_a_pipe(names: list[str], tmp_path: Path) -> None:
+    (tmp_path / "x.tar.gz").write_bytes(
+        make_tar([("a", PICTURE.read_bytes()), ("b", OTHER_PICTURE.read_bytes())], "w:gz")
+    )
+    for name in ("-", *names):
+        with subprocess.Popen(["cat", tmp_path / "x.tar.gz"], stdout=subprocess.PIPE) as source:
+            assert source.stdout is not None
+            found = scan(tmp_path, name, stdin=source.stdout.fileno())
+        assert [(row["path"], row["member"], row["format"]) for row in found] == [
             (name, "a", "JPEG"),
             (name, "b", "PNG"),
         ]

@@ -18,6 +18,7 @@ from tests.tools.archive_samples import (
     make_zip,
     rows,
 )
+from tests.tools.helpers import SECONDS
 from tests.tools.sources import errors, scan, write
 
 
@@ -28,6 +29,15 @@ def test_named_pipe_is_read_at_once() -> None:
     (item,) = scan("pipe")
     writer.join()
     assert (item.path, item.data, item.error) == ("pipe", JPEG, None)
+
+
+def from_pipe(data: bytes, **options: Any) -> list[Item]:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=write, args=("pipe", data), daemon=True)
+    writer.start()
+    items = scan("pipe", **options)
+    writer.join(SECONDS)
+    return items
 
 
 def from_stdin(data: bytes, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[Item]:
@@ -61,6 +71,36 @@ def test_archive_on_stdin(archive: bytes, monkeypatch: pytest.MonkeyPatch) -> No
     items = from_stdin(archive, monkeypatch)
     assert rows(items) == PICTURES
     assert {(item.path, item.size, item.modified) for item in items} == {("-", None, None)}
+
+
+@pytest.mark.parametrize("archive", [make_zip(), make_tar(), make_tar(mode="w:gz")], ids=["zip", "tar", "tar.gz"])
+def test_archive_through_a_named_pipe(archive: bytes) -> None:
+    items = from_pipe(archive)
+    assert rows(items) == PICTURES
+    assert {(item.path, item.size, item.modified) for item in items} == {("pipe", None, None)}
+
+
+TEXTS = [("readme.txt", TEXT)]
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [make_zip([]), make_zip(TEXTS), make_tar(TEXTS), make_tar(TEXTS, "w:gz")],
+    ids=["empty", "zip", "tar", "tar.gz"],
+)
+def test_archive_without_a_picture(archive: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = ("no-pictures", "there is no picture in it")
+    assert errors(from_stdin(archive, monkeypatch)) == [("-", None, *expected)]
+    assert errors(from_pipe(archive)) == [("pipe", None, *expected)]
+
+
+def test_pipe_that_is_empty_too_long_or_cut_off() -> None:
+    assert errors(from_pipe(b"")) == [("pipe", None, "empty", "the file is empty")]
+    os.unlink("pipe")
+    expected = "more than the limit of 10 bytes (--max-bytes)"
+    assert errors(from_pipe(JPEG, limits=Limits(max_bytes=10))) == [("pipe", None, "too-many-bytes", expected)]
+    os.unlink("pipe")
+    assert [row[2] for row in errors(from_pipe(make_zip()[:100]))] == ["damaged-archive"]
 
 
 def test_stdin_empty_too_long_or_closed(monkeypatch: pytest.MonkeyPatch) -> None:
