@@ -183,8 +183,10 @@ class _Record:
 
     def add(self, rows: list[Row]) -> None:
         """Take the rows of one item."""
-        if self._sorter is not None:
+        if self._sorter is not None and rows:
             rows = self._sorter.revised(rows)
+            if not rows:
+                return
         self._writer.write(rows)
         self._reporter.add(rows)
         if self._sorter is not None:

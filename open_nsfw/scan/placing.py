@@ -2,6 +2,7 @@
 
     find_place    where in the folder it belongs, under a free name if its own is taken
     bring         copies or moves it there
+    taken_places  where it may have been brought before
     is_one_entry  tells whether its place is where it is already, by another name
 
 A copy is written under a temporary name, flushed to disk, and then takes its name, if that is still free. A moved file
@@ -41,11 +42,7 @@ def find_place(source: str, folder: str, parts: Sequence[str]) -> Place:
     Names that something else has, be it a file where a folder is needed or a dangling link, get a number: `a-2.jpg`.
     Raises OSError.
     """
-    for part in parts[:-1]:
-        paths = (os.path.join(folder, name) for name in _names_like(part))
-        folder = next(path for path in paths if os.path.isdir(path) or not os.path.lexists(path))
-    for number, name in enumerate(_names_like(parts[-1])):
-        path = os.path.join(folder, name)
+    for number, path in enumerate(_places(folder, parts)):
         if not os.path.lexists(path):
             return Place(path, holds_it=False, is_own_name=not number)
         if _is_same_picture(source, path):
@@ -70,6 +67,18 @@ def bring(source: str, folder: str, parts: Sequence[str], may_link: bool) -> Pla
         except FileExistsError:
             continue  # another program has taken the name since
         return place
+
+
+def taken_places(folder: str, parts: Sequence[str]) -> Iterator[str]:
+    """Those of the places that `find_place` looks at, up to the first free one, that have something."""
+    return itertools.takewhile(os.path.lexists, _places(folder, parts))
+
+
+def _places(folder: str, parts: Sequence[str]) -> Iterator[str]:
+    for part in parts[:-1]:
+        paths = (os.path.join(folder, name) for name in _names_like(part))
+        folder = next(path for path in paths if os.path.isdir(path) or not os.path.lexists(path))
+    return (os.path.join(folder, name) for name in _names_like(parts[-1]))
 
 
 def is_one_entry(first: str, second: str, may_try: bool) -> bool:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from open_nsfw.errors import UsageError
 from open_nsfw.rows.row import Row, is_last, label
-from open_nsfw.scan.placing import Place, bring, find_place, is_one_entry
+from open_nsfw.scan.placing import Place, bring, find_place, is_one_entry, taken_places
 from open_nsfw.sources.item import STDIN
 from open_nsfw.sources.stdin import is_own_descriptor
 from open_nsfw.text import printable
+
+CLOCK_SECONDS = 2.0  # the step of FAT's times of change, the coarsest that a copied file may have
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Sorter:
         self._sorting, self._say = sorting, say
         self._verb, self._participle = ("move", "moved") if sorting.move else ("copy", "copied")
         self._moved: dict[str, Moved] = {}  # by where files were: links to them may come later
+        self._left: set[str] = set()  # the folders that moved files were in
         self._places: set[str] = set()  # where files were brought, or would be
         self.failed = 0
         """Files that should have been moved or copied and were not."""
@@ -68,8 +72,10 @@ class Sorter:
 
     def revised(self, rows: list[Row]) -> list[Row]:
         """The rows of an item, to be written. A link whose file was moved before it could be read has the row of that
-        file, and so has a file that is named a second time."""
+        file, and so has a file that is named a second time. A folder has none whose pictures were all moved before."""
         first = rows[0] if rows else None
+        if first is not None and (first.error or "").startswith("no-pictures:"):
+            return [] if any(_is_inside(folder, first.path) for folder in self._left) else rows
         if first is None or not (first.error or "").startswith("not-found:") or os.path.exists(first.path):
             return rows
         moved = self._moved.get(os.path.realpath(first.path))
@@ -130,7 +136,7 @@ class Sorter:
             reason = error.strerror or error
             self._fail(row, f"is in {printable(place.path)} now, but cannot be removed from its old place: {reason}")
             return False
-        self._moved[_location(row.path)] = Moved(place.path, row)
+        self._note_move(row, place.path)
         return True
 
     def _present_place(self, path: str) -> str:
@@ -141,11 +147,20 @@ class Sorter:
         return path if moved is None else moved.place
 
     def _note_earlier_move(self, row: Row) -> None:
-        """Remember where an earlier run brought the file that `row` is about."""
-        target = os.path.join(self._sorting.folder, *_parts(row.path))
-        if self._sorting.move and os.path.isfile(target):
-            self._places.add(target)
-            self._moved[_location(row.path)] = Moved(target, row)
+        """Remember where an earlier run brought the file that `row` is about, if it is still there."""
+        if not self._sorting.move:
+            return
+        self._left.add(os.path.dirname(_location(row.path)))
+        places = taken_places(self._sorting.folder, _parts(row.path))
+        place = next((place for place in places if _is_file_of(row, place)), None)
+        if place is not None:
+            self._places.add(place)
+            self._note_move(row, place)
+
+    def _note_move(self, row: Row, place: str) -> None:
+        location = _location(row.path)
+        self._moved[location] = Moved(place, row)
+        self._left.add(os.path.dirname(location))
 
     def _tell_place(self, done: str, row: Row, place: Place) -> None:
         remark = "" if place.is_own_name else ", its own name being taken"
@@ -168,6 +183,17 @@ def _is_own_file(row: Row) -> bool:
     if row.member is not None or row.path == STDIN or is_own_descriptor(row.path):
         return False
     return os.path.isfile(row.path) or not os.path.exists(row.path)
+
+
+def _is_file_of(row: Row, place: str) -> bool:
+    """Whether a moved file may be that of a row, going by size and time of change: another one may have the name."""
+    try:
+        status = os.lstat(place)
+    except OSError:
+        return False
+    if not stat.S_ISREG(status.st_mode) or status.st_size != row.bytes:
+        return False
+    return row.modified is not None and abs(status.st_mtime - row.modified) <= CLOCK_SECONDS
 
 
 def _parts(path: str) -> list[str]:

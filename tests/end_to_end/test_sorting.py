@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from open_nsfw.rows.reader import read_rows
 from tests.tools.helpers import DATA, PICTURE, SECONDS, Result, run_command
 
 PUSHED = DATA / "pushed"
@@ -162,6 +163,20 @@ def test_what_can_be_read_only_once_stays(option: str, inbox: Path) -> None:
     assert (done.status, [re.sub(r"0\.\d+;", "S;", each) for each in done.errors]) == (0, expected)
     assert done.counts == (2, 0)
     assert sorted(os.listdir(inbox)) == ["inbox", "link", "pipe"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_finished_move_that_is_run_again_is_still_a_success(form: str, inbox: Path) -> None:
+    """The folder is empty then, and the rows say why."""
+    (inbox / "inbox" / "low.jpg").unlink()
+    line = ["inbox", "--move-above", "0.8", "out", "--format", form, "--output", "rows", "--resume"]
+    for _ in range(3):
+        done = run(inbox, *line)
+        assert (done.status, done.counts) == (0, (2, 0)), done.err
+        assert "2 files moved by --move-above 0.8" in done.err and "passed over" not in done.err
+        assert [row.path for row in read_rows(str(inbox / "rows"), form)] == ["inbox/deep/high.jpg", "inbox/high.jpg"]
+    done = run(inbox, "inbox", "--move-above", "0.8", "out")
+    assert (done.status, done.errors) == (1, ["classify_nsfw: inbox: there is no picture in it"])
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")])

@@ -171,6 +171,61 @@ def test_rows_of_what_is_really_not_there_stay() -> None:
         assert case.sorter.revised(rows) == rows
 
 
+def row_of(file: str, path: str) -> Row:
+    """The high row of a file, from when it was at `path`."""
+    status = os.stat(file)
+    return Row(path, score=HIGH, bytes=status.st_size, modified=status.st_mtime)
+
+
+def test_catching_up_finds_the_file_that_was_moved_and_not_another_of_its_name() -> None:
+    """What had the name before, of another size or time, and what is no file."""
+    Path("out/in").mkdir(parents=True)
+    for name, content, seconds in (
+        ("a", b"other", 50),
+        ("a-2", CONTENT, 10),
+        ("a-4", CONTENT, 50),
+        ("a-5", CONTENT, 50),
+    ):
+        Path(f"out/in/{name}.jpg").write_bytes(content)
+        os.utime(f"out/in/{name}.jpg", (seconds, seconds))
+    os.mkfifo("out/in/a-3.jpg")
+    os.unlink("in/a.jpg")
+    Path("in/link.jpg").symlink_to("a.jpg")
+    row = row_of("out/in/a-4.jpg", "in/a.jpg")
+    case = Case()
+    case.sorter.catch_up([row, Row("in/link.jpg", score=HIGH)])
+    assert case.said == ["moved in/link.jpg to out/in/link.jpg (score 0.9)"]
+    assert Path("out/in/link.jpg").read_bytes() == CONTENT
+    assert case.sorter.summary() == "2 files moved by --move-above 0.8"
+    os.unlink("out/in/a-4.jpg")
+    Path("in/link.jpg").symlink_to("a.jpg")
+    case = Case()
+    case.sorter.catch_up([row])
+    lost = [Row("in/link.jpg", error="not-found: there is no such file")]
+    assert case.sorter.revised(lost) == lost
+    assert case.sorter.summary() == "0 files moved by --move-above 0.8"
+
+
+def test_a_folder_whose_pictures_were_all_moved_has_no_row() -> None:
+    """In an earlier run, whether they are still where they were brought or not, or in this one, as where it is named twice."""
+    Path("link").symlink_to("in")
+    Path("other").mkdir()
+    empty = {name: [Row(name, error="no-pictures: there is no picture in it")] for name in ("in", ".", "link", "other")}
+    for is_later in (True, False):
+        case = Case()
+        if is_later:
+            case.sorter.catch_up([Row("in/gone.jpg", score=HIGH), Row("other/low.jpg", score=LOW)])
+        else:
+            case.add("in/a.jpg")
+        assert {name: case.sorter.revised(rows) for name, rows in empty.items()} == {
+            **dict.fromkeys(("in", ".", "link"), []),
+            "other": empty["other"],
+        }
+    case = Case(move=False)
+    case.sorter.catch_up([Row("in/gone.jpg", score=HIGH)])
+    assert case.sorter.revised(empty["in"]) == empty["in"]
+
+
 def test_catching_up_on_the_rows_of_earlier_runs() -> None:
     """A file that was moved then, one that was not, and a link to the first."""
     Path("out/in").mkdir(parents=True)
@@ -178,7 +233,7 @@ def test_catching_up_on_the_rows_of_earlier_runs() -> None:
     Path("in/link.jpg").symlink_to("moved.jpg")
     rows = [
         Row("in/a.jpg", kind="frame", score=1.0),
-        Row("in/moved.jpg", score=HIGH),
+        row_of("out/in/moved.jpg", "in/moved.jpg"),
         Row("in/x.zip", member="a.jpg", score=HIGH),
         Row("-", score=HIGH),
         Row("in/gone.jpg", score=HIGH),
