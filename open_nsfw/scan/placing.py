@@ -122,6 +122,7 @@ def _is_same_picture(source: str, path: str) -> bool:
         return True
     if not stat.S_ISREG(os.lstat(path).st_mode):
         return False
+    filecmp.clear_cache()  # it goes by size and time of change, which a new file may share with the one before it
     return os.path.samefile(source, path) or filecmp.cmp(source, path, shallow=False)
 
 

@@ -99,6 +99,16 @@ def test_a_link_gives_its_picture(source: str) -> None:
     assert Path("out/link.jpg").read_bytes() == CONTENT
 
 
+def test_another_file_of_the_same_size_and_time_is_not_taken_for_the_one_before(source: str) -> None:
+    """As it may come into a folder that is watched, after the first one was compared with what is in its place."""
+    for content, expected in ((CONTENT, "out/a.jpg"), (CONTENT[::-1], "out/a-2.jpg")):
+        Path(source).write_bytes(content)
+        os.utime(source, (50, 50))
+        for _ in range(2):
+            assert bring(source, "out", ["a.jpg"], may_link=False).path == expected
+            assert Path(expected).read_bytes() == content
+
+
 @pytest.mark.parametrize("name", ["chmod", "utime"])
 def test_times_and_rights_that_cannot_be_kept(name: str, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on FAT: the content is what counts."""
