@@ -64,7 +64,7 @@ def _serialized(graph: Graph, net: Net, outputs: Sequence[str]) -> bytes:
 
 
 def _add_layer(graph: Graph, layer: Layer, shapes: LayerShapes) -> None:
-    if layer.type in ("Split", "Flatten", "Reshape") or (layer.type == "Concat" and len(layer.bottoms) == 1):
+    if _shares_memory(layer):
         for top, shape in zip(layer.tops, shapes.tops):
             graph.share(top, layer.bottoms[0], shape)
         return
@@ -73,3 +73,9 @@ def _add_layer(graph: Graph, layer: Layer, shapes: LayerShapes) -> None:
     for index, (top, tensor, shape) in enumerate(zip(layer.tops, outputs, shapes.tops)):
         in_place = index < len(layer.bottoms) and layer.bottoms[index] == top
         graph.write(top, tensor, shape, in_place)
+
+
+def _shares_memory(layer: Layer) -> bool:
+    """Whether Caffe lets the tops be views of the bottom's memory: all layers that call `ShareData` on a top do."""
+    alone = len(layer.bottoms) == len(layer.tops) == 1
+    return layer.type in ("Split", "Flatten", "Reshape") or (layer.type in ("Concat", "Slice") and alone)

@@ -24,8 +24,9 @@ Float32 = NDArray[np.float32]
 class Graph:
     """ONNX nodes in the making, and which tensor each Caffe blob holds at this point.
 
-    In Caffe some tops are a second view of their bottom's memory (Split, Flatten, Reshape), and a layer in place writes
-    to that memory for all views. So a blob names a storage, and the storage holds a tensor, which is never changed.
+    In Caffe some tops are a second view of their bottom's memory (Split, Flatten, Reshape, Slice into one part), and a
+    layer in place writes to that memory for all views. So a blob names a storage, and the storage holds a tensor, which
+    is never changed.
     """
 
     def __init__(self, input_name: str, input_shape: Shape) -> None:

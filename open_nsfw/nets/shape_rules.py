@@ -201,7 +201,8 @@ def _bias(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 def _slice(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     axis, sizes = slice_sizes(layer, bottoms[0])
-    _check_batch_is_kept(layer, axis)
+    if len(sizes) > 1:
+        _check_batch_is_kept(layer, axis)
     return [bottoms[0][:axis] + (size,) + bottoms[0][axis + 1 :] for size in sizes], []
 
 

@@ -90,6 +90,17 @@ def slices(draft: Draft) -> None:
     draft.join(blobs)
 
 
+def alias_slice(draft: Draft) -> None:
+    """A Slice with one top makes no copy: what overwrites the top in place overwrites the bottom as well."""
+    ends = []
+    for options in ("", "axis: -1", "axis: 0"):
+        hidden = draft.add("Convolution", "data", options=conv(3, "kernel_size: 1"))
+        only = draft.add("Slice", hidden, options=f"slice_param {{ {options} }}")
+        draft.add("ReLU", only, top=only)
+        ends += [hidden, only]
+    draft.join([draft.add("TanH", blob) for blob in ends])
+
+
 def crop(draft: Draft) -> None:
     small = draft.add("Convolution", "data", options=conv(2, "kernel_size: 3"))
     blobs = [
@@ -191,7 +202,8 @@ layers { layer { name: "prob" type: "softmax" } bottom: "fc" top: "prob" }
 """
 
 RARE: list[Callable[[Draft], None]] = [
-    *(power, exponent, logarithm, of_each_value, bias, bias_two_bottoms, slices, crop, tile, reduction, arg_max, mvn),
+    *(power, exponent, logarithm, of_each_value, bias, bias_two_bottoms, slices, alias_slice, crop, tile, reduction),
+    *(arg_max, mvn),
     *(deconvolution, deconvolution_two_bottoms, spp, unscored),
 ]
 
