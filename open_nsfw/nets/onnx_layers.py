@@ -232,14 +232,13 @@ def _arg_max(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str])
 
 
 def _mvn(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
-    param, rank = layer.param.mvn_param, len(shapes.bottoms[0])
-    axes = list(range(1 if param.across_channels else 2, rank))
-    mean = graph.op("ReduceMean", inputs[0], axes=axes, keepdims=1) if axes else inputs[0]
-    centred = graph.op("Sub", inputs[0], mean)
+    param = layer.param.mvn_param
+    tensor = inputs[0] if len(shapes.bottoms[0]) == 4 else graph.reshape(inputs[0], shapes.tops[0])
+    axes = [1, 2, 3] if param.across_channels else [2, 3]
+    centred = graph.op("Sub", tensor, graph.op("ReduceMean", tensor, axes=axes, keepdims=1))
     if not param.normalize_variance:
         return [centred]
-    squares = graph.op("Mul", centred, centred)
-    variance = graph.op("ReduceMean", squares, axes=axes, keepdims=1) if axes else squares
+    variance = graph.op("ReduceMean", graph.op("Mul", centred, centred), axes=axes, keepdims=1)
     return [graph.op("Div", centred, _linear(graph, graph.op("Sqrt", variance), 1, param.eps))]
 
 

@@ -242,9 +242,10 @@ def _arg_max(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 
 def _mvn(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
-    if len(bottoms[0]) < 2 or len(bottoms[0]) > 4:
-        raise layer.error(f"it normalises blobs of 2 to 4 axes, its input is {shape_text(bottoms[0])}")
-    return [bottoms[0]], []
+    """Its top has four axes, N x C x H x W, however many its bottom has: those that are missing are 1."""
+    if not 1 <= len(bottoms[0]) <= 4:
+        raise layer.error(f"it normalises blobs of 1 to 4 axes, its input is {shape_text(bottoms[0])}")
+    return [(*bottoms[0], 1, 1, 1)[:4]], []
 
 
 def _spp(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:

@@ -143,6 +143,27 @@ def mvn(draft: Draft) -> None:
     draft.join(blobs)
 
 
+def mvn_of_fewer_axes(draft: Draft) -> None:
+    """Of two and three axes Caffe makes four, which layers that read the last axis notice."""
+    flat = draft.add("InnerProduct", "data", options=dense(4))
+    rows = draft.add("Reshape", "data", options="reshape_param { shape { dim: 0 dim: 3 dim: 35 } }")
+    ends = []
+    for source in (flat, rows):
+        for options in (
+            "across_channels: true",
+            "eps: 0.5 across_channels: true normalize_variance: false",
+            "eps: 0.5",
+        ):
+            blob = draft.add("MVN", source, options=f"mvn_param {{ {options} }}")
+            ends.append(draft.add("Convolution", blob, options=conv(2, "kernel_size: 1")))
+            ends.append(draft.add("Softmax", blob, options="softmax_param { axis: -1 }"))
+            ends.append(draft.add("InnerProduct", blob, options=dense(2, "axis: -2")))
+            ends.append(draft.add("Reduction", blob, options="reduction_param { axis: -3 }"))
+    reduced = [blob for blob in ends if blob.startswith("reduction")]
+    shaped = [draft.add("Reshape", blob, options="reshape_param { shape { dim: 0 dim: -1 } }") for blob in reduced]
+    draft.join([*(blob for blob in ends if blob not in reduced), *shaped])
+
+
 def deconvolution(draft: Draft) -> None:
     variants = [
         "kernel_size: 1",
@@ -203,7 +224,7 @@ layers { layer { name: "prob" type: "softmax" } bottom: "fc" top: "prob" }
 
 RARE: list[Callable[[Draft], None]] = [
     *(power, exponent, logarithm, of_each_value, bias, bias_two_bottoms, slices, alias_slice, crop, tile, reduction),
-    *(arg_max, mvn),
+    *(arg_max, mvn, mvn_of_fewer_axes),
     *(deconvolution, deconvolution_two_bottoms, spp, unscored),
 ]
 
