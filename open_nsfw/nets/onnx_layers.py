@@ -26,6 +26,7 @@ from open_nsfw.nets.settings import (
     scale_axes,
     slice_sizes,
 )
+from open_nsfw.nets.shape_rules import convolution_overhang
 from open_nsfw.nets.shapes import LayerShapes
 
 
@@ -34,11 +35,12 @@ def _convolution(kind: str) -> _Operator:
 
     def add(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
         window = convolution_window(layer)
+        beyond = convolution_overhang(shapes.bottoms[0][2:], window) if kind == "Conv" else (0, 0)
         weights = [graph.constant(blob.reshape(shape)) for blob, shape in zip(layer.blobs, shapes.blobs)]
         attributes = {
             "kernel_shape": window.kernel,
             "strides": window.stride,
-            "pads": window.pad * 2,
+            "pads": [*window.pad, *(pad + more for pad, more in zip(window.pad, beyond))],
             "dilations": window.dilation,
             "group": layer.param.convolution_param.group,
         }

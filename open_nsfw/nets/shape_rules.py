@@ -59,10 +59,17 @@ def _convolution(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 
 def _convolved(size: Shape, window: Window) -> Shape:
+    """Divided as in C, towards zero: a kernel that is larger than the padded input by less than a stride has one place."""
     sides = zip(size, window.kernel, window.stride, window.pad, window.dilation)
-    return tuple(
-        (side + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1 for side, kernel, stride, pad, dilation in sides
-    )
+    spans = ((side + 2 * pad - (dilation * (kernel - 1) + 1), stride) for side, kernel, stride, pad, dilation in sides)
+    return tuple((span // stride if span >= 0 else -(-span // stride)) + 1 for span, stride in spans)
+
+
+def convolution_overhang(size: Shape, window: Window) -> Shape:
+    """By how many pixels the kernel of a convolution reaches past the padded end of each side: what lies there counts as
+    zeros. Nothing but for a kernel that is larger than its padded input."""
+    sides = zip(size, window.kernel, window.pad, window.dilation)
+    return tuple(max(dilation * (kernel - 1) + 1 - side - 2 * pad, 0) for side, kernel, pad, dilation in sides)
 
 
 def _deconvolved(size: Shape, window: Window) -> Shape:
@@ -136,8 +143,8 @@ def _eltwise(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     param = layer.param.eltwise_param
     if len(set(bottoms)) != 1:
         raise layer.error(f"its inputs differ in shape: {', '.join(map(shape_text, bottoms))}")
-    if param.coeff and (len(param.coeff) != len(bottoms) or enum_name(param, "operation") != "SUM"):
-        raise layer.error("coeff takes one value for each bottom, and the operation SUM")
+    if param.coeff and (len(param.coeff) != len(bottoms) or enum_name(param, "operation") == "PROD"):
+        raise layer.error("coeff takes one value for each bottom, and the operation SUM or MAX, which ignores it")
     return [bottoms[0]], []
 
 
@@ -153,8 +160,10 @@ def _concat(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 def _flatten(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     param, bottom = layer.param.flatten_param, bottoms[0]
     first, last = (canonical_axis(layer, axis, len(bottom)) for axis in (param.axis, param.end_axis))
-    if last < first:
+    if last < first - 1:  # just before it, nothing is merged, and an axis of 1 comes in
         raise layer.error(f"end_axis {param.end_axis} comes before axis {param.axis}")
+    if first + len(bottom) - last > MOST_AXES:
+        raise layer.error(f"its output would have more than {MOST_AXES} axes, which is what a blob of Caffe can have")
     return [bottom[:first] + (math.prod(bottom[first : last + 1]),) + bottom[last + 1 :]], []
 
 

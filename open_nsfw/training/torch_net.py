@@ -27,6 +27,7 @@ from open_nsfw.nets.net import Blob, Layer, Shape
 from open_nsfw.nets.onnx_pooling import average_divisors
 from open_nsfw.nets.schema import enum_name
 from open_nsfw.nets.settings import concat_axis, convolution_window, pooled_sides, pooling_window, scale_axes
+from open_nsfw.nets.shape_rules import convolution_overhang
 from open_nsfw.training.stages import LEARNING, Part
 
 PIECE = 8  # pictures whose gradient is computed at once: 350 MB for all layers of Yahoo's net
@@ -184,8 +185,10 @@ def _check(layer: Layer) -> None:
 def _convolution(torch: Any, layer: Layer, inputs: list[Tensor], own: list[Tensor]) -> Tensor:
     window, param = convolution_window(layer), layer.param.convolution_param
     bias = own[1].reshape(-1) if param.bias_term else None
+    tall, wide = convolution_overhang(tuple(inputs[0].shape[2:]), window)
+    picture = torch.nn.functional.pad(inputs[0], (0, wide, 0, tall)) if tall or wide else inputs[0]
     return torch.nn.functional.conv2d(
-        inputs[0], own[0], bias, window.stride, window.pad, window.dilation, int(param.group)
+        picture, own[0], bias, window.stride, window.pad, window.dilation, int(param.group)
     )
 
 
@@ -250,7 +253,8 @@ def _areas(sides: list[tuple[int, int, int, int, int]]) -> Float32:
 def _eltwise(torch: Any, layer: Layer, inputs: list[Tensor], own: list[Tensor]) -> Tensor:
     param = layer.param.eltwise_param
     operation = enum_name(param, "operation")
-    terms = [value * factor for value, factor in zip(inputs, param.coeff)] if param.coeff else inputs
+    weighted = param.coeff and operation == "SUM"  # MAX ignores them
+    terms = [value * factor for value, factor in zip(inputs, param.coeff)] if weighted else inputs
     total = terms[0]
     for term in terms[1:]:
         total = total + term if operation == "SUM" else total * term if operation == "PROD" else torch.max(total, term)

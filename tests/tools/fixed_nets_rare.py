@@ -192,6 +192,32 @@ def spp(draft: Draft) -> None:
     draft.join([draft.add("SPP", "data", options=f"spp_param {{ {each} }}") for each in variants])
 
 
+def kernels_past_the_end(draft: Draft) -> None:
+    """Kernels larger than the padded input of 7 x 5, by less than a stride: Caffe computes one place of them."""
+    variants = [
+        "kernel_size: 9 stride: 3 pad: 1",
+        "kernel_h: 8 kernel_w: 6 stride: 2",
+        "kernel_h: 3 kernel_w: 7 stride_h: 1 stride_w: 4 bias_term: false",
+        "kernel_size: 3 dilation: 4 stride: 5 group: 3",
+    ]
+    draft.fan("data", [("Convolution", conv(3, each)) for each in variants])
+
+
+def max_with_coefficients(draft: Draft) -> None:
+    """Which MAX ignores."""
+    other = draft.add("Power", "data", options="power_param { scale: -0.5 shift: 0.25 }")
+    draft.add("Eltwise", "data", other, options="eltwise_param { operation: MAX coeff: 3 coeff: -2 }", top="prob")
+
+
+def flatten_of_nothing(draft: Draft) -> None:
+    """An end_axis just before the axis: an axis of 1 comes in."""
+    ends = []
+    for options in ("axis: 2 end_axis: 1", "axis: 1 end_axis: 0", "axis: -1 end_axis: -2"):
+        blob = draft.add("Flatten", "data", options=f"flatten_param {{ {options} }}")
+        ends.append(draft.add("Softmax", blob, options="softmax_param { axis: 3 }"))
+    draft.join(ends)
+
+
 def unscored(draft: Draft) -> None:
     """What stands behind the scores changes nothing: Silence, and a loss between blobs of the net."""
     hidden = draft.add("InnerProduct", "data", options=dense(3))
@@ -225,7 +251,8 @@ layers { layer { name: "prob" type: "softmax" } bottom: "fc" top: "prob" }
 RARE: list[Callable[[Draft], None]] = [
     *(power, exponent, logarithm, of_each_value, bias, bias_two_bottoms, slices, alias_slice, crop, tile, reduction),
     *(arg_max, mvn, mvn_of_fewer_axes),
-    *(deconvolution, deconvolution_two_bottoms, spp, unscored),
+    *(deconvolution, deconvolution_two_bottoms, spp, kernels_past_the_end, max_with_coefficients, flatten_of_nothing),
+    unscored,
 ]
 
 

@@ -16,7 +16,7 @@ from open_nsfw.nets.training import SolverSettings
 from open_nsfw.scoring.blobs import BlobEngine
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.training.stages import ALL, DEEP, STAGE2, STAGE3, find_part
-from tests.tools.helpers import needs_caffe
+from tests.tools.helpers import NETS, needs_caffe
 from tests.tools.make_gradient_golden import CLIPPED, KINDS, SETTINGS, batch, caffe_steps, directions
 
 FOLDER = Path(__file__).parent.parent / "data" / "gradients"
@@ -60,6 +60,31 @@ def test_two_steps_are_those_of_caffe(kind: str, name: str, settings: SolverSett
             moved = np.abs(expected - start).max()
             assert moved > 1e-5
             np.testing.assert_allclose(blob, expected, rtol=1e-5, atol=2e-5 * moved, err_msg=layer.name)
+
+
+@pytest.mark.torch
+def test_kernels_past_the_end_and_coefficients_of_max_are_those_of_caffe() -> None:
+    """Layers of stored nets, each by itself, against Caffe's stored answers."""
+    import torch
+
+    from open_nsfw.training import torch_net
+
+    def computed(name: str, kind: str, inputs: list[np.ndarray]) -> np.ndarray:
+        net = read_net(NETS / f"{name}.prototxt", NETS / f"{name}.caffemodel")
+        layers = [layer for layer in net.layers if layer.type == kind]
+        tensors = [torch.tensor(each) for each in inputs]
+        tops = [
+            torch_net._LAYERS[kind](torch, layer, tensors, [torch.tensor(blob) for blob in layer.blobs])
+            for layer in layers
+        ]
+        return np.concatenate([top.numpy().reshape(len(top), -1) for top in tops], axis=1)
+
+    golden = np.load(NETS / "kernels_past_the_end.npz")
+    found = computed("kernels_past_the_end", "Convolution", [golden["data"]])
+    np.testing.assert_allclose(found, golden["prob"], rtol=1e-5, atol=1e-5)
+    golden = np.load(NETS / "max_with_coefficients.npz")
+    found = computed("max_with_coefficients", "Eltwise", [golden["data"], 0.25 - golden["data"] / 2])
+    np.testing.assert_allclose(found, golden["prob"].reshape(found.shape), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.torch
