@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,15 @@ IR_VERSION = 8
 
 Float32 = NDArray[np.float32]
 
+# What the names that are given here begin with: of outputs, constants, and nodes, which begin with their operator's.
+_GIVEN = re.compile(r"output(_|$)|constant_|[A-Z][A-Za-z0-9]*_[0-9]")
+
+
+def input_tensor(name: str) -> str:
+    """What the graph calls the input of a net: its own name, unless something else in a graph could be called that. No
+    other blob's or layer's name stands in a graph by itself."""
+    return f"input_{name}" if not name or _GIVEN.match(name) else name
+
 
 class Graph:
     """ONNX nodes in the making, and which tensor each Caffe blob holds at this point.
@@ -34,10 +44,11 @@ class Graph:
         self.layer_of_node: dict[str, str] = {}
         self.initializers: list[Any] = []
         shape: list[str | int | None] = ["N", *input_shape[1:]]
-        self.input = helper.make_tensor_value_info(input_name, TensorProto.FLOAT, shape)
+        tensor = input_tensor(input_name)
+        self.input = helper.make_tensor_value_info(tensor, TensorProto.FLOAT, shape)
         self.storage = {input_name: 0}
         self.shape = {input_name: input_shape}
-        self.tensors: list[tuple[str, Shape]] = [(input_name, input_shape)]
+        self.tensors: list[tuple[str, Shape]] = [(tensor, input_shape)]
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node; the name of its output."""

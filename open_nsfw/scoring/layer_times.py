@@ -15,6 +15,7 @@ import numpy as np
 from open_nsfw.nets.caffemodel import with_weights
 from open_nsfw.nets.net import Blob, Net
 from open_nsfw.nets.onnx_graph import convert, convert_by_layer
+from open_nsfw.nets.onnx_nodes import input_tensor
 from open_nsfw.nets.shapes import check_weights
 from open_nsfw.scoring.engine import Float32, output_name
 from open_nsfw.scoring.onnx_runtime import import_onnxruntime, open_session, run_session
@@ -41,7 +42,7 @@ def measure(net: Net, weights: Mapping[str, tuple[Blob, ...]]) -> LayerTimes:
     output = output_name(net.blob_names, net.output_names)
     blob = np.random.default_rng(SEED).normal(0, 50, (1, *net.input_shape[1:])).astype(np.float32)
     model, layer_of_node = convert_by_layer(net, output)
-    return LayerTimes(_by_layer(model, layer_of_node, net.input_name, blob), _whole(net, output, blob))
+    return LayerTimes(_by_layer(model, layer_of_node, input_tensor(net.input_name), blob), _whole(net, output, blob))
 
 
 def _by_layer(model: bytes, layer_of_node: Mapping[str, str], name: str, blob: Float32) -> dict[str, float]:
@@ -73,6 +74,6 @@ def _whole(net: Net, output: str, blob: Float32) -> float:
     durations = []
     for _ in range(WARM_UP + RUNS):
         started = time.perf_counter()
-        run_session(session, {net.input_name: blob})
+        run_session(session, {input_tensor(net.input_name): blob})
         durations.append(1000 * (time.perf_counter() - started))
     return float(np.median(durations[WARM_UP:]))

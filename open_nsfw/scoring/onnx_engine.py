@@ -117,6 +117,7 @@ def laid_out_model(files: ModelFiles, blobs: Sequence[str] = ()) -> Path | bytes
 def _convert(files: ModelFiles, blobs: Sequence[str]) -> bytes:
     """Convert, and check the result: read back, its folded weights must compute what the unfolded layers compute."""
     from open_nsfw.nets import onnx_graph
+    from open_nsfw.nets.onnx_nodes import input_tensor
     from open_nsfw.nets.read import read_net
 
     net = read_net(files.model_def, files.pretrained_model)
@@ -127,8 +128,8 @@ def _convert(files: ModelFiles, blobs: Sequence[str]) -> bytes:
         folded, plain = onnx_graph.convert(net, checked), onnx_graph.convert(net, checked, fold=False)
     except ModelError as error:
         raise type(error)(f"{files.model_def}: {error}") from error
-    probe = _probe(net.input_shape)
-    ours, reference = (run_session(open_session(model), {net.input_name: probe})[0] for model in (folded, plain))
+    probe = {input_tensor(net.input_name): _probe(net.input_shape)}
+    ours, reference = (run_session(open_session(model), probe)[0] for model in (folded, plain))
     largest = float(np.max(np.abs(reference), initial=0, where=np.isfinite(reference)))
     if not np.allclose(ours, reference, rtol=0, atol=PROBE_TOLERANCE * largest, equal_nan=True):
         raise ModelError(

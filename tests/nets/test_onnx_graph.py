@@ -16,14 +16,15 @@ import pytest
 from open_nsfw import ModelError, load_engine
 from open_nsfw.errors import UnsupportedLayerError
 from open_nsfw.nets import onnx_graph
+from open_nsfw.nets.caffemodel import caffemodel_bytes
 from open_nsfw.nets.net import Net
-from open_nsfw.nets.prototxt import SUPPORTED_TYPES, read_prototxt
+from open_nsfw.nets.prototxt import SUPPORTED_TYPES, parse_prototxt, read_prototxt
 from open_nsfw.nets.read import read_net
 from open_nsfw.scoring import onnx_engine
 from open_nsfw.scoring.model_files import find_model_files
 from tests.tools.fixed_nets import fixed_nets, refused_nets
 from tests.tools.fixed_nets_rare import rare_nets
-from tests.tools.helpers import HAS_CAFFE, MODEL_DEF, NETS, ROOT, WEIGHTS, needs_caffe, small_net, write_model
+from tests.tools.helpers import HAS_CAFFE, MODEL_DEF, NETS, ROOT, WEIGHTS, engines, needs_caffe, small_net, write_model
 
 TOLERANCE = 1e-5
 NAMES = sorted(path.stem for path in NETS.glob("*.prototxt"))
@@ -116,6 +117,40 @@ def test_random_nets(seed: int, count: int, options: list[str], tmp_path: Path) 
             if not agree(ours, reference):
                 wrong.append((name, engine, float(np.nanmax(np.abs(ours - reference)))))
     assert wrong == []
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Relu_0", "Conv_0", "constant_0", "constant_1", "output_prob", "output_", "output", "input_data", "TopK_0_values"],
+)
+def test_an_input_named_like_a_part_of_the_graph(name: str, tmp_path: Path) -> None:
+    """The names that the converter gives itself are none that a net's author can have given."""
+    convolution = "convolution_param { num_output: 1 kernel_size: 4 }"
+    text = f"""\
+layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ dim: 1 dim: 3 dim: 4 dim: 4 }} }} }}
+layer {{ name: "constant_0" type: "ReLU" bottom: "{name}" top: "Relu_1" }}
+layer {{ name: "Conv_1" type: "Convolution" bottom: "Relu_1" top: "constant_2" {convolution} }}
+layer {{ name: "output_prob" type: "ArgMax" bottom: "Relu_1" top: "output_prob_" }}
+layer {{ name: "Identity_0" type: "Concat" bottom: "constant_2" bottom: "output_prob_" top: "prob" }}
+"""
+    weights = {"Conv_1": (np.full((1, 3, 4, 4), 0.5), np.array([0.25]))}
+    model_def, caffemodel = write_named(tmp_path, text, weights)
+    data = np.random.default_rng(0).normal(0, 1, (1, 3, 4, 4)).astype(np.float32)
+    expected = [[0.25 + 0.5 * np.maximum(data, 0).sum(), data.argmax()]]
+    for engine in engines():
+        np.testing.assert_allclose(load_engine(model_def, caffemodel, engine=engine).forward(data), expected, rtol=1e-5)
+
+
+def write_named(folder: Path, text: str, weights: dict[str, tuple[np.ndarray, ...]]) -> tuple[Path, Path]:
+    """A prototxt and a caffemodel with these weights by layer, written to the folder."""
+    model_def, caffemodel = folder / "net.prototxt", folder / "net.caffemodel"
+    model_def.write_text(text)
+    blobs = {name: tuple(each.astype(np.float32) for each in some) for name, some in weights.items()}
+    caffemodel.write_bytes(caffemodel_bytes(parse_prototxt(text), blobs))
+    return model_def, caffemodel
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
