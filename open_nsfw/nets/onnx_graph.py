@@ -22,9 +22,8 @@ def convert(net: Net, output: str, fold: bool = True) -> bytes:
     """An ONNX model of `net` up to the blob `output`, serialized.
 
     The model takes float32 (N, C, H, W), N free, under the name `input_tensor` of the net's input, and gives the output
-    blob, as `output_` and its name. With `fold`,
-    batch norm and scale layers disappear into the layer before them; without, each layer stays as it is (to check the
-    folding by). Raises ModelError if no layer makes `output`.
+    blob, as `output_` and its name. With `fold`, batch norm and scale layers disappear into the layer before them;
+    without, each layer stays as it is (to check the folding by). Raises ModelError if no layer makes `output`.
     """
     return _serialized(_graph(fold_batch_norm(net) if fold else net, [output]), net, [output])
 

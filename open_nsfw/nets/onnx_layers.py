@@ -96,15 +96,30 @@ def _prelu(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -
 
 def _lrn(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
     param = layer.param.lrn_param
-    size = param.local_size
-    if enum_name(param, "norm_region") == "ACROSS_CHANNELS":
-        return [graph.op("LRN", inputs[0], alpha=param.alpha, beta=param.beta, bias=param.k, size=size)]
-    # Within a channel Caffe's constant is always 1, and the padded average divides by the whole window.
-    pads = [(size - 1) // 2] * 4
+    across = enum_name(param, "norm_region") == "ACROSS_CHANNELS"
+    if across and param.alpha > 0 and param.beta > 0:  # the only ones that ONNX Runtime's LRN takes
+        return [graph.op("LRN", inputs[0], alpha=param.alpha, beta=param.beta, bias=param.k, size=param.local_size)]
     squares = graph.op("Mul", inputs[0], inputs[0])
-    mean = graph.op("AveragePool", squares, kernel_shape=[size, size], pads=pads, strides=[1, 1], count_include_pad=1)
-    shifted = graph.op("Add", graph.op("Mul", mean, graph.constant(param.alpha)), graph.constant(1.0))
+    mean = (_mean_of_channels if across else _mean_of_pixels)(graph, squares, param.local_size, shapes.bottoms[0])
+    # Within a channel Caffe's constant is always 1.
+    scaled = graph.op("Mul", mean, graph.constant(param.alpha))
+    shifted = graph.op("Add", scaled, graph.constant(param.k if across else 1.0))
     return [graph.op("Mul", inputs[0], graph.op("Pow", shifted, graph.constant(-param.beta)))]
+
+
+def _mean_of_pixels(graph: Graph, tensor: str, size: int, shape: Shape) -> str:
+    """Over `size` x `size` pixels around each; zeros beyond the edge count."""
+    pads = [(size - 1) // 2] * 4
+    return graph.op("AveragePool", tensor, kernel_shape=[size, size], pads=pads, strides=[1, 1], count_include_pad=1)
+
+
+def _mean_of_channels(graph: Graph, tensor: str, size: int, shape: Shape) -> str:
+    """Over `size` channels around each; zeros beyond the first and last count."""
+    batch, channels, *sides = shape
+    column = graph.reshape(tensor, (batch, 1, channels, math.prod(sides)))
+    pads = [(size - 1) // 2, 0] * 2
+    mean = graph.op("AveragePool", column, kernel_shape=[size, 1], pads=pads, strides=[1, 1], count_include_pad=1)
+    return graph.reshape(mean, shape)
 
 
 def _eltwise(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
@@ -162,7 +177,8 @@ def _exp(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> 
     if base <= 0:
         raise layer.error(f"the base must be above 0, or -1 for e; it is {param.base:g}")
     grown = graph.op("Exp", _linear(graph, inputs[0], param.scale * math.log(base), 0))
-    return [_linear(graph, grown, base**param.shift, 0)]
+    with np.errstate(over="ignore"):  # infinite, as in Caffe
+        return [_linear(graph, grown, float(np.float64(base) ** param.shift), 0)]
 
 
 def _log(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:

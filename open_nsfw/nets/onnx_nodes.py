@@ -67,7 +67,8 @@ class Graph:
     def constant(self, values: Any, dtype: type = np.float32) -> str:
         """Add an initializer; its name."""
         name = f"constant_{len(self.initializers)}"
-        array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
+        with np.errstate(over="ignore"):  # what is too large for Caffe's float is infinite there too
+            array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype).reshape(np.shape(values))
         self.initializers.append(numpy_helper.from_array(array, name))
         return name
 

@@ -31,6 +31,29 @@ def exponent(draft: Draft) -> None:
     draft.join([*blobs, draft.add("Exp", alone, top=alone)])
 
 
+def exponent_without_bounds(draft: Draft) -> None:
+    """What is more than a float can be is infinite."""
+    positive = draft.add("Power", draft.add("AbsVal", "data"), options="power_param { shift: 1 }")
+    variants = [
+        "shift: 1000",
+        "base: 0.5 shift: -5000 scale: 0.5",
+        "base: 1e30 scale: 1e37",
+        "base: 1e-30 shift: 9 scale: 0.1",
+    ]
+    blobs = [draft.add("Exp", positive, options=f"exp_param {{ {each} }}") for each in [*variants, "scale: 0.5"]]
+    draft.join(blobs)
+
+
+def lrn_of_any_sign(draft: Draft) -> None:
+    """alpha and beta of 0 and below."""
+    settings = ["alpha: 0", "beta: 0", "alpha: -0.2", "alpha: 0.4 beta: -0.6 k: 0.5", "alpha: 0 beta: -2 k: 3"]
+    for region in ("ACROSS_CHANNELS", "WITHIN_CHANNEL"):
+        for size in (3, 5, 7):
+            for each in settings:
+                draft.add("LRN", "data", options=f"lrn_param {{ norm_region: {region} local_size: {size} {each} }}")
+    draft.join([f"lrn_{number + 1}" for number in range(draft.count)])
+
+
 def logarithm(draft: Draft) -> None:
     positive = draft.add("Power", "data", options=POSITIVE)
     variants = ["", "base: 2", "base: 0.5 scale: 2", "scale: 0.5 shift: 0.25", "base: 10 scale: 3 shift: 1"]
@@ -249,7 +272,21 @@ layers { layer { name: "prob" type: "softmax" } bottom: "fc" top: "prob" }
 """
 
 RARE: list[Callable[[Draft], None]] = [
-    *(power, exponent, logarithm, of_each_value, bias, bias_two_bottoms, slices, alias_slice, crop, tile, reduction),
+    *(
+        exponent_without_bounds,
+        lrn_of_any_sign,
+        power,
+        exponent,
+        logarithm,
+        of_each_value,
+        bias,
+        bias_two_bottoms,
+        slices,
+        alias_slice,
+        crop,
+        tile,
+        reduction,
+    ),
     *(arg_max, mvn, mvn_of_fewer_axes),
     *(deconvolution, deconvolution_two_bottoms, spp, kernels_past_the_end, max_with_coefficients, flatten_of_nothing),
     unscored,
