@@ -54,7 +54,9 @@ def _refuse_scoring(request: CalibrationRequest) -> None:
     scoring, default = request.scoring, ScoringOptions(request.scoring.scores_file)
     for name in ("model_def", "pretrained_model", "engine", "gpu"):
         if getattr(scoring, name) != getattr(default, name):
-            raise UsageError(f"--{name}: LABELS has scores, so nothing is scored; leave the column score out to have that")
+            raise UsageError(
+                f"--{name}: LABELS has scores, so nothing is scored; leave the column score out to have that"
+            )
 
 
 def calibrate(scored: Scored, request: CalibrationRequest) -> Calibration:

@@ -14,7 +14,7 @@ from open_nsfw.cli.status import Status
 from open_nsfw.errors import ModelError, UsageError
 from open_nsfw.files import check_free, write_whole
 from open_nsfw.nets.caffemodel import read_caffemodel
-from open_nsfw.nets.cost import LayerCost, NetCost, cost_of, for_one_picture
+from open_nsfw.nets.cost import LayerCost, NetCost, cost_of
 from open_nsfw.nets.draw import check_installed, svg
 from open_nsfw.nets.initialize import initial_weights, take_over
 from open_nsfw.nets.net import Net
@@ -92,13 +92,15 @@ class _Times:
 def _times(net: Net, request: Request) -> _Times:
     from open_nsfw.scoring.layer_times import measure  # with ONNX Runtime, which a cost alone does without
 
-    weights = initial_weights(for_one_picture(net))
+    weights = initial_weights(net)
     if request.weights is not None:
         taken = take_over(net, weights, read_caffemodel(request.weights))
         if not taken.kept:
-            raise UsageError(f"--weights {printable(request.weights)}: no layer of it is one of the net's by name and shape")
+            raise UsageError(
+                f"--weights {printable(request.weights)}: no layer of it is one of the net's by name and shape"
+            )
         weights = taken.weights
-    found = measure(for_one_picture(net), weights)
+    found = measure(net, weights)
     return _Times(dict(found.layers), found.whole)
 
 

@@ -78,15 +78,19 @@ class NetCost:
 def cost_of(net: Net) -> NetCost:
     """What a net costs for one picture, whatever batch its prototxt states. Raises ModelError for a layer that cannot
     work."""
-    net = for_one_picture(net)
-    shapes = infer(net)
+    shapes = [_for_one_picture(around, net.input_shape[0]) for around in infer(net)]
     layers = tuple(map(_layer_cost, net.layers, shapes))
     return NetCost(net.name, net.input_shape[1:], layers, _peak(net, shapes))
 
 
-def for_one_picture(net: Net) -> Net:
-    """The net with a batch of 1."""
-    return Net(net.name, net.input_name, (1, *net.input_shape[1:]), net.layers)
+def _for_one_picture(shapes: LayerShapes, batch: int) -> LayerShapes:
+    """A picture's share of the shapes around a layer for a whole batch. The batch is not simply taken to be 1: a Reshape
+    layer may have it written into it. A blob that does not divide into pictures counts as a whole."""
+
+    def share(shape: Shape) -> Shape:
+        return (shape[0] // batch, *shape[1:]) if shape and shape[0] % batch == 0 else shape
+
+    return LayerShapes(tuple(map(share, shapes.bottoms)), tuple(map(share, shapes.tops)), shapes.blobs)
 
 
 def _layer_cost(layer: Layer, shapes: LayerShapes) -> LayerCost:
@@ -110,7 +114,7 @@ def _peak(net: Net, shapes: list[LayerShapes]) -> int:
     """Bytes of the blobs that are alive at once, at most: from the layer that makes one to the last that reads it. A blob
     that nothing reads is an output and stays to the end."""
     last_read = {bottom: index for index, layer in enumerate(net.layers) for bottom in layer.bottoms}
-    alive = {net.input_name: count_values(net.input_shape)}
+    alive = {net.input_name: count_values(net.input_shape[1:])}
     peak = sum(alive.values())
     for index, (layer, around) in enumerate(zip(net.layers, shapes)):
         alive.update((top, count_values(shape)) for top, shape in zip(layer.tops, around.tops))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import onnx
 
 from open_nsfw.errors import ModelError
+from open_nsfw.nets.batch import mixing_layer
 from open_nsfw.nets.folding import fold_batch_norm
 from open_nsfw.nets.net import Layer, Net
 from open_nsfw.nets.onnx_layers import OPERATORS
@@ -21,9 +22,10 @@ from open_nsfw.nets.shapes import LayerShapes, infer
 def convert(net: Net, output: str, fold: bool = True) -> bytes:
     """An ONNX model of `net` up to the blob `output`, serialized.
 
-    The model takes float32 (N, C, H, W), N free, under the name `input_tensor` of the net's input, and gives the output
-    blob, as `output_` and its name. With `fold`, batch norm and scale layers disappear into the layer before them;
-    without, each layer stays as it is (to check the folding by). Raises ModelError if no layer makes `output`.
+    The model takes float32 (N, C, H, W) under the name `input_tensor` of the net's input, and gives the output blob, as
+    `output_` and its name. N is free, or 1 where the net does not keep the inputs of a batch apart. With `fold`, batch
+    norm and scale layers disappear into the layer before them; without, each layer stays as it is (to check the folding
+    by). Raises ModelError if no layer makes `output`, or the net has another batch than 1 that it does not keep apart.
     """
     return _serialized(_graph(fold_batch_norm(net) if fold else net, [output]), net, [output])
 
@@ -48,7 +50,13 @@ def _graph(net: Net, outputs: Sequence[str]) -> Graph:
         if output in net.blob_names:
             continue
         raise ModelError(f'the net makes no blob "{output}"; it makes {", ".join(net.output_names)}')
-    graph = Graph(net.input_name, net.input_shape)
+    mixing, stated = mixing_layer(net), net.input_shape[0]
+    if mixing is not None and stated > 1:
+        raise mixing.unsupported(
+            f"a score would depend on the rest of the batch of {stated} that the prototxt states; --engine caffe computes it, "
+            "with zeros for the rest"
+        )
+    graph = Graph(net.input_name, net.input_shape, alone=mixing is not None)
     for layer, shapes in zip(net.layers, infer(net)):
         before = len(graph.nodes)
         _add_layer(graph, layer, shapes)

@@ -39,11 +39,13 @@ class Graph:
     is never changed.
     """
 
-    def __init__(self, input_name: str, input_shape: Shape) -> None:
+    def __init__(self, input_name: str, input_shape: Shape, alone: bool = False) -> None:
+        """`alone`: the graph takes one input at a time, not any number of them."""
+        self.batch: str | int = 1 if alone else "N"
         self.nodes: list[Any] = []
         self.layer_of_node: dict[str, str] = {}
         self.initializers: list[Any] = []
-        shape: list[str | int | None] = ["N", *input_shape[1:]]
+        shape: list[str | int | None] = [self.batch, *input_shape[1:]]
         tensor = input_tensor(input_name)
         self.input = helper.make_tensor_value_info(tensor, TensorProto.FLOAT, shape)
         self.storage = {input_name: 0}

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Callable
 
 import numpy as np
@@ -25,6 +26,8 @@ from open_nsfw.scoring.engine import BlobSource, Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.text import brief
 
+PROBE_TOLERANCE = 1e-4  # between a picture's outputs in two batches: rounding, with values up to some hundreds
+PROBE_SEED = 2016
 RAW_SCALE = 255  # caffe.io.load_image gives 0..1, the network reads 0..255
 
 # How a failed CHECK looks in Caffe's log: a severity and date, the place in its sources, and what it has to say.
@@ -61,23 +64,29 @@ class CaffeEngine(Engine):
         caffe = import_caffe()
         self.files, self.model_def, self.model_hash = files, str(files.model_def), files.short_hash
         self.made_from = "" if gpu is None else "gpu"
-        known_input = _checked_input(files)
+        known = _checked_net(files)
         arguments = (str(files.model_def), str(files.pretrained_model), caffe.TEST)
-        _survives(lambda: _choose_device(caffe, gpu), _no_gpu)
-        _survives(lambda: _load_net(caffe, gpu, arguments).forward(), lambda why: _bad_model(files, why))
+        if (why := _last_words(lambda: _choose_device(caffe, gpu))) is not None:
+            raise _no_gpu(why)
+        if (why := _last_words(lambda: _load_net(caffe, gpu, arguments).forward())) is not None:
+            raise _bad_model(files, why)
+        if known is None:
+            known = _tried_net(lambda: _load_net(caffe, gpu, arguments))
         self._caffe, self._net, self._gpu = caffe, _load_net(caffe, gpu, arguments), gpu
         self._lock = threading.Lock()  # a caffe.Net has one set of blobs for all callers
         inputs = list(self._net.inputs)
-        if len(inputs) != 1 and known_input not in inputs:
+        if len(inputs) != 1 and known.input not in inputs:
             raise ModelError(f"{files.model_def}: a net with one input is needed, this one has {len(inputs)}")
-        self._input = str(inputs[0] if len(inputs) == 1 else known_input)  # the others are labels, which a loss reads
+        self._input = str(inputs[0] if len(inputs) == 1 else known.input)  # the others are labels, which a loss reads
         self._batch, *shape = self._net.blobs[self._input].data.shape
         self.input_shape = tuple(shape)
         try:
             self.output_name = output_name(list(self._net.blobs), list(self._net.outputs))
         except ModelError as error:
             raise ModelError(f"{files.model_def}: {error}") from error
-        self._fixed_batch = _has_fixed_batch(self._net)
+        # Labels have the prototxt's batch. Where pictures are not apart each is the first of a batch of its own.
+        self._fixed_batch = len(inputs) > 1 or not known.takes_any_batch
+        self._at_once = self._batch if known.apart else 1
         self._transformer = self._make_transformer() if len(shape) == 3 and shape[0] == 3 else None
 
     def _make_transformer(self) -> Any:
@@ -111,7 +120,7 @@ class CaffeEngine(Engine):
             _choose_device(self._caffe, self._gpu)  # which Caffe keeps for each thread
             if not self._fixed_batch:
                 return self._compute_batch(blob, names)
-            batches = [blob[start : start + self._batch] for start in range(0, len(blob), self._batch)]
+            batches = [blob[start : start + self._at_once] for start in range(0, len(blob), self._at_once)]
             computed = [
                 {name: values[: len(batch)] for name, values in self._compute_batch(self._filled(batch), names).items()}
                 for batch in batches
@@ -142,13 +151,34 @@ class _CaffeBlobs(BlobSource):
         return self._engine.compute_blobs(blob, self._names)
 
 
-def _has_fixed_batch(net: Any) -> bool:
-    """Whether the prototxt's batch size is kept to: a Reshape layer may have it written into it, and the bias that a
-    Scale of two blobs learns has the second one's shape, batch included; so do the labels of a loss."""
-    return len(net.inputs) > 1 or any(
-        layer.type == "Reshape" or (layer.type == "Scale" and len(net._bottom_ids(index)) == 2 and len(layer.blobs))
-        for index, layer in enumerate(net.layers)
-    )
+def _tried_net(load: Callable[[], Any]) -> _KnownNet:
+    """A net that only Caffe knows, tried with a batch of another size."""
+    takes_any = _last_words(lambda: _try_another_batch(load())) is None
+    return _KnownNet(None, takes_any, apart=takes_any)
+
+
+def _try_another_batch(net: Any) -> None:
+    """Raises ValueError, or lets Caffe end the process, if a picture's output is not the same in a batch of another size than
+    the prototxt's, at another place."""
+    output = output_name(list(net.blobs), list(net.outputs))
+    count = net.blobs[net.inputs[0]].data.shape[0]
+    first, last = _output_at(net, output, count, 0), _output_at(net, output, count + 1, count)
+    if not np.allclose(first, last, rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE, equal_nan=True):
+        raise ValueError("the batch changes the output")
+
+
+def _output_at(net: Any, output: str, count: int, place: int) -> Float32:
+    """The output's row for a seeded picture at this place in a batch of `count`, all others zeros."""
+    data = net.blobs[net.inputs[0]]
+    data.reshape(count, *data.data.shape[1:])
+    net.reshape()
+    data.data[...] = 0
+    data.data[place] = np.random.default_rng(PROBE_SEED).uniform(-120, 130, data.data.shape[1:])
+    net.forward()
+    if net.blobs[output].data.shape[:1] != (count,):
+        raise ValueError("the output has no row for each picture")
+    row: Float32 = net.blobs[output].data[place].copy()
+    return row
 
 
 def _load_net(caffe: Any, gpu: int | None, arguments: tuple[str, str, int]) -> Any:
@@ -164,19 +194,32 @@ def _choose_device(caffe: Any, gpu: int | None) -> None:
         caffe.set_mode_gpu()
 
 
-def _checked_input(files: ModelFiles) -> str | None:
-    """The net's input, after a check of the two files with this package's own reader, whose messages say more than
-    Caffe's; None for a net that only Caffe knows."""
+@dataclass(frozen=True)
+class _KnownNet:
+    """What is known of a net besides what Caffe says."""
+
+    input: str | None
+    takes_any_batch: bool
+    """Whether the batch may have another size than the prototxt states."""
+    apart: bool
+    """Whether each picture of a batch has a row of its own in all blobs."""
+
+
+def _checked_net(files: ModelFiles) -> _KnownNet | None:
+    """The net after a check of the two files with this package's own reader, whose messages say more than Caffe's; None for
+    one that only Caffe knows."""
+    from open_nsfw.nets.batch import mixing_layer, takes_any_batch
     from open_nsfw.nets.read import read_net
 
     try:
-        return read_net(files.model_def, files.pretrained_model).input_name
+        net = read_net(files.model_def, files.pretrained_model)
     except UnsupportedLayerError:
         return None  # Caffe knows more layers; the trial load judges
+    return _KnownNet(net.input_name, takes_any_batch(net), mixing_layer(net) is None)
 
 
-def _survives(action: Callable[[], Any], problem: Callable[[str], Exception]) -> None:
-    """Run `action` in a forked child; raise what `problem` makes of the child's last words if it does not end well."""
+def _last_words(action: Callable[[], Any]) -> str | None:
+    """Run `action` in a forked child: None if it ends well, otherwise the child's last words."""
     with tempfile.TemporaryFile() as log:
         if sys.stderr is not None:
             sys.stderr.flush()
@@ -185,11 +228,11 @@ def _survives(action: Callable[[], Any], problem: Callable[[str], Exception]) ->
             _run_in_child(action, log.fileno())
         _, status = os.waitpid(child, 0)
         if status == 0:
-            return
+            return None
         log.seek(0)
         text = log.read().decode("utf-8", errors="replace")
     reasons = _FATAL.findall(text) or text.strip().splitlines()[-1:] or [f"it ended with status {status}"]
-    raise problem(brief(reasons[0]))
+    return brief(reasons[0])
 
 
 def _run_in_child(action: Callable[[], Any], log: int) -> None:

@@ -114,7 +114,16 @@ def open_session(
 
 
 def run_session(session: Any, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """All outputs of a session. Raises EngineError in one line."""
+    """All outputs of a session, for float32 (N, ...): each (N, ...). A model that takes one input at a time is run for each.
+    Raises EngineError in one line."""
+    count = len(next(iter(inputs.values())))
+    if count == 1 or session.get_inputs()[0].shape[0] != 1:
+        return _run(session, inputs)
+    runs = [_run(session, {name: values[at : at + 1] for name, values in inputs.items()}) for at in range(count)]
+    return [np.concatenate([output[:1] for output in outputs]) for outputs in zip(*runs)]
+
+
+def _run(session: Any, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     try:
         outputs: list[NDArray[np.float32]] = session.run(None, inputs)
     except Exception as error:

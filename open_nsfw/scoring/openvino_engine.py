@@ -71,8 +71,7 @@ class OpenVinoEngine(Engine):
         self._check(files, LARGEST_DIFFERENCES[precision])
 
     def _compute(self, blob: Float32) -> Float32:
-        output: Float32 = self._requests.own().infer([blob], share_inputs=True)[0]
-        return output.copy()
+        return self._requests.run(blob)[0]
 
     def with_blobs(self, names: Sequence[str]) -> BlobSource:
         if self._precision == HINTS["int8"] and not self.exact:
@@ -114,6 +113,17 @@ class _Requests:
             self._local.own = compiled.create_infer_request()
         return self._local.own
 
+    def run(self, blob: Float32) -> list[Float32]:
+        """All outputs for float32 (N, ...), each (N, ...). A model that takes one input at a time is run for each."""
+        if len(blob) == 1 or self.own().get_compiled_model().inputs[0].get_partial_shape()[0].is_dynamic:
+            return self._run(blob)
+        runs = [self._run(blob[at : at + 1]) for at in range(len(blob))]
+        return [np.concatenate([output[:1] for output in outputs]) for outputs in zip(*runs)]
+
+    def _run(self, blob: Float32) -> list[Float32]:
+        found = self.own().infer([blob], share_inputs=True)
+        return [found[index].copy() for index in range(len(found))]
+
 
 class _OpenVinoBlobs(BlobSource):
     """A model of several outputs, whose names are given in their order."""
@@ -123,8 +133,7 @@ class _OpenVinoBlobs(BlobSource):
         requests.own()  # what is wrong with the model is told now
 
     def blobs(self, blob: Float32) -> dict[str, Float32]:
-        found = self._requests.own().infer([blob], share_inputs=True)
-        return {name: found[index].copy() for index, name in enumerate(self._names)}
+        return dict(zip(self._names, self._requests.run(blob)))
 
 
 def import_openvino() -> Any:

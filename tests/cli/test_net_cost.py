@@ -120,6 +120,19 @@ def test_weights_that_are_not_used(small: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, line)
 
 
+def test_a_batch_that_is_written_into_a_layer(small: Path) -> None:
+    """Costs and times are those of one picture all the same."""
+    flat = (
+        'layer { name: "flat" type: "Reshape" bottom: "pool" top: "flat" reshape_param { shape { dim: 4 dim: 60 } } }\n'
+    )
+    before, fc = SMALL.split('layer { name: "fc"')
+    small.write_text(before + flat + 'layer { name: "fc"' + fc.replace('bottom: "pool"', 'bottom: "flat"'))
+    done = net_cost(small, "--measure", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["parameters"], found["multiply_adds"]) == (262, 7324) and found["milliseconds"] > 0
+
+
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_drawing(tmp_path: Path) -> None:
     pytest.importorskip("graphviz", reason="the package graphviz is not installed")
@@ -148,7 +161,7 @@ def test_without_graphvizs_package(small: Path, tmp_path: Path) -> None:
         ("layer {", 'not a readable prototxt: 1:7 : Expected "}".'),
         (
             SMALL.replace("kernel_size: 3", "kernel_size: 30"),
-            'layer "conv" (Convolution): its input of shape 1 x 3 x 10 x 8 is too small: the output would be 1 x 5 x -19 x -21',
+            'layer "conv" (Convolution): its input of shape 4 x 3 x 10 x 8 is too small: the output would be 4 x 5 x -19 x -21',
         ),
         (
             'layer { name: "d" type: "Data" top: "data" data_param { source: "x" } }'

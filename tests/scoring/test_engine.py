@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from open_nsfw import EngineError, load_engine
+from open_nsfw.errors import UnsupportedLayerError
 from open_nsfw.installing import install_command, libraries, pip_command
 from open_nsfw.nets.caffemodel import caffemodel_bytes
 from open_nsfw.nets.initialize import initial_weights
@@ -20,6 +21,7 @@ from tests.tools.helpers import (
     HAS_CAFFE,
     NETS,
     PICTURE,
+    caffemodel,
     engines,
     needs_caffe,
     plant_module,
@@ -287,3 +289,131 @@ def test_a_label_that_only_a_loss_reads_is_no_input(engine: str, tmp_path: Path)
     blob = np.random.default_rng(0).uniform(-1, 1, (5, 3, 8, 8)).astype(np.float32)
     whole = loaded.forward(blob)
     assert whole.shape == (5, 2) and np.allclose(whole[3:4], loaded.forward(blob[3:4]), atol=1e-6)
+
+
+# --- nets with something particular about their batch ----------------------------------------------------------------------
+
+
+def batch_net(batch: int, *layers: str) -> str:
+    """A prototxt with an input of `batch` x 3 x 2 x 2 and these layers."""
+    dims = " ".join(f"dim: {side}" for side in (batch, 3, 2, 2))
+    return "\n".join([f'input: "data" input_shape {{ {dims} }}', *(f"layer {{ {layer} }}" for layer in layers)])
+
+
+def load_text(folder: Path, text: str, engine: str, weights: dict[str, list[np.ndarray]]) -> Engine:
+    """A net with these weights by layer, loaded."""
+    (folder / "net.prototxt").write_text(text)
+    (folder / "net.caffemodel").write_bytes(caffemodel(weights))
+    return load_engine(folder / "net.prototxt", folder / "net.caffemodel", engine=engine)
+
+
+DENSE = (
+    'name: "fc" type: "InnerProduct" bottom: "{}" top: "prob" inner_product_param {{ num_output: 2 bias_term: false }}'
+)
+WEIGHTS_OF_DENSE = np.random.default_rng(5).normal(0, 1, (2, 12)).astype(np.float32)
+FIVE = random_blob(5, 7, (3, 2, 2))
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_a_batch_that_is_written_into_a_layer(engine: str, tmp_path: Path) -> None:
+    """Any number of inputs is computed, whatever size the prototxt states."""
+    reshaped = 'name: "r" type: "Reshape" bottom: "data" top: "r" reshape_param { shape { dim: 4 dim: 12 } }'
+    loaded = load_text(tmp_path, batch_net(4, reshaped, DENSE.format("r")), engine, {"fc": [WEIGHTS_OF_DENSE]})
+    expected = FIVE.reshape(5, 12) @ WEIGHTS_OF_DENSE.T
+    np.testing.assert_allclose(loaded.forward(FIVE), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(loaded.forward(FIVE[3:4]), expected[3:4], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_inputs_that_a_net_for_one_would_mix(engine: str, tmp_path: Path) -> None:
+    """The prototxt states one, and joins what there is: each is computed by itself."""
+    text = batch_net(
+        1,
+        'name: "f" type: "Flatten" bottom: "data" top: "f" flatten_param { axis: 0 }',
+        'name: "s" type: "Softmax" bottom: "f" top: "s" softmax_param { axis: 0 }',
+        'name: "r" type: "Reshape" bottom: "s" top: "r" reshape_param { shape { dim: 1 dim: -1 } }',
+        DENSE.format("r"),
+    )
+    loaded = load_text(tmp_path, text, engine, {"fc": [WEIGHTS_OF_DENSE]})
+    powers = np.exp(FIVE.reshape(5, 12))
+    expected = powers / powers.sum(axis=1, keepdims=True) @ WEIGHTS_OF_DENSE.T
+    np.testing.assert_allclose(loaded.forward(FIVE), expected, rtol=1e-5, atol=1e-5)
+    found = loaded.with_blobs(["r"]).blobs(FIVE)
+    np.testing.assert_allclose(found["r"] @ WEIGHTS_OF_DENSE.T, expected, rtol=1e-5, atol=1e-5)
+
+
+FACTORS = np.array([2, 5], np.float32)
+SCALED = 'name: "x" type: "Scale" bottom: "data" top: "x" scale_param { axis: 0 num_axes: 1 }'
+ADDED = 'name: "x" type: "Bias" bottom: "data" top: "x" bias_param { axis: 0 num_axes: 1 }'
+JOINED = 'name: "x" type: "Reshape" bottom: "data" top: "x" reshape_param { shape { dim: 1 dim: -1 } }'
+WIDE = np.concatenate([WEIGHTS_OF_DENSE, WEIGHTS_OF_DENSE + 1], axis=1)
+MIXED = {  # layer, weights, and what it makes of each input when the others of its batch of two are zeros
+    "Scale": (SCALED, {"x": [FACTORS], "fc": [WEIGHTS_OF_DENSE]}, 2 * FIVE.reshape(5, 12) @ WEIGHTS_OF_DENSE.T),
+    "Bias": (ADDED, {"x": [FACTORS], "fc": [WEIGHTS_OF_DENSE]}, (2 + FIVE.reshape(5, 12)) @ WEIGHTS_OF_DENSE.T),
+    "Reshape": (JOINED, {"fc": [WIDE]}, FIVE.reshape(5, 12) @ WEIGHTS_OF_DENSE.T),
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_a_net_that_mixes_the_inputs_of_its_batch(kind: str, tmp_path: Path) -> None:
+    layer, weights, _ = MIXED[kind]
+    with pytest.raises(UnsupportedLayerError) as caught:
+        load_text(tmp_path, batch_net(2, layer, DENSE.format("x")), "onnxruntime", weights)
+    assert str(caught.value) == (
+        f'{tmp_path / "net.prototxt"}: layer "x" ({kind}): a score would depend on the rest of the batch of 2 that the '
+        "prototxt states; --engine caffe computes it, with zeros for the rest"
+    )
+
+
+@needs_caffe
+@pytest.mark.parametrize("kind", MIXED)
+def test_caffe_computes_a_net_that_mixes_the_inputs_of_its_batch(kind: str, tmp_path: Path) -> None:
+    """Each as if it came alone: Caffe's answer for the first of a batch."""
+    layer, weights, expected = MIXED[kind]
+    loaded = load_text(tmp_path, batch_net(2, layer, DENSE.format("x")), "caffe", weights)
+    np.testing.assert_allclose(loaded.forward(FIVE), expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_caffe
+@pytest.mark.parametrize("kind", ["Scale", "Bias", "InnerProduct"])
+def test_weights_along_the_batch_do_not_end_the_process(kind: str, tmp_path: Path) -> None:
+    """In a process of its own: Caffe would abort this one."""
+    option = {"Scale": "scale_param", "Bias": "bias_param", "InnerProduct": "inner_product_param"}[kind]
+    outputs = "num_output: 2" if kind == "InnerProduct" else ""
+    text = small_net().replace("dim: 1 dim: 3", "dim: 2 dim: 3").replace('bottom: "data"', 'bottom: "x"')
+    first, rest = text.split("\n", 1)
+    added = f'layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" {option} {{ axis: 0 {outputs} }} }}\n'
+    if kind == "InnerProduct":
+        rest = 'layer { name: "prob" type: "Power" bottom: "x" top: "prob" }\n'
+    model = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    model[0].write_text(first + "\n" + added + rest)
+    net = parse_prototxt(model[0].read_text())
+    model[1].write_bytes(caffemodel_bytes(net, initial_weights(net)))
+    result = run_command("--model_def", model[0], "--pretrained_model", model[1], "--engine", "caffe", PICTURE)
+    if kind == "InnerProduct":
+        assert (result.status, result.out) == (2, "") and "1 value(s)" in result.err
+    else:
+        assert result.status == 0 and 0 <= float(result.out.split()[-1]) <= 1
+
+
+UNKNOWN = (
+    'name: "u" type: "Convolution" bottom: "data" top: "u" convolution_param { num_output: 3 kernel_size: 1 axis: 2 }'
+)
+ALONG = 'name: "x" type: "Softmax" bottom: "u" top: "x" softmax_param { axis: 0 }'
+WEIGHTS_OF_UNKNOWN = [np.arange(6, dtype=np.float32).reshape(3, 2, 1), np.zeros(3, np.float32)]
+
+
+@needs_caffe
+@pytest.mark.parametrize("kind", ["free", "held", "mixed"])
+def test_a_net_that_only_caffe_knows_is_tried_with_another_batch(kind: str, tmp_path: Path) -> None:
+    """What would end the process, or let inputs depend on each other, computes one input at a time."""
+    layer = {"free": 'name: "x" type: "TanH" bottom: "u" top: "x"', "held": SCALED, "mixed": ALONG}[kind]
+    layer = layer.replace('bottom: "data"', 'bottom: "u"')
+    own = {"x": [FACTORS]} if kind == "held" else {}
+    flat = np.random.default_rng(1).normal(0, 1, (2, 18)).astype(np.float32)
+    weights = {"u": WEIGHTS_OF_UNKNOWN, "fc": [flat], **own}
+    loaded = load_text(tmp_path, batch_net(2, UNKNOWN, layer, DENSE.format("x")), "caffe", weights)
+    whole = loaded.forward(FIVE)
+    alone = np.concatenate([loaded.forward(each[np.newaxis]) for each in FIVE])
+    assert whole.shape == (5, 2) and np.isfinite(whole).all() and len(np.unique(whole)) == 10
+    np.testing.assert_allclose(whole, alone, rtol=1e-5, atol=1e-5)

@@ -241,6 +241,16 @@ def flatten_of_nothing(draft: Draft) -> None:
     draft.join(ends)
 
 
+def batch_in_reshapes(draft: Draft) -> None:
+    """The size of the batch, 2, stands in Reshape layers: a shuffle of channels, and what makes a blob flat."""
+    groups = draft.add("Reshape", "data", options="reshape_param { shape { dim: 2 dim: 7 dim: 3 dim: 5 } }")
+    shuffled = draft.add("Softmax", groups, options="softmax_param { axis: 2 }")
+    back = draft.add("Reshape", shuffled, options="reshape_param { shape { dim: 2 dim: 3 dim: 7 dim: 5 } }")
+    hidden = draft.add("Convolution", back, options=conv(2, "kernel_size: 3"))
+    flat = draft.add("Reshape", hidden, options="reshape_param { shape { dim: 2 dim: 30 } }")
+    draft.add("InnerProduct", flat, options=dense(3), top="prob")
+
+
 def unscored(draft: Draft) -> None:
     """What stands behind the scores changes nothing: Silence, and a loss between blobs of the net."""
     hidden = draft.add("InnerProduct", "data", options=dense(3))
@@ -289,7 +299,7 @@ RARE: list[Callable[[Draft], None]] = [
     ),
     *(arg_max, mvn, mvn_of_fewer_axes),
     *(deconvolution, deconvolution_two_bottoms, spp, kernels_past_the_end, max_with_coefficients, flatten_of_nothing),
-    unscored,
+    *(batch_in_reshapes, unscored),
 ]
 
 
