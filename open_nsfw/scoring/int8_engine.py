@@ -25,6 +25,10 @@ from open_nsfw.scoring.versions import CONVERTER_VERSION
 PROBES, PROBE_SEED, PROBE_CELLS = 4, 2016, 14  # pictures of 14 x 14 soft spots, on which a new int8 model is tried
 LARGEST_PROBE_DIFFERENCE = 3.0  # logits; these are no photos (0.95 is usual), and a wrong graph is off by tens
 SMALLEST_PROBABILITY = 1e-30
+SUM_TOLERANCE = 1e-3  # by which the probabilities of all classes may miss 1
+# Nearer to 1 than this, float32 has too few steps for a logit to be known to a thousandth: a softmax has the others' small
+# probabilities to tell from, a sigmoid has nothing.
+LEAST_ALONE = 1e-3
 
 
 class Int8Engine(Engine):
@@ -104,24 +108,50 @@ def _worst_difference(exact: bytes, quick: bytes) -> float:
     sessions = [int8_session(model, None) for model in (exact, quick)]
     model_input = sessions[0].get_inputs()[0]
     blob = probes(model_input.shape[1:])
-    outputs = [logits(run_session(session, {model_input.name: blob})[0]) for session in sessions]
-    return float(np.abs(outputs[0] - outputs[1]).max())
+    reference, output = (run_session(session, {model_input.name: blob})[0] for session in sessions)
+    check_scores(reference)
+    return worst_difference(output, reference)
 
 
 def probes(input_shape: Sequence[int]) -> Float32:
-    """A few seeded inputs of coloured spots, float32 (4, C, H, W), in the range of mean-subtracted pixels."""
-    channels, height, width = input_shape
+    """A few seeded inputs of coloured spots, float32 (4, C, H, W), in the range of mean-subtracted pixels; of a net that reads
+    no pictures, inputs of single values, float32 (4, ...)."""
     random = np.random.default_rng(PROBE_SEED)
+    if len(input_shape) != 3:
+        return random.uniform(-120, 130, (PROBES, *input_shape)).astype(np.float32)
+    channels, height, width = input_shape
     cells = random.uniform(-120, 130, (PROBES, channels, PROBE_CELLS, PROBE_CELLS)).astype(np.float32)
     spots = np.kron(cells, np.ones((-(-height // PROBE_CELLS), -(-width // PROBE_CELLS)), np.float32))
     return np.ascontiguousarray(spots[..., :height, :width])
 
 
+def worst_difference(output: Float32, reference: Float32) -> float:
+    """The largest difference between a net's output and the right one, both float32 (N, ...).
+
+    In logits of the class that is scored: of its probability among the classes, or, where each value is a probability by
+    itself, of that alone. Values that are no probabilities count as they are, those above 1 by their share of the largest.
+    """
+    ours, right = (each.reshape(len(each), -1).astype(np.float64) for each in (output, reference))
+    if right.shape[1] <= NSFW or right.min() < 0 or right.max() > 1:
+        return float(np.abs(ours - right).max() / max(np.abs(right).max(), 1.0))
+    if np.allclose(right.sum(axis=1), 1, rtol=0, atol=SUM_TOLERANCE):
+        return float(np.abs(logits(output) - logits(reference)).max())
+    clipped = (np.clip(each[:, NSFW], LEAST_ALONE, 1 - LEAST_ALONE) for each in (ours, right))
+    alone, expected = (np.log(each / (1 - each)) for each in clipped)
+    return float(np.abs(alone - expected).max())
+
+
+def check_scores(output: Float32) -> None:
+    """Raises ModelError if a net's output, (N, ...), has no value that is the score."""
+    values = output.reshape(len(output), -1).shape[1]
+    if values <= NSFW:
+        raise ModelError(f"the net gives {values} value(s); a score is the second of two or more")
+
+
 def logits(output: Float32) -> NDArray[np.float64]:
     """`prob`, float32 (N, K), K of 2 or more, as log(p / (1 - p)) of the class that is scored: float64 (N,)."""
+    check_scores(output)
     probabilities = output.reshape(len(output), -1).astype(np.float64)
-    if probabilities.shape[1] <= NSFW:
-        raise ModelError(f"the net gives {probabilities.shape[1]} value(s); a score is the second of two or more")
     others = np.delete(probabilities, NSFW, axis=1).sum(axis=1)
     ratio: NDArray[np.float64] = np.log(
         np.maximum(probabilities[:, NSFW], SMALLEST_PROBABILITY) / np.maximum(others, SMALLEST_PROBABILITY)

@@ -20,9 +20,8 @@ import numpy as np
 from open_nsfw.cores import available_cores
 from open_nsfw.errors import EngineError
 from open_nsfw.installing import install_command
-from open_nsfw.scoring.classifier import NSFW
 from open_nsfw.scoring.engine import BlobSource, Engine, Float32
-from open_nsfw.scoring.int8_engine import float_model, logits, probes, quantized_model
+from open_nsfw.scoring.int8_engine import float_model, probes, quantized_model, worst_difference
 from open_nsfw.scoring.model_files import ModelFiles, read_ranges
 from open_nsfw.scoring.names import PRECISIONS, check_precision
 from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
@@ -84,13 +83,10 @@ class OpenVinoEngine(Engine):
         """Compare with ONNX Runtime on a few inputs. Raises EngineError if they differ by more than the precision can
         make them."""
         blob = probes(self.input_shape)
-        outputs = self._compute(blob), OnnxRuntimeEngine(files).forward(blob)
+        outputs = self.forward(blob), OnnxRuntimeEngine(files).forward(blob)
         if not np.isfinite(outputs[1]).all():
             return  # such weights have no scores to be right or wrong about, which each picture's row says
-        if outputs[1].shape[1] <= NSFW:  # no scores: nothing to have logits of
-            worst = float(np.abs(outputs[0].reshape(outputs[1].shape) - outputs[1]).max())
-        else:
-            worst = float(np.abs(logits(outputs[0]) - logits(outputs[1])).max())
+        worst = worst_difference(*outputs)
         if not worst <= largest:
             raise EngineError(
                 f"OpenVINO {self._openvino.__version__} computes {self.name} wrongly here, off by {worst:.2g} logits; "

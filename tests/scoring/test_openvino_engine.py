@@ -6,20 +6,23 @@ import importlib.util
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from open_nsfw import load_engine
 from open_nsfw.errors import EngineError
 from open_nsfw.installing import install_command
 from open_nsfw.pictures.pixels import crop, resized_pixels, to_blob
 from open_nsfw.scoring import openvino_engine
-from open_nsfw.scoring.int8_engine import logits
+from open_nsfw.scoring.engine import Engine
+from open_nsfw.scoring.int8_engine import logits, worst_difference
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files
 from open_nsfw.scoring.onnx_engine import OnnxRuntimeEngine
 from open_nsfw.scoring.openvino_engine import OpenVinoEngine, import_openvino
-from tests.tools.helpers import DATA, MODEL_DEF, WEIGHTS
+from tests.tools.helpers import DATA, MODEL_DEF, WEIGHTS, caffemodel
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="openvino is not installed in this interpreter"
@@ -118,6 +121,67 @@ def test_an_unknown_precision(files: ModelFiles) -> None:
     with pytest.raises(EngineError) as error:
         OpenVinoEngine(files, "float16")
     assert str(error.value) == 'there is no precision "float16"; there are float32, bfloat16, int8'
+
+
+def load(folder: Path, text: str, weights: dict[str, list[np.ndarray]], engine: str) -> Engine:
+    """A net with these weights by layer, loaded."""
+    (folder / "net.prototxt").write_text(text)
+    (folder / "net.caffemodel").write_bytes(caffemodel(weights))
+    return load_engine(folder / "net.prototxt", folder / "net.caffemodel", engine=engine)
+
+
+FLAT = 'input: "data" input_shape { dim: 1 dim: 12 } layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" %s }\n'
+DENSE = FLAT % "inner_product_param { num_output: 2 bias_term: false }"
+SOFTMAX = 'layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }'
+SIGMOID = SOFTMAX.replace("Softmax", "Sigmoid")
+
+
+@needs_openvino
+@pytest.mark.parametrize("spread", [0.002, 1.0])
+@pytest.mark.parametrize("last", [SOFTMAX, SIGMOID, ""])
+def test_nets_of_other_inputs_and_outputs(last: str, spread: float, tmp_path: Path) -> None:
+    """An input that is no picture; two values that are probabilities each by itself, saturated or not; plain values."""
+    weights = {"fc": [np.random.default_rng(2).normal(0, spread, (2, 12))]}
+    ours, expected = (load(tmp_path, DENSE + last, weights, name) for name in ("openvino", "onnxruntime"))
+    data = np.random.default_rng(3).uniform(-100, 100, (5, 12)).astype(np.float32)
+    np.testing.assert_allclose(ours.forward(data), expected.forward(data), rtol=1e-4, atol=1e-5)
+
+
+@needs_openvino
+def test_inputs_that_a_net_for_one_would_mix(tmp_path: Path) -> None:
+    """Each is computed by itself."""
+    along = 'layer { name: "prob" type: "Softmax" bottom: "f" top: "prob" softmax_param { axis: 0 } }'
+    text = FLAT % "inner_product_param { num_output: 2 }"
+    text += 'layer { name: "f" type: "Reshape" bottom: "fc" top: "f" reshape_param { shape { dim: 2 } } }' + along
+    text += 'layer { name: "r" type: "Reshape" bottom: "prob" top: "r" reshape_param { shape { dim: 1 dim: 2 } } }'
+    text = (
+        text.replace('top: "prob"', 'top: "p"')
+        .replace('bottom: "prob"', 'bottom: "p"')
+        .replace('top: "r"', 'top: "prob"')
+    )
+    weights = {"fc": [np.random.default_rng(2).normal(0, 0.1, (2, 12)), np.zeros(2)]}
+    data = np.random.default_rng(3).uniform(-3, 3, (5, 12)).astype(np.float32)
+    powers = np.exp(data @ weights["fc"][0].T)
+    engine = load(tmp_path, text, weights, "openvino")
+    np.testing.assert_allclose(engine.forward(data), powers / powers.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(engine.with_blobs(["fc"]).blobs(data)["fc"], np.log(powers), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("right", "off", "expected"),
+    [
+        ([[0.5, 0.5]], [[0.4, 0.6]], np.log(1.5)),
+        ([[1 - 1e-9, 1e-9]], [[1 - 2e-9, 2e-9]], np.log(2)),
+        ([[1.0, 0.5]], [[1.0, 0.6]], np.log(1.5)),
+        ([[1.0, 1.0]], [[1.0, 1 - 2**-23]], 0.0),
+        ([[1.0, 1.0]], [[1.0, 0.5]], np.log(999)),
+        ([[2.0, -4.0]], [[2.0, -3.0]], 0.25),
+        ([[0.25]], [[0.75]], 0.5),
+    ],
+)
+def test_how_far_an_output_is_off(right: list[list[float]], off: list[list[float]], expected: float) -> None:
+    found = worst_difference(np.array(off, np.float32), np.array(right, np.float32))
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 @needs_openvino
