@@ -74,7 +74,7 @@ class Wanderer:
             self.older.append((self.blob, self.shape))
         self.blob = self.draft.add(kind, self.blob, *others, options=options, top=self.blob if in_place else "")
         self.shape = self.shape if shape is None else shape
-        self.shared = kind in ("Flatten", "Reshape") or (self.shared and in_place)
+        self.shared = kind in ("Flatten", "Reshape", "Slice") or (self.shared and in_place)
 
     def convolution(self) -> None:
         channels, height, width = self.shape
@@ -99,6 +99,9 @@ class Wanderer:
         """Text for one side of a window, and the output's size, which pooling rounds up and convolution down."""
         kernel = self.random.randint(1, min(size, 5) + 1)
         stride, pad = self.pick(1, 2, 3), self.random.randint(0, kernel)
+        if not pools and self.chance(0.1):  # larger than the padded side, by less than the stride
+            kernel, stride = size + 2 * pad + 1, self.pick(2, 3)
+            return f"kernel{suffix}: {kernel} stride{suffix}: {stride} pad{suffix}: {pad}", 1
         text = f"kernel{suffix}: {kernel} stride{suffix}: {stride} pad{suffix}: {pad}"
         if not pools:
             return text, (size + 2 * pad - kernel) // stride + 1
@@ -132,7 +135,7 @@ class Wanderer:
 
     def lrn(self) -> None:
         region = self.pick("ACROSS_CHANNELS", "WITHIN_CHANNEL")
-        size, alpha, beta = self.pick(3, 5), self.number(0.1, 3), self.number(0.3, 1)
+        size, alpha, beta = self.pick(3, 5), self.pick(0, *[self.number(0.1, 3)] * 4), self.number(-0.3, 1)
         self.put("LRN", f"lrn_param {{ norm_region: {region} local_size: {size} alpha: {alpha} beta: {beta} }}")
 
     def dropout(self) -> None:
@@ -154,7 +157,9 @@ class Wanderer:
         if same:
             others = [self.pick(*same) for _ in range(self.pick(1, 1, 2))]
             coefficients = " ".join(f"coeff: {self.number(-2, 2)}" for _ in range(len(others) + 1))
-            operation = self.pick("", "operation: PROD", "operation: MAX", coefficients)
+            operation = self.pick(
+                "", "operation: PROD", "operation: MAX", f"operation: MAX {coefficients}", coefficients
+            )
             self.put("Eltwise", f"eltwise_param {{ {operation} }}", others, self.shape)
 
     def concat(self) -> None:
@@ -187,8 +192,10 @@ class Wanderer:
         self.put(kind, options, shape=self.shape if kind == "AbsVal" else None)
 
     def normalise(self) -> None:
+        """MVN, which makes four axes of fewer, and takes no more."""
         across, variance = self.pick("", "across_channels: true"), self.pick("", "normalize_variance: false")
-        self.put("MVN", f"mvn_param {{ {across} {variance} eps: 0.01 }}", shape=self.shape)
+        if len(self.shape) <= 3:
+            self.put("MVN", f"mvn_param {{ {across} {variance} eps: 0.01 }}", shape=(*self.shape, 1, 1)[:3])
 
     def deconvolution(self) -> None:
         channels, *sides = self.shape
@@ -209,7 +216,10 @@ class Wanderer:
             self.put("Tile", f"tile_param {{ axis: {axis} tiles: 2 }}", shape=tuple(sides))
 
     def part(self) -> None:
-        """The larger part of a Slice; the other is left for a later layer."""
+        """The larger part of a Slice; the other is left for a later layer. Or one top, which is all of it."""
+        if self.chance(0.3):
+            self.put("Slice", shape=self.shape)
+            return
         wide = [axis for axis, size in enumerate(self.shape, start=1) if size > 2]
         if not wide:
             return
@@ -248,7 +258,7 @@ class Wanderer:
 
     def flatten(self) -> None:
         axis = self.random.randint(1, len(self.shape) + 1)
-        end = self.random.randint(axis, len(self.shape) + 1)
+        end = self.random.randint(axis - 1, len(self.shape) + 1)  # just before the axis: a new axis of 1
         merged = int(np.prod(self.shape[axis - 1 : end]))
         shape = (*self.shape[: axis - 1], merged, *self.shape[end:])
         self.put("Flatten", f"flatten_param {{ axis: {axis} end_axis: {end} }}", shape=shape)
@@ -262,9 +272,13 @@ class Wanderer:
         for _ in range(self.random.randint(4, 15)):
             self.pick(*steps)()
         for _ in range(self.random.randint(0, 4)):
-            self.pick(self.inner_product, self.flatten, self.batch_norm, self.activation, self.scale, self.softmax)()
+            flat = [self.inner_product, self.flatten, self.batch_norm, self.activation, self.scale, self.softmax]
+            self.pick(*flat, self.normalise)()
         self.draft.add(self.pick("Softmax" if self.shape[0] > 1 else "ELU", "TanH", "Flatten"), self.blob, top="prob")
-        return self.draft.text()
+        name = self.pick(
+            "data", "data", "output_prob", "constant_0", "Relu_1", "input_data"
+        )  # some as the converter's own
+        return self.draft.text().replace('"data"', f'"{name}"')
 
 
 def random_nets(seed: int, count: int, aliases: bool = False) -> dict[str, str]:
@@ -319,8 +333,9 @@ def write_net(folder: Path, name: str, prototxt: str) -> None:
     if name == LEGACY:
         use_legacy_blobs(weights)
     net = caffe.Net(str(model_def), caffe.TEST, weights=str(weights))
-    data = (np.rint(random.normal(0, 1, net.blobs["data"].data.shape) * GRID) / GRID).astype(np.float32)
-    net.blobs["data"].data[...] = data
+    source = net.blobs[net.inputs[0]].data
+    data = (np.rint(random.normal(0, 1, source.shape) * GRID) / GRID).astype(np.float32)
+    source[...] = data
     net.forward()
     prob = np.array(net.blobs["prob"].data, dtype=np.float32)
     if np.isnan(prob).any():
