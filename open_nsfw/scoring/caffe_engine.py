@@ -138,7 +138,7 @@ class CaffeEngine(Engine):
             self._net.reshape()
         self._net.blobs[self._input].data[...] = blob
         self._net.forward()
-        return {name: self._net.blobs[name].data.copy() for name in names}
+        return {name: np.atleast_1d(self._net.blobs[name].data).copy() for name in names}  # of a sum over all, too
 
 
 class _CaffeBlobs(BlobSource):

@@ -396,6 +396,14 @@ def test_weights_along_the_batch_do_not_end_the_process(kind: str, tmp_path: Pat
         assert result.status == 0 and 0 <= float(result.out.split()[-1]) <= 1
 
 
+@needs_caffe
+def test_a_blob_without_axes(tmp_path: Path) -> None:
+    """The sum over everything, the batch included: of each input by itself."""
+    summed = 'name: "prob" type: "Reduction" bottom: "data" top: "prob" reduction_param { axis: 0 }'
+    loaded = load_text(tmp_path, batch_net(1, summed), "caffe", {"prob": []})
+    np.testing.assert_allclose(loaded.forward(FIVE), FIVE.sum(axis=(1, 2, 3))[:, np.newaxis], rtol=1e-5, atol=1e-5)
+
+
 UNKNOWN = (
     'name: "u" type: "Convolution" bottom: "data" top: "u" convolution_param { num_output: 3 kernel_size: 1 axis: 2 }'
 )
