@@ -71,7 +71,7 @@ def test_what_cannot_be_removed(
     monkeypatch.setattr(Path, "unlink", refuses)
     assert main(["cache", "--clear"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"open-nsfw cache: error: {folder}/{MODEL}-v1-000")
+    assert line.startswith(f"open-nsfw cache: error: {folder}/{MODEL}-v{CONVERTER_VERSION}-000")
     assert line.endswith(".onnx: cannot be removed; 2 of 2 models are still there")
 
 

@@ -101,9 +101,8 @@ def test_a_network_that_is_far_off_is_not_used(files: ModelFiles, monkeypatch: p
     )
     assert str(error.value).endswith("do without --fast, or make ranges of other pictures (open-nsfw quantize-ranges)")
     monkeypatch.setattr(int8_engine, "CONVERTER_VERSION", CONVERTER_VERSION + 1)
-    with pytest.raises(
-        ModelError, match=r"quantization\.json: the ranges are of version 1 of the converter, this is version 2; "
-    ):
+    versions = f"of version {CONVERTER_VERSION} of the converter, this is version {CONVERTER_VERSION + 1}; "
+    with pytest.raises(ModelError, match=rf"quantization\.json: the ranges are {versions}"):
         quantized_model(files, known, b"another version")
 
 
