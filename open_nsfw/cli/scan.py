@@ -27,6 +27,7 @@ from open_nsfw.scan.run import count_ahead
 from open_nsfw.scoring.fast import escalates
 from open_nsfw.scoring.model_files import ModelFiles, find_model_files, known_side, read_ranges
 from open_nsfw.scoring.scorer import Models
+from open_nsfw.sources.heads import is_surely_archive
 from open_nsfw.sources.item import STDIN
 from open_nsfw.sources.lists import read_list
 from open_nsfw.sources.walk import Sources
@@ -224,8 +225,8 @@ def _is_single_picture(request: ScanRequest) -> bool:
     if len(request.inputs) != 1 or request.from_list is not None or request.extraction.frames.mode != "first":
         return False
     path = request.inputs[0]
-    head = read_head(path)
-    if path == STDIN or sniff(head) is not None:
+    head = read_head(path, HEAD)
+    if path == STDIN or (sniff(head) is not None and not is_surely_archive(head)):
         return True
     if os.path.isdir(path) or container_of(head) is not None or _is_archive(path):
         return False

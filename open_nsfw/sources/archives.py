@@ -17,14 +17,14 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.containers import HEAD
 from open_nsfw.pictures.formats import too_many_bytes
 from open_nsfw.sources.failures import unreadable
+from open_nsfw.sources.heads import BLOCK, archive_by_magic, is_header
 from open_nsfw.sources.item import Item, is_picture, may_be_only_sound, named_like_picture
 from open_nsfw.sources.payload import Payload, read_payload
 from open_nsfw.sources.selection import Selection
-from open_nsfw.sources.tar import BLOCK, COMPRESSIONS, decompressed, is_header, tar_members
+from open_nsfw.sources.tar import COMPRESSIONS, decompressed, tar_members
 from open_nsfw.sources.unpack import ArchiveError, Budget, Member, Stream, read_up_to
 from open_nsfw.sources.zip import zip_members
 
-_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # a member comes first, or the end if there is none
 _SUFFIXES = {
     ".zip": "zip",
     ".tar": "tar",
@@ -44,10 +44,9 @@ def archive_kind(name: str, head: bytes, path: str | None = None) -> str | None:
 
     Its first `HEAD` bytes tell, else its name; where it takes a look behind a compression, the file `path` is read.
     """
-    if head.startswith(_ZIP_MAGIC):
-        return "zip"
-    if is_header(head):
-        return "tar"
+    by_magic = archive_by_magic(head)
+    if by_magic:
+        return by_magic
     named = next((kind for suffix, kind in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
     for compression, magic in COMPRESSIONS.items():
         if head.startswith(magic):

@@ -11,6 +11,7 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.containers import container_of
 from open_nsfw.pictures.extraction import Encoded
 from open_nsfw.pictures.formats import Limits, sniff
+from open_nsfw.sources.heads import is_surely_archive
 
 STDIN = "-"
 
@@ -116,12 +117,13 @@ def is_picture(name: str, head: bytes) -> bool:
         return False
     if named_like_picture(name):
         return True
+    if is_surely_archive(head):
+        return False
     form, container = sniff(head), container_of(head)
     if _is_raw(name, form, head) or (form is None and container is None):
         return False
-    # Some magic is two letters ("BM", a "G" every 188 bytes): no text is a picture for that.
-    is_sure = form not in (None, "BMP") or container not in (None, "mpegts")
-    return is_sure or any(byte < 9 or 13 < byte < 32 for byte in head[:512])
+    # The magic of a transport stream is a "G" every 188 bytes: no text is a film for that.
+    return form is not None or container != "mpegts" or any(byte < 9 or 13 < byte < 32 for byte in head[:512])
 
 
 def may_be_only_sound(name: str, head: bytes) -> bool:

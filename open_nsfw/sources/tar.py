@@ -13,6 +13,7 @@ from typing import Any
 
 from open_nsfw.errors import InputError
 from open_nsfw.installing import install_command
+from open_nsfw.sources.heads import BLOCK, is_header, number
 from open_nsfw.sources.unpack import (
     CHUNK,
     GZIP_BITS,
@@ -28,7 +29,6 @@ from open_nsfw.sources.unpack import (
     read_up_to,
 )
 
-BLOCK = 512
 LONGEST_HEADER = 1024 * 1024  # bytes of pax records, which may hold a file's extended attributes
 LONGEST_NAME = 64 * 1024  # bytes; a path of Linux has 4096, a zip's name at most as many as this
 MOST_RECORDS = 1000  # in one pax header; a file has a dozen, and a hundred with many extended attributes
@@ -114,20 +114,6 @@ class _ZstandardStream:
         self._budget.unpacked(len(piece), 0)
         self._budget.judge(self._produced, self._taken, ArchiveError)
         return piece
-
-
-def is_header(block: bytes) -> bool:
-    """Whether a tar header stands in the first 512 bytes: its checksum tells, in every dialect."""
-    if len(block) < BLOCK or not block[0]:
-        return False
-    try:
-        expected = _number(block[148:156])
-    except ValueError:
-        return False
-    unsigned = sum(block[:BLOCK]) - sum(block[148:156]) + 8 * ord(" ")
-    # Some early tars added the bytes up as signed ones.
-    signed = unsigned - 256 * sum(byte > 127 for byte in block[:148] + block[156:BLOCK])
-    return expected in (unsigned, signed)
 
 
 def tar_members(stream: Stream, size: int | None = None) -> Iterator[Member]:
@@ -311,19 +297,12 @@ def _pax_size(value: bytes) -> int:
 
 def _size(field: bytes) -> int:
     try:
-        size = _number(field)
+        size = number(field)
     except ValueError:
         size = -1
     if size < 0:
         raise ArchiveError("damaged-archive", "a header is damaged; the rest of it is not read")
     return size
-
-
-def _number(field: bytes) -> int:
-    """Octal digits; or, for what they cannot hold, a binary number behind a first byte of 0x80 (0xff if negative)."""
-    if field[0] in (0x80, 0xFF):
-        return int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
-    return int(field.split(b"\0", 1)[0].strip() or b"0", 8)
 
 
 def _padded(size: int) -> int:

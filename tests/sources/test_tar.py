@@ -17,7 +17,7 @@ from collections.abc import Callable
 import pytest
 
 from open_nsfw.installing import install_command
-from open_nsfw.sources import tar as tar_members
+from open_nsfw.sources.heads import is_header
 from open_nsfw.sources.walk import Sources
 from tests.tools.archive_samples import (
     JPEG,
@@ -172,9 +172,9 @@ def test_checksum_of_early_tars() -> None:
     block = bytearray(tar_header(b"caf\xe9.jpg", 0))
     signed = sum(byte - 256 * (byte > 127) for byte in block) - sum(block[148:156]) + 8 * 32
     block[148:156] = b"%06o\0 " % signed
-    assert tar_members.is_header(bytes(block))
+    assert is_header(bytes(block))
     block[0] ^= 1
-    assert not tar_members.is_header(bytes(block))
+    assert not is_header(bytes(block))
 
 
 def quickly(function: Callable[[], object]) -> None:
