@@ -9,22 +9,26 @@ from typing import BinaryIO
 
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.containers import HEAD
-from open_nsfw.sources.archives import archive_kind, read_archive
+from open_nsfw.sources.archives import archive_kind, bytes_that_tell, read_archive
 from open_nsfw.sources.item import Item, SourceOptions, is_picture
 from open_nsfw.sources.selection import Selection
 
 
 def members(item: Item, options: SourceOptions) -> Iterator[Item] | None:
     """The members of an upload that is an archive, by its content; None if it is none. Closes the upload at the end."""
-    head = _head(item)
-    kind = None if item.error is not None or is_picture("", head) else archive_kind("", head)
+    kind = None if item.error is not None else _kind(item)
     return None if kind is None else _members(item, kind, options)
 
 
-def _head(item: Item) -> bytes:
+def _kind(item: Item) -> str | None:
+    head = _first(item, HEAD)
+    return None if is_picture("", head) else archive_kind("", _first(item, bytes_that_tell(head)))
+
+
+def _first(item: Item, size: int) -> bytes:
     if item.file is None:
-        return (item.data or b"")[:HEAD]
-    head = item.file.read(HEAD)
+        return (item.data or b"")[:size]
+    head = item.file.read(size)
     item.file.seek(0)
     return head
 

@@ -39,10 +39,21 @@ _SUFFIXES = {
 }
 
 
+# Bytes of a compressed stream of which the tar header in it is to be had: nothing comes out of bzip2 before a block is
+# whole, which has 900,000 bytes, and up to 1 % more where they cannot be compressed; zstd's have 128 KiB.
+_LOOKAHEAD = 1024 * 1024
+
+
+def bytes_that_tell(head: bytes) -> int:
+    """How many of the first bytes `archive_kind` needs of what it cannot read by a path, and that begins with `head`."""
+    return _LOOKAHEAD if head.startswith(tuple(COMPRESSIONS.values())) else HEAD
+
+
 def archive_kind(name: str, head: bytes, path: str | None = None) -> str | None:
     """`zip`, `tar`, or the compression of a tar (a key of `COMPRESSIONS`); None if a file is none of them.
 
-    Its first `HEAD` bytes tell, else its name; where it takes a look behind a compression, the file `path` is read.
+    Its first `HEAD` bytes tell, else its name. Where it takes a look behind a compression, the file `path` is read; `head`
+    is to have the `bytes_that_tell` if there is none.
     """
     by_magic = archive_by_magic(head)
     if by_magic:
@@ -120,7 +131,7 @@ class _Archive:
             return partial(_fail, error) if _may_be_picture(member.name) else None
         if is_picture(member.name, head):
             return partial(self._read, member, head, stream)
-        if archive_kind(member.name, head):
+        if archive_kind(member.name, _lengthened(head, stream)):
             nested = InputError("nested-archive", "is an archive inside an archive; unpack the outer one first")
             return partial(_fail, nested)
         return None
@@ -137,6 +148,16 @@ class _Archive:
             raise InputError("damaged-archive", damage)
         by_content = may_be_only_sound(member.name, head)
         return replace(self._archive, member=member.name, data=payload.data, file=payload.file, by_content=by_content)
+
+
+def _lengthened(head: bytes, stream: Stream) -> bytes:
+    """The bytes that tell what a member is: its first ones, and those that are still to be read."""
+    try:
+        return head + read_up_to(stream, bytes_that_tell(head) - len(head))
+    except ArchiveError:
+        raise
+    except InputError:  # no picture by its first bytes, and whatever else it is, it is damaged
+        return head
 
 
 def _fail(error: InputError) -> Item:

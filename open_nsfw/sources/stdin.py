@@ -38,6 +38,15 @@ class Prefixed(io.RawIOBase):
         self.head = file.read(HEAD)
         self._unread = self.head
 
+    def look_ahead(self, size: int) -> bytes:
+        """The first `size` bytes, fewer only if there are no more; of use only before anything was read."""
+        if (
+            size > len(self.head) == HEAD
+        ):  # else it has ended, and would be asked a second time, which a terminal notices
+            self.head += self._file.read(size - HEAD)
+        self._unread = self.head
+        return self.head
+
     def readable(self) -> bool:
         return True
 
@@ -69,9 +78,9 @@ def _stream_items(stream: Prefixed, item: Item, selection: Selection) -> Iterato
 
     file, kind = cast(BinaryIO, stream), None
     if not is_picture("", stream.head):
-        from open_nsfw.sources.archives import archive_kind, read_archive
+        from open_nsfw.sources.archives import archive_kind, bytes_that_tell, read_archive
 
-        kind = archive_kind("", stream.head)
+        kind = archive_kind("", stream.look_ahead(bytes_that_tell(stream.head)))
         if kind and kind != "zip":
             yield from read_archive(file, kind, item, selection)
             return

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import io
 import json
 import math
+import random
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.tools.archive_samples import make_tar
 from tests.tools.helpers import DATA, PICTURE, run_command
 from tests.tools.service import Answer, Running, multipart, serving
 
@@ -101,6 +104,13 @@ def test_members_of_an_archive(service: Running, tmp_path: Path) -> None:
     rows = service.score(path.read_bytes()).rows
     assert [row["member"] for row in rows] == [each.name for each in PUSHED] + ["broken.jpg"]
     assert [without(row) for row in rows] == command_rows(path)
+
+
+def test_members_of_a_tar_whose_compression_gives_nothing_at_first(service: Running) -> None:
+    """A block of bzip2 has 900,000 bytes, of which nothing comes before all are there."""
+    members = [("a.jpg", PICTURE.read_bytes()), ("b", random.Random(1).randbytes(2_000_000))]
+    rows = service.score(bz2.compress(make_tar(members))).rows
+    assert [(row["member"], row["error"]) for row in rows] == [("a.jpg", None)]
 
 
 def test_an_archive_without_pictures(service: Running) -> None:

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import random
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -181,6 +182,14 @@ def test_nested_archives() -> None:
         items = scan(name)
         assert errors(items) == [(name, member, "nested-archive", expected) for member, _ in inner]
         assert rows(items)[-1] == ("a.jpg", JPEG)
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_nested_archives_that_only_their_content_tells(make: Any) -> None:
+    inner = make_tar([("a.jpg", JPEG + random.Random(1).randbytes(1_500_000))])
+    packed = [("gz", gzip.compress(inner)), ("bz2", bz2.compress(inner)), ("xz", lzma.compress(inner))]
+    write("x", make([*packed, ("json", bz2.compress(b"{}" * 10)), ("b.jpg", JPEG)]))
+    assert rows(scan("x")) == [*((name, "nested-archive") for name, _ in packed), ("b.jpg", JPEG)]
 
 
 def test_memory_is_flat_over_the_size_of_archives() -> None:
