@@ -30,7 +30,7 @@ from open_nsfw.scoring.scorer import Models
 from open_nsfw.sources.heads import is_surely_archive
 from open_nsfw.sources.item import STDIN
 from open_nsfw.sources.lists import read_list
-from open_nsfw.sources.walk import Sources
+from open_nsfw.sources.walk import Sources, is_container
 
 if TYPE_CHECKING:
     from open_nsfw.rows.finished import Finished
@@ -116,6 +116,7 @@ class Scan:
         return Wanted(
             model=self._model_files.short_hash,  # scores of two models in one file would be worth nothing
             keeps_inexact=self._keeps_inexact(),
+            is_container=is_container,
             hash=extraction.hash,
             cells=self._request.explain,
             frame_choice=extraction.frames.name_for,
@@ -228,12 +229,6 @@ def _is_single_picture(request: ScanRequest) -> bool:
     head = read_head(path, HEAD)
     if path == STDIN or (sniff(head) is not None and not is_surely_archive(head)):
         return True
-    if os.path.isdir(path) or container_of(head) is not None or _is_archive(path):
+    if container_of(head) is not None or is_container(path):
         return False
     return not set("*?[") & set(path)
-
-
-def _is_archive(path: str) -> bool:
-    from open_nsfw.sources.archives import archive_kind  # most pictures are known by their first bytes
-
-    return archive_kind(path, read_head(path, HEAD), path) is not None

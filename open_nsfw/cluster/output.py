@@ -25,6 +25,7 @@ from open_nsfw.scoring.model_files import ModelFiles
 MARK, DONE = "_open_nsfw.json", "_SUCCESS"
 KEPT, KEPT_DONE = "_kept", "_done"
 # Each file has its name as soon as its task is done, and not only when all are.
+_OF_FOLDERS = ("no-match", "no-pictures", "unreadable")
 COMMIT = {"mapreduce.fileoutputcommitter.algorithm.version": "2"}
 
 
@@ -113,7 +114,8 @@ def _same(frame: Any, known: Any, functions: Any) -> Any:
 
 
 def take_out(spark: Any, folder: Folder, frame: Any, prefix: str, failed: bool) -> None:
-    """Take out the rows of files that have changed since and, if `failed`, those with an error: they are to be made again."""
+    """Take out the rows of files that have changed since, errors of folders whose files are there now and, if `failed`, all
+    rows with an error: they are to be made again."""
     functions = import_module("pyspark.sql.functions")
     with told():
         found = rows(spark, folder).withColumn("_file", functions.input_file_name())
@@ -123,6 +125,8 @@ def take_out(spark: Any, folder: Folder, frame: Any, prefix: str, failed: bool) 
             found[f"{prefix}member"].isNull() & (found[f"{prefix}bytes"] != now["_size"])
         )
         stale = found.join(now, same_path & changed, "left_semi").select(f"{prefix}path", "_file")
+        gone = _looked_into(found, prefix, functions).join(now, same_path, "left_anti")
+        stale = stale.union(gone.select(f"{prefix}path", "_file"))
         if failed:
             broken = found.filter(functions.col(f"{prefix}error").isNotNull())
             stale = stale.union(broken.select(f"{prefix}path", "_file"))
@@ -139,6 +143,13 @@ def take_out(spark: Any, folder: Folder, frame: Any, prefix: str, failed: bool) 
             folder.write(KEPT_DONE, json.dumps(old))
         stale.unpersist()
     finish_keeping(folder)
+
+
+def _looked_into(found: Any, prefix: str, functions: Any) -> Any:
+    """Rows that say why nothing came of a folder or a pattern: where it is no entry any more, its files are."""
+    code = functions.substring_index(functions.col(f"{prefix}error"), ":", 1)
+    nothing_known = functions.col(f"{prefix}member").isNull() & functions.col(f"{prefix}modified").isNull()
+    return found.filter(nothing_known & code.isin(*_OF_FOLDERS))
 
 
 def finish_keeping(folder: Folder) -> None:

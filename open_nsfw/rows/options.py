@@ -20,6 +20,8 @@ class Wanted:
     """The model's hash; a file with another model's scores is refused."""
     keeps_inexact: Callable[[float, str], bool] = lambda score, engine: False
     """Whether a score that is not exact, of this engine, may stay; its picture is scored again if not."""
+    is_container: Callable[[str], bool] = lambda path: False
+    """Whether what is at a path now holds pictures that have rows of their own: a folder, an archive."""
     hash: bool = False
     """Rows have a SHA-256; what has none is scored again."""
     cells: bool = False

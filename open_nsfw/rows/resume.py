@@ -5,6 +5,7 @@
 After a run that went on, the file holds what one run of now would have written. So dropped are
 - the last row, if it is torn (a kill can tear only that one);
 - all rows of a file (for an archive: of all its members) whose size or time of change is another now;
+- the error of a folder or an archive, which is looked into anyway, and so has its error again unless that is mended;
 - `not-found` where there is a file now, `no-match`, `no-pictures`, and a picture from stdin, which nobody can compare;
 - scores that are not exact, unless this run would leave them so, too;
 - rows that lack what this run asks for: a SHA-256, the same choice of frames, the same views, turned upright or not, frames
@@ -138,6 +139,8 @@ class RowReview:
         if row["exact"] is False and not self._wanted.keeps_inexact(row["score"] or 0.0, row["engine"]):
             return True
         if code == "not-found" or (code == "no-pictures" and row["kind"] == "picture"):
+            return True
+        if code and row["member"] is None and row["kind"] == "picture" and self._wanted.is_container(row["path"]):
             return True
         size = row["bytes"] if row["member"] is None else None
         changed = size not in (None, now.st_size) or row["modified"] not in (None, now.st_mtime)

@@ -213,6 +213,18 @@ def _nothing_found(matches: int) -> InputError:
     )
 
 
+def is_container(path: str) -> bool:
+    """Whether the walk looks into what is at a path now: a folder or an archive."""
+    if os.path.isdir(path):
+        return True
+    head = read_head(path, HEAD)
+    if is_picture(path, head):
+        return False
+    from open_nsfw.sources.archives import archive_kind
+
+    return archive_kind(path, head, path) is not None
+
+
 def unpacked(item: Item, options: SourceOptions = SourceOptions()) -> Iterator[Item]:
     """The pictures in an archive that came `packed`; what cannot be had is an Item with its error."""
     from open_nsfw.sources.archives import archive_kind

@@ -146,6 +146,21 @@ def test_what_has_changed_is_scored_again(spark: Any, photos: Path, tmp_path: Pa
     assert_same(found, by_command(tmp_path, str(photos)))
 
 
+def test_a_folder_loses_its_error_when_pictures_come(spark: Any, tmp_path: Path) -> None:
+    """As one that had none, and a pattern that nothing matched; until then it keeps it."""
+    inputs, target = (str(tmp_path / "photos"), str(tmp_path / "late" / "*.jpg")), str(tmp_path / "scores")
+    (tmp_path / "photos").mkdir()
+    for _ in range(2):
+        outcome = run_in(spark, JobRequest(inputs, target, going=RESUME))
+        assert outcome.errors == (("no-match", 1), ("no-pictures", 1))
+    (tmp_path / "late").mkdir()
+    for folder in ("photos", "late"):
+        shutil.copy(PUSHED[0], tmp_path / folder / "a.jpg")
+    outcome = run_in(spark, JobRequest(inputs, target, going=RESUME))
+    assert (outcome.scored, outcome.errors) == (2, ())
+    assert_same(written(Path(target)), by_command(tmp_path, *inputs))
+
+
 @pytest.mark.parametrize("moment", ["before", "after", "half"])
 def test_a_kill_while_rows_are_taken_out(spark: Any, photos: Path, tmp_path: Path, moment: str) -> None:
     """The next run finishes it, or begins it anew."""

@@ -13,17 +13,21 @@ from typing import Any
 
 import pytest
 
+from open_nsfw.rows.reader import read_rows
+from tests.tools.archive_samples import make_tar, tar_entry, zst
 from tests.tools.helpers import (
     DATA,
     OTHER_PICTURE,
     PICTURE,
     SCRIPT,
     SECONDS,
+    plant_module,
     run_command,
     small_net,
     wait_until,
     write_model,
 )
+from tests.tools.rows import needs_pyarrow
 
 ANIMATION = DATA / "pictures" / "animated.gif"
 STILL = DATA / "pictures" / "multi-page.tif"
@@ -99,6 +103,41 @@ def test_an_empty_folder_has_its_row_and_loses_it_when_pictures_come(scan: Scan,
     for _ in range(2):
         scan(folder, "--resume")
         assert [(row["path"], row["error"]) for row in scan.rows()] == [(str(folder / "x.jpg"), None)]
+
+
+def as_tuples(file: Path, form: str) -> list[tuple[str, str | None, str | None]]:
+    """Name, member and code of the error of each row, in no order."""
+    codes = (None if row.error is None else row.error.partition(":")[0] for row in read_rows(str(file), form))
+    rows = zip(read_rows(str(file), form), codes)
+    return sorted(((os.path.basename(row.path), row.member, code) for row, code in rows), key=str)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", pytest.param("parquet", marks=needs_pyarrow)])
+def test_an_archive_loses_its_error_when_it_can_be_read(form: str, model: list[str], tmp_path: Path) -> None:
+    """One that was refused, and one that still is."""
+    scan = Scan(model, tmp_path / "rows", form)
+    content = PICTURE.read_bytes()
+    (tmp_path / "x.tar.gz").write_bytes(
+        make_tar([("a.jpg", content), ("zeros", bytes(500_000)), ("b", content)], "w:gz")
+    )
+    (tmp_path / "y.tar").write_bytes(tar_entry(b"a.jpg", content))  # without an end
+    inputs = [tmp_path / "x.tar.gz", tmp_path / "y.tar"]
+    broken = [("y.tar", "a.jpg", None), ("y.tar", None, "damaged-archive")]
+    scan(*inputs, "--max-archive-bytes", "200000", status=1)
+    assert as_tuples(scan.file, form) == [("x.tar.gz", "a.jpg", None), ("x.tar.gz", None, "archive-bomb"), *broken]
+    for _ in range(2):
+        scan(*inputs, "--resume", status=1)
+        assert as_tuples(scan.file, form) == [("x.tar.gz", "a.jpg", None), ("x.tar.gz", "b", None), *broken]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python 3.14 has a library for Zstandard")
+def test_an_archive_loses_its_error_when_its_library_has_come(scan: Scan, tmp_path: Path) -> None:
+    (tmp_path / "x.tar.zst").write_bytes(zst(make_tar([("a.jpg", PICTURE.read_bytes())])))
+    plant_module(tmp_path / "without", "zstandard", "raise ImportError")
+    scan(tmp_path / "x.tar.zst", status=1, env={"PYTHONPATH": str(tmp_path / "without")})
+    assert as_tuples(scan.file, "jsonl") == [("x.tar.zst", None, "missing-library")]
+    scan(tmp_path / "x.tar.zst", "--resume")
+    assert as_tuples(scan.file, "jsonl") == [("x.tar.zst", "a.jpg", None)]
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,18 @@ def test_a_folder_that_was_empty_is_looked_at_again(form: str, files: list[Path]
 
 
 @every_form
+def test_the_error_of_a_folder_or_an_archive_is_made_anew(form: str, files: list[Path], tmp_path: Path) -> None:
+    """Its pictures are asked about one by one, so it is looked into anyway. Theirs are errors like any others."""
+    folder = Row(str(tmp_path / "files"), error="unreadable: this folder cannot be listed: Permission denied")
+    archive = picture(files[0], score=None, error="missing-library: Zstandard archives need a library")
+    member = picture(files[0], member="a", score=None, error="damaged-archive: its checksum is not the one")
+    other = picture(files[1], score=None, error="truncated: the picture ends early")
+    wanted = Wanted(is_container=lambda path: path in (folder.path, archive.path))
+    rows = [folder, archive, member, other, picture(files[2])]
+    assert drops(tmp_path / "rows", form, rows, wanted=wanted) == [folder, archive]
+
+
+@every_form
 def test_rows_without_the_hash_that_is_asked_for(form: str, files: list[Path], tmp_path: Path) -> None:
     """Those of files that could not be read will have none in this run either."""
     hashed = picture(files[0], sha256="0" * 64)
