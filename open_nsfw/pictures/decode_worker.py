@@ -24,7 +24,7 @@ from open_nsfw.errors import InputError
 from open_nsfw.pictures.containers import HEAD, container_of
 from open_nsfw.pictures.decode import OUT_OF_MEMORY
 from open_nsfw.pictures.extraction import Extraction
-from open_nsfw.pictures.formats import Limits, read_bytes, read_head, read_stream
+from open_nsfw.pictures.formats import Limits, read_bytes, read_head, read_stream, sniff
 from open_nsfw.pictures.frames import pictures
 from open_nsfw.pictures.messages import (
     End,
@@ -77,17 +77,18 @@ def _messages(request: Request, options: Extraction) -> Iterator[Message]:
     film = _film(request)
     if film is None:
         data = _data(request, options.limits)
-        found, size = pictures(data, options, request.quick_side), len(data)
+        found, size, form = pictures(data, options, request.quick_side), len(data), sniff(data)
         digest = _sha256([data]) if options.hash else None
     else:  # not read into memory
+        form = (container_of(film.peek(HEAD)) or "").upper() or None
         size, digest = os.fstat(film.fileno()).st_size, _sha256(_pieces(film)) if options.hash else None
         found = _video_pictures(film, options)
-    yield FileInfo(request.number, size, digest)
+    yield FileInfo(request.number, size, digest, form)
     for each in found:
         yield FoundPicture(request.number, each)
 
 
-def _film(request: Request) -> BinaryIO | None:
+def _film(request: Request) -> BufferedReader | None:
     """The file of the request, open, if it is a video."""
     if request.descriptor is not None:
         file = _inherited(request.descriptor)

@@ -49,6 +49,8 @@ class FileInfo(NamedTuple):
     request: int
     bytes: int
     sha256: str | None
+    format: str | None = None
+    """By its first bytes, as a `Picture` of it has it; None if it is in none that is read."""
 
 
 class FoundPicture(NamedTuple):

@@ -106,7 +106,7 @@ _FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
         "frames": _or_none(_frame_choice),
     },
     "ready": {},
-    "file": {"request": _count, "bytes": _count, "sha256": _or_none(_sha256)},
+    "file": {"request": _count, "bytes": _count, "sha256": _or_none(_sha256), "format": _or_none(_word)},
     "picture": {
         "request": _count,
         "width": _size,

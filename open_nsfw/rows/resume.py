@@ -155,7 +155,10 @@ class RowReview:
             return True
         if row["format"] is None:
             return False
-        if row["views"] != wanted.views or (row["upright"] is not None) != wanted.upright:
+        # What failed was not turned, and has no parts if it is a file's only picture.
+        if row["views"] not in ((wanted.views, None) if code else (wanted.views,)):
+            return True
+        if not code and (row["upright"] is not None) != wanted.upright:
             return True
         choice: str | None = row["frame_choice"]
         return wanted.frame_choice is not None and choice != wanted.frame_choice(row["format"])

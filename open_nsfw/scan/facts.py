@@ -30,6 +30,8 @@ class Facts:
     """What ended the file."""
     was_opened: bool
     """Whether the decoding process could say anything about the file as a whole."""
+    format: str | None = None
+    """What it said of the format, which rows of pictures that failed have from it."""
 
     @property
     def are_lasting(self) -> bool:

@@ -21,6 +21,7 @@ def to_bytes(facts: Facts) -> bytes:
         "pictures": [_differing(row) for row in facts.rows],
         "error": None if facts.error is None else [facts.error.code, facts.error.reason],
         "opened": facts.was_opened,
+        "format": facts.format,
     }
     return json.dumps(values, allow_nan=False, separators=(",", ":")).encode()
 
@@ -30,12 +31,18 @@ def _differing(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name, default in _DEFAULTS.items() if getattr(row, name) != default}
 
 
+def _word(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
 def from_bytes(data: bytes) -> Facts:
     """From what `to_bytes` gave. Raises ValueError for anything else."""
     found = json_object(data)
     try:
         rows = tuple(Row(**checked({**each, "path": ""})) for each in found["pictures"])
         error = None if found["error"] is None else InputError(*found["error"])
-        return Facts(rows, error, bool(found["opened"]))
+        return Facts(rows, error, bool(found["opened"]), _word(found.get("format")))
     except (KeyError, TypeError) as problem:
         raise ValueError("no facts of a file") from problem

@@ -147,7 +147,8 @@ class Recall:
         """What a decoding process would have said of the file."""
         if facts is not None and not facts.was_opened:
             return None
-        return FileInfo(0, content.size, content.sha256.hex() if self._options.extraction.hash else None)
+        digest = content.sha256.hex() if self._options.extraction.hash else None
+        return FileInfo(0, content.size, digest, None if facts is None else facts.format)
 
     def _forget(self, key: Key, shared: Shared) -> None:
         self._remove(key)

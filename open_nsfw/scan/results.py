@@ -107,7 +107,8 @@ class ItemResult:
     def facts(self) -> Facts:
         """What the content alone determines. Waits for the scores."""
         rows = tuple(replace(each.scored_row(), **_NAMELESS) for each in self._pictures)
-        return Facts(rows, self.error, self._info is not None)
+        info = self._info
+        return Facts(rows, self.error, info is not None, None if info is None else info.format)
 
     def recall(self, facts: Facts, info: FileInfo | None) -> None:
         """Take what was known of the same content before."""
@@ -119,7 +120,7 @@ class ItemResult:
     def take_over(self, first: ItemResult, info: FileInfo | None) -> None:
         """Take what is known of another item with the same content, scores that are under way included."""
         if info is not None and first._info is not None:
-            self.set_file(info)
+            self.set_file(info._replace(format=first._info.format))
         for each in first._pictures:
             self._pictures.append(PictureResult(self._named(each.row)))
             self._pictures[-1].outcome = each.outcome
@@ -132,7 +133,8 @@ class ItemResult:
     def set_file(self, info: FileInfo) -> None:
         """Take what the decoding process says of the file, where nothing better is known."""
         known, self._info = self._basis.bytes, info
-        self._basis = replace(self._basis, bytes=info.bytes if known is None else known, sha256=info.sha256)
+        size = info.bytes if known is None else known
+        self._basis = replace(self._basis, bytes=size, sha256=info.sha256, format=info.format)
 
     def add(self, picture: Picture) -> PictureResult:
         """Give a picture its row; its score is still to come."""
@@ -250,7 +252,8 @@ def _summary(rows: list[Row], above: float) -> Row:
     """The row that sums up a file of several pictures, or of a picture and its parts."""
     scored = [row for row in rows if row.score is not None]
     exact = all(row.exact for row in scored)
-    basis = replace(rows[0], kind="summary", frame=None, seconds=None, track=None, error=None, score=None, exact=exact)
+    first = next(iter(scored), rows[0])  # what failed has no width, and may be of no known format
+    basis = replace(first, kind="summary", frame=None, seconds=None, track=None, error=None, score=None, exact=exact)
     if not scored:
         return replace(basis, frames=0, above=0, error=f"{NO_PICTURES}: none of its frames could be scored")
     scores = [row.score for row in scored if row.score is not None]

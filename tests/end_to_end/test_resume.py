@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from open_nsfw.rows.reader import read_rows
 from tests.tools.archive_samples import make_tar, tar_entry, zst
@@ -128,6 +131,47 @@ def test_an_archive_loses_its_error_when_it_can_be_read(form: str, model: list[s
     for _ in range(2):
         scan(*inputs, "--resume", status=1)
         assert as_tuples(scan.file, form) == [("x.tar.gz", "a.jpg", None), ("x.tar.gz", "b", None), *broken]
+
+
+def broken_first_page() -> bytes:
+    """A TIFF of three pages, the first of which is compressed in an unknown way."""
+    pages = [Image.new("RGB", (40, 30 + number), (200, 30 * number, 30)) for number in range(3)]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    data = bytearray(buffer.getvalue())
+    assert data[:4] == b"II*\0"
+    (at,) = struct.unpack_from("<L", data, 4)
+    for field in range(at + 2, at + 2 + 12 * struct.unpack_from("<H", data, at)[0], 12):
+        if struct.unpack_from("<H", data, field) == (259,):
+            struct.pack_into("<H", data, field + 8, 31337)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("cache", [(), ("--cache", "kept")])
+def test_pages_behind_one_that_failed(cache: tuple[str, ...], model: list[str], tmp_path: Path) -> None:
+    """Are scored when a later run asks for them, as by one that asks at once; the other way they are dropped."""
+    (tmp_path / "x.tif").write_bytes(broken_first_page())
+    (tmp_path / "y.tif").write_bytes(broken_first_page())
+    fresh, scan = Scan(model, tmp_path / "fresh"), Scan(model, tmp_path / "rows")
+    inputs = [tmp_path / "x.tif", tmp_path / "y.tif"]
+    fresh(*inputs, "--frames", "all", status=1)
+    every = fresh.rows()
+    assert [(row["kind"], row["frame"], row["score"] is None, row["width"]) for row in every[:4]] == [
+        ("frame", 0, True, None),
+        ("frame", 1, False, 40),
+        ("frame", 2, False, 40),
+        ("summary", None, False, 40),
+    ]
+    assert {(row["format"], row["frame_choice"]) for row in every} == {("TIFF", "all")}
+    scan(*inputs, *cache, cwd=tmp_path, status=1)
+    first = scan.rows()
+    assert [(row["format"], row["frame_choice"], row["error"]) for row in first] == [
+        ("TIFF", "first", "unsupported: a TIFF file of a kind that is not read: compression 31337")
+    ] * 2
+    scan(*inputs, *cache, "--resume", "--frames", "all", cwd=tmp_path, status=1)
+    assert scan.rows() == every
+    scan(*inputs, *cache, "--resume", cwd=tmp_path, status=1)
+    assert scan.rows() == first
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python 3.14 has a library for Zstandard")

@@ -39,7 +39,7 @@ ALL: list[Message] = [
     Request(7, descriptor=5),
     Request(7, data=b"encoded", frames=FrameChoice("max", 3, 0.5, 99, scenes=True)),
     FileInfo(7, 1000, None),
-    FileInfo(7, 1000, DIGEST),
+    FileInfo(7, 1000, DIGEST, "MATROSKA"),
     FoundPicture(7, PICTURE),
     FoundPicture(7, Picture(PIXELS, 8, 6, "MATROSKA", frame=3, seconds=0.5, track=1)),
     FoundPicture(7, Picture(PIXELS, 8, 6, "PNG", upright=True, part=Part(3, "cell", 1, 2, 8, 6))),

@@ -237,6 +237,24 @@ def test_rows_of_another_choice_of_frames(form: str, files: list[Path], tmp_path
         (tmp_path / "rows").unlink()
 
 
+@every_form
+def test_what_failed_under_another_choice_of_frames(form: str, files: list[Path], tmp_path: Path) -> None:
+    """Other frames of it may be whole. It has no parts and was not turned, whatever is asked for."""
+    wrong = {"score": None, "error": "unsupported: a TIFF file of a kind that is not read"}
+    rows = [
+        picture(files[0], format="TIFF", frame_choice="first", **wrong),
+        picture(files[1], format="JPEG", **wrong),
+        picture(files[2], **wrong),  # of no format, or by a version that did not say
+        *(replace(row, format="TIFF", frame_choice="first") for row in frames_of(files[3], 1)),
+    ]
+    choice = FrameChoice().name_for
+    for wanted in (Wanted(frame_choice=choice), Wanted(frame_choice=choice, views="tiles", upright=True)):
+        assert drops(tmp_path / "rows", form, rows[:3], wanted=wanted) == []
+        (tmp_path / "rows").unlink()
+    every = Wanted(frame_choice=FrameChoice.parse("all").name_for)
+    assert drops(tmp_path / "rows", form, rows, wanted=every) == [rows[0], *rows[3:]]
+
+
 def test_codes_of_files_that_were_not_read_are_codes() -> None:
     assert set(ERROR_CODES) >= resume.NEVER_HASHED
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,6 +125,21 @@ def test_pixels_that_do_not_suffice() -> None:
     found.begin_again()
     found.add(picture()).outcome = Scored(Score(0.5), exact=True)
     assert [(row.score, row.error) for row in rows(found)] == [(0.5, None)]
+
+
+def test_what_failed_has_the_format_and_a_summary_the_size_of_what_did_not() -> None:
+    found = ItemResult(Item("a.tif"))
+    found.set_file(FileInfo(1, 7, None, "TIFF"))
+    found.add_failed(Failure(ENDED, 0))
+    found.add(replace(picture(1), format="TIFF")).outcome = Scored(Score(0.5), exact=True)
+    failed, _, summary = rows(found)
+    assert (failed.format, failed.frame_choice, failed.width) == ("TIFF", "first", None)
+    assert (summary.kind, summary.format, summary.frame_choice) == ("summary", "TIFF", "first")
+    assert (summary.width, summary.height) == (picture().width, picture().height)
+    found = ItemResult(Item("a.tif"))
+    found.set_file(FileInfo(1, 7, None, "TIFF"))
+    found.error = ENDED
+    assert [(row.format, row.frame_choice) for row in rows(found)] == [("TIFF", "first")]
 
 
 def test_the_size_is_what_the_command_knows() -> None:
