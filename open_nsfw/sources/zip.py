@@ -65,16 +65,31 @@ def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
 
 
 def _find_directory(file: BinaryIO, size: int) -> tuple[int, int, int] | None:
-    """Where the directory starts and ends, and how far offsets are off because something stands before the archive."""
+    """Where the directory starts and ends, and how far offsets are off because something stands before the archive.
+
+    Other programs take the last record that stands at the file's end with its comment. What is in that comment, or in an
+    archive that is a member of this one, looks like such a record, too. None where it is not sure which members there are.
+    """
     start = max(size - LONGEST_END, 0)
     tail = _read_at(file, start, size - start)
-    at = tail.rfind(END)
-    while at >= 0:
+    for at in sorted(_ends(tail), key=lambda at: not _is_at_the_end(tail, at)):
         found = _directory_at(file, start + at, tail[at + 4 : at + 4 + _END.size])
         if found:
-            return found
-        at = tail.rfind(END, 0, at)
+            return found if _is_of_the_whole(file, *found) else None
     return None
+
+
+def _ends(tail: bytes) -> Iterator[int]:
+    """Where records of an end may begin, the last one first."""
+    at = tail.rfind(END)
+    while at >= 0:
+        yield at
+        at = tail.rfind(END, 0, at)
+
+
+def _is_at_the_end(tail: bytes, at: int) -> bool:
+    record = tail[at + 4 : at + 4 + _END.size]
+    return len(record) == _END.size and at + 4 + _END.size + _END.unpack(record)[-1] == len(tail)
 
 
 def _directory_at(file: BinaryIO, at: int, record: bytes) -> tuple[int, int, int] | None:
@@ -85,9 +100,24 @@ def _directory_at(file: BinaryIO, at: int, record: bytes) -> tuple[int, int, int
     if end64 is not None:
         at, size, offset = end64, size64, offset64
     start = at - size
-    if start < 0 or (size and _read_at(file, start, 4) != CENTRAL):
-        return None
-    return start, at, start - offset
+    if size == 0:
+        is_ours = start == 0  # else an archive without members would stand behind something
+    else:
+        is_ours = start >= 0 and _read_at(file, start, 4) == CENTRAL
+    return (start, at, start - offset) if is_ours else None
+
+
+def _is_of_the_whole(file: BinaryIO, start: int, end: int, shift: int) -> bool:
+    """Whether a directory is that of the whole file, although its offsets may be off: then something else stands before the
+    archive, such as a program that unpacks it. A file that begins with a member was cut, and the directory is that of a
+    member; or it is two archives, one behind the other."""
+    if shift == 0 or start == end:
+        return True
+    if _read_at(file, 0, 4) == LOCAL:
+        return False
+    header = _read_at(file, start, 4 + _CENTRAL.size)
+    offset = _CENTRAL.unpack(header[4:])[-1] if len(header) == 4 + _CENTRAL.size else 0
+    return offset == IN_ZIP64 or _read_at(file, offset + shift, 4) == LOCAL
 
 
 def _zip64_end(file: BinaryIO, at: int) -> tuple[int | None, int, int]:

@@ -7,6 +7,7 @@ import os
 import struct
 import time
 import zipfile
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +18,9 @@ from tests.tools.archive_samples import (
     LOCAL,
     MEMBERS,
     PICTURES,
+    PNG,
     Unseekable,
+    make_streamed_zip,
     make_zip,
     patched,
     rows,
@@ -50,6 +53,72 @@ def test_zip_with_sizes_behind_the_data_and_no_directory() -> None:
         for data in (whole, whole.replace(b"PK\x07\x08", b"")):  # the descriptor's magic is optional
             write("x.zip", data[: data.index(CENTRAL)])
             assert rows(scan("x.zip")) == [*PICTURES, (None, "damaged-archive")]
+
+
+CUT = "its end is missing: the file was cut short, or is no zip archive"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_the_directory_of_an_archive_in_it_is_not_its_own(method: int) -> None:
+    """Wherever it is cut behind that, what came before the break is there, and it is said that something is missing."""
+    inner = make_zip([("in.jpg", PNG)], method)
+    whole = make_zip([("a.jpg", JPEG), ("x.zip", inner), ("b.jpg", JPEG)], zipfile.ZIP_STORED)
+    first = whole.index(inner) + len(inner)
+    for cut in (*range(first, len(whole) - 1, 5), len(whole) - 1):
+        write("x.zip", whole[:cut])
+        items = scan("x.zip")
+        assert rows(items)[:2] == [("a.jpg", JPEG), ("x.zip", "nested-archive")]
+        assert rows(items)[-1] == (None, "damaged-archive")
+    write("x.zip", make_zip([("a.jpg", JPEG), ("x.zip", inner)], zipfile.ZIP_STORED)[:-30])
+    assert rows(scan("x.zip")) == [("a.jpg", JPEG), ("x.zip", "nested-archive"), (None, "damaged-archive")]
+    assert str(scan("x.zip")[-1].error) == CUT
+
+
+@pytest.mark.parametrize("before", [b"", b"#!/bin/sh\n"])
+@pytest.mark.parametrize(
+    "comment",
+    [
+        *(b"PK\5\6" + bytes(18), b"words" + b"PK\5\6" + bytes(18), b"PK\5\6" + bytes(18) + b"words", b"PK\5\6" * 100),
+        b"PK\5\6" + struct.pack("<4H2LH", 0, 0, 1, 1, 46, 7, 0),
+    ],
+)
+def test_a_comment_that_looks_like_an_end(before: bytes, comment: bytes) -> None:
+    """It hides nothing."""
+    buffer = io.BytesIO(before + make_zip())
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = comment
+    write("d/x.zip", buffer.getvalue())
+    write("d/y.jpg")
+    assert rows(scan("d")) == [*PICTURES, (None, None)]
+
+
+def test_an_archive_without_members() -> None:
+    for data in (make_zip([]), make_zip([]) + b"garbage"):
+        write("x.zip", data)
+        assert errors(scan("x.zip")) == [("x.zip", None, "no-pictures", "there is no picture in it")]
+
+
+@pytest.mark.parametrize("make", [make_zip, make_streamed_zip])
+def test_an_archive_behind_a_program_that_unpacks_it(make: Callable[[], bytes]) -> None:
+    for size in (1, 3, 100_000):
+        write("x.zip", b"\x7fELF"[:size].ljust(size, b"\0") + make())
+        assert rows(scan("x.zip")) == PICTURES
+
+
+def test_two_archives_one_behind_the_other() -> None:
+    """The directory is that of the second, and the file begins with the first: that is not passed over in silence."""
+    for behind in (b"", b"garbage"):
+        write("x.zip", make_zip([("a.jpg", JPEG)]) + make_zip([("b.jpg", PNG)]) + behind)
+        assert rows(scan("x.zip")) == [("a.jpg", JPEG), (None, "damaged-archive")]
+
+
+def test_a_comment_with_a_directory_of_its_own() -> None:
+    """Programs differ in which they believe: the members are there, and it is said that something is wrong."""
+    buffer = io.BytesIO(make_zip())
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = CENTRAL + bytes(42) + b"PK\5\6" + struct.pack("<4H2LH", 0, 0, 1, 1, 46, 7, 0)
+    write("x.zip", buffer.getvalue())
+    assert rows(scan("x.zip")) == [*PICTURES, (None, "damaged-archive")]
 
 
 def test_encrypted_members() -> None:
