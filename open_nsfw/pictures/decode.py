@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import io
 import struct
+import sys
 
 from PIL import Image, UnidentifiedImageError
 
@@ -27,6 +28,13 @@ _UNSUPPORTED = (
     *("not supported", "not yet supported", "unsupported", "unrecognized", "unknown pixel mode", "cannot handle"),
     *("unknown data organization", "unknown compression", "not available"),
 )
+# Bytes that one text or colour profile of a PNG may unpack to, and all texts together. Pillow allows 1 MiB and 64 MiB, but the
+# workflows of image generators, XMP and printers' profiles have more.
+MOST_TEXT, MOST_TEXTS = 64 * 1024**2, 256 * 1024**2
+_TEXT_LIMITS = (
+    "MAX_TEXT_CHUNK",
+    "MAX_TEXT_MEMORY",
+)  # Pillow's names for them, which are in what it says of a larger one
 _TIFF_TAGS = range(254, 400)
 OUT_OF_MEMORY = "decoding takes more memory than it may (--max-memory)"
 
@@ -135,9 +143,17 @@ def round_trip(image: Image.Image) -> Image.Image:
 
 
 def _load_plugin(kind: str) -> None:
-    """Import the one Pillow plug-in that reads this format, if it is not there yet."""
-    if kind in Image.OPEN:
-        return
+    """Import the one Pillow plug-in that reads this format, if it is not there yet, and raise its limits on what goes with
+    pictures, which are the whole process's."""
+    if kind not in Image.OPEN:
+        _import_plugin(kind)
+    if kind == "PNG":
+        plugin = sys.modules["PIL.PngImagePlugin"]
+        for name, most in zip(_TEXT_LIMITS, (MOST_TEXT, MOST_TEXTS)):
+            setattr(plugin, name, max(most, getattr(plugin, name)))
+
+
+def _import_plugin(kind: str) -> None:
     try:
         if kind == "HEIF":
             importlib.import_module("pillow_heif").register_heif_opener()
@@ -166,6 +182,9 @@ def _unsupported(kind: str, error: BaseException | None) -> str | None:
         if kind == "TIFF" and isinstance(error, KeyError) and error.args[0] not in _TIFF_TAGS:
             return f"compression {error.args[0]}"  # what Pillow looks up are these, and tags that are missing
         reason = " ".join(str(error).split())
+        if kind == "PNG" and any(name in reason for name in _TEXT_LIMITS):
+            most = f"{MOST_TEXT >> 20} MiB, or all texts together to more than {MOST_TEXTS >> 20} MiB"
+            return f"a text or colour profile in it unpacks to more than {most}; save it without them"
         if any(words in reason.lower() for words in _UNSUPPORTED):
             return reason
         error = error.__cause__

@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from open_nsfw.nets import schema as caffe_schema
 from open_nsfw.nets.prototxt import SUPPORTED_TYPES
 from tests.tools.helpers import (
     MODEL_DEF,
+    OTHER_PICTURE,
     PICTURE,
     ROOT,
     SMALL_WEIGHTS,
@@ -247,6 +250,40 @@ def test_a_path_through_a_file_and_a_name_too_long(folder: Path) -> None:
 def test_a_name_that_would_break_the_line(folder: Path) -> None:
     result = run_command(*MODEL, "a\nb\x1b.jpg", cwd=folder)
     assert result.err == "classify_nsfw: $'a\\x0ab\\x1b.jpg': there is no such file\n"
+
+
+def with_text(kind: bytes, size: int, behind: bytes) -> bytes:
+    """The PNG with a compressed text or colour profile of so many bytes, before the chunk `behind`."""
+    intro = {b"zTXt": b"workflow\0\0", b"iTXt": b"XML:com.adobe.xmp\0\1\0\0\0", b"iCCP": b"printer\0\0"}[kind]
+    body = intro + zlib.compress(bytes(size))
+    chunk = struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
+    data = OTHER_PICTURE.read_bytes()
+    at = data.index(behind) - 4
+    return data[:at] + chunk + data[at:]
+
+
+def test_texts_and_profiles_of_a_png_that_are_long(tmp_path: Path) -> None:
+    """They are the picture's, whose score is the same; past all bounds they are not called damage."""
+    files = {"0.png": OTHER_PICTURE.read_bytes()}
+    for kind in (b"zTXt", b"iTXt", b"iCCP"):
+        files[f"{kind.decode()}.png"] = with_text(kind, 3_000_000, b"IDAT")
+        files[f"{kind.decode()}-bomb.png"] = with_text(kind, 70_000_000, b"IDAT")
+    files["behind.png"] = with_text(b"zTXt", 3_000_000, b"IEND")
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    done = run_command(*write_model(tmp_path, small_net()), "--engine", "onnxruntime", tmp_path, "--format", "jsonl")
+    rows = {os.path.basename(row["path"]): row for row in map(json.loads, done.out.splitlines())}
+    assert done.status == 1
+    refused = (
+        "unsupported: a PNG file of a kind that is not read: a text or colour profile in it unpacks to more than 64 MiB, or "
+        "all texts together to more than 256 MiB; save it without them"
+    )
+    bombs = [name for name in files if name.endswith("bomb.png")]
+    assert {rows[name]["error"] for name in bombs} == {refused}
+    assert {(rows[name]["score"], rows[name]["error"]) for name in set(files) - set(bombs)} == {
+        (rows["0.png"]["score"], None)
+    }
+    assert rows["0.png"]["score"] > 0
 
 
 def test_limits_have_flags(folder: Path) -> None:
