@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import stat
 import struct
+import zlib
 from collections.abc import Generator, Iterator
 from typing import BinaryIO
 
@@ -52,7 +53,9 @@ UTF8 = 0x0800
 
 STORED, DEFLATED, BZIP2, AES = 0, 8, 12, 99
 _METHODS = {9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "XZ", 96: "JPEG", 97: "WavPack", 98: "PPMd"}
-_UNIX = 3  # the system whose file modes are in the external attributes
+# Systems that made an archive: on these a name is bytes of the file system, which are UTF-8. Others mean the letters of MS-DOS.
+_UNIX, _MACOS = 3, 19
+_ZIP64, _UNICODE_PATH = 0x0001, 0x7075  # extra fields
 
 
 def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
@@ -144,12 +147,21 @@ class _Entry:
     """What a header says about a member."""
 
     def __init__(
-        self, flags: int, method: int, crc: int, packed: int, unpacked: int, name: bytes, extra: bytes
+        self,
+        flags: int,
+        method: int,
+        crc: int,
+        packed: int,
+        unpacked: int,
+        name: bytes,
+        extra: bytes,
+        system: int | None = None,
     ) -> None:
+        """`system` is the one that made it, of which only the directory tells."""
         self.flags = flags
         self.method = method
         self.crc = crc
-        self.name = name.decode("utf-8", "surrogateescape") if flags & UTF8 else name.decode("cp437")
+        self.name = _name(name, flags, extra, system)
         self.unpacked, self.packed, self.offset = unpacked, packed, 0
         self._extra = extra
 
@@ -176,17 +188,40 @@ class _Entry:
         )
 
 
+def _name(raw: bytes, flags: int, extra: bytes, system: int | None) -> str:
+    """A member's name; what is not in the encoding that it should be in is carried by surrogate escapes."""
+    unicode_path = b"" if flags & UTF8 else _extra_field(extra, _UNICODE_PATH)
+    if unicode_path[:1] == b"\1" and int.from_bytes(unicode_path[1:5], "little") == zlib.crc32(raw):
+        raw, is_utf8 = unicode_path[5:], True  # the checksum tells that nobody has renamed the member since
+    else:
+        is_utf8 = bool(flags & UTF8) or (_is_utf8(raw) if system is None else system in (_UNIX, _MACOS))
+    return raw.decode("utf-8", "surrogateescape") if is_utf8 else raw.decode("cp437")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _zip64_numbers(extra: bytes) -> Iterator[int]:
+    body = _extra_field(extra, _ZIP64)
+    for start in range(0, len(body) - 7, 8):
+        yield int.from_bytes(body[start : start + 8], "little")
+
+
+def _extra_field(extra: bytes, wanted: int) -> bytes:
+    """The content of the first extra field of this kind; nothing if there is none."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)
         at += 4
-        if kind == 1:
-            body = extra[at : at + size]
-            for start in range(0, len(body) - 7, 8):
-                yield int.from_bytes(body[start : start + 8], "little")
-            return
+        if kind == wanted:
+            return extra[at : at + size]
         at += size
+    return b""
 
 
 def _new_inflater() -> Decompressor:
@@ -212,7 +247,7 @@ def _listed(file: BinaryIO, directory: tuple[int, int, int], budget: Budget) -> 
         made, _, flags, method, _, _, crc, packed, unpacked, name, extra, comment, _, _, external, offset = (
             _CENTRAL.unpack(header[4:])
         )
-        entry = _Entry(flags, method, crc, packed, unpacked, headers.read(name), headers.read(extra))
+        entry = _Entry(flags, method, crc, packed, unpacked, headers.read(name), headers.read(extra), made >> 8)
         headers.read(comment)
         entry.resolve(offset)
         kind = stat.S_IFMT(external >> 16) if made >> 8 == _UNIX else 0

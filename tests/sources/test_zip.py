@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
+import subprocess
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +123,61 @@ def test_a_comment_with_a_directory_of_its_own() -> None:
         archive.comment = CENTRAL + bytes(42) + b"PK\5\6" + struct.pack("<4H2LH", 0, 0, 1, 1, 46, 7, 0)
     write("x.zip", buffer.getvalue())
     assert rows(scan("x.zip")) == [*PICTURES, (None, "damaged-archive")]
+
+
+def named(raw: bytes, system: int, extra: bytes = b"") -> bytes:
+    """A zip with a picture of this name, made by this system, without the flag for UTF-8."""
+    info = zipfile.ZipInfo("x" * len(raw))
+    info.create_system, info.extra = system, extra
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(info, JPEG)
+    return buffer.getvalue().replace(b"x" * len(raw), raw)
+
+
+def unicode_path(name: str, of: bytes) -> bytes:
+    """The extra field with a name in UTF-8 beside the name `of`."""
+    body = b"\1" + struct.pack("<L", zlib.crc32(of)) + name.encode()
+    return struct.pack("<2H", 0x7075, len(body)) + body
+
+
+def test_names_by_the_system_that_made_the_archive() -> None:
+    """Info-ZIP and macOS write what the file system has, and no flag; MS-DOS and Windows the letters of MS-DOS."""
+    dos, utf8 = b"caf\x82.jpg", "café.jpg".encode()
+    for system, raw, name in (
+        *((system, utf8, "café.jpg") for system in (3, 19)),
+        *((system, dos, "caf\udc82.jpg") for system in (3, 19)),
+        *((system, dos, "café.jpg") for system in (0, 10)),
+        *((system, utf8, "caf├⌐.jpg") for system in (0, 10)),
+    ):
+        write("x.zip", named(raw, system))
+        assert rows(scan("x.zip")) == [(name, JPEG)], (system, raw)
+    for raw in (utf8, dos):  # of an archive without its directory, nobody knows what made it
+        write("x.zip", (data := named(raw, 3))[: data.index(CENTRAL)])
+        assert rows(scan("x.zip")) == [("café.jpg", JPEG), (None, "damaged-archive")]
+
+
+def test_the_extra_field_with_a_name() -> None:
+    """Counts as long as it is about the name that is there."""
+    write("x.zip", named(b"caf_.jpg", 0, struct.pack("<2H", 9, 1) + b"?" + unicode_path("кот.jpg", b"caf_.jpg")))
+    assert rows(scan("x.zip")) == [("кот.jpg", JPEG)]
+    for extra in (unicode_path("кот.jpg", b"caf-.jpg"), unicode_path("кот.jpg", b"caf_.jpg")[:6], b"pu\1\0\1"):
+        write("x.zip", named(b"caf_.jpg", 0, extra))
+        assert rows(scan("x.zip")) == [("caf_.jpg", JPEG)]
+
+
+@pytest.mark.skipif(not shutil.which("zip"), reason="there is no zip command to compare with")
+def test_what_the_zip_command_writes() -> None:
+    names = ["café.jpg", "кот.jpg", "🐈.jpg"]
+    for name in names:
+        write(f"d/{name}")
+    for options in ([], ["-UN=UTF8"], ["-UN=Escape"]):
+        for path in Path().glob("x.zip"):
+            path.unlink()
+        subprocess.run(
+            ["zip", "-qr", *options, "../x.zip", *names], check=True, cwd="d", env={**os.environ, "LC_ALL": "C.UTF-8"}
+        )
+        assert [item.member for item in scan("x.zip")] == names, options
 
 
 def test_encrypted_members() -> None:
