@@ -65,7 +65,10 @@ ERROR_CODES = {
         "the file is whole, and of a kind that its decoder does not read",
         "convert it to another kind",
     ),
-    "unsupported-compression": ("a member of a zip archive is compressed in a rare way", "pack it with Deflate"),
+    "unsupported-compression": (
+        "an archive, or a member of a zip archive, is compressed in a rare way",
+        "pack it as the message says",
+    ),
 }
 
 

@@ -26,6 +26,7 @@ from open_nsfw.sources.unpack import (
     Stream,
     Unpacked,
     ZlibDecompressor,
+    decompression_error,
     read_up_to,
 )
 
@@ -109,7 +110,7 @@ class _ZstandardStream:
         try:
             piece: bytes = self._reader.read(min(size, CHUNK))
         except self._error as error:
-            raise ArchiveError("damaged-archive", f"its compressed data is damaged: {error}") from error
+            raise decompression_error(error) from error
         self._produced += len(piece)
         self._budget.unpacked(len(piece), 0)
         self._budget.judge(self._produced, self._taken, ArchiveError)

@@ -16,6 +16,7 @@ UNPACKER_MEMORY = (
     128 * 1024 * 1024
 )  # bytes of history a decompressor may keep: xz -9 takes half, zstd allows this by default
 WINDOW_LOG = 27  # the same for zstd, as a power of two
+_TOO_LARGE = ("memory usage limit", "too much memory")  # what lzma and zstd say of data that needs more
 
 GZIP_BITS = 31  # zlib's window bits: 15, plus 16 for a gzip header
 RAW_BITS = -15  # no header, as in zip
@@ -133,7 +134,8 @@ class Unpacked:
     """The decompressed bytes of `source`, in pieces of at most `CHUNK`.
 
     A stream that breaks off or makes no sense raises `failure` with the code `damaged-archive`. `follow` is the magic
-    by which a further stream is known (files made with `cat a.gz b.gz`); anything else after the end is left alone.
+    by which a further stream is known (files made with `cat a.gz b.gz`), also behind zeros, which pad streams to the blocks
+    of a tape or a disk; anything else after the end is left alone.
     """
 
     def __init__(
@@ -196,7 +198,7 @@ class Unpacked:
         try:
             piece = self._decompressor.decompress(data, CHUNK)
         except Exception as error:  # each library has its own exceptions, and needs an import to name them
-            raise self._failure("damaged-archive", f"its compressed data is damaged: {error}") from error
+            raise decompression_error(error, self._failure) from error
         self._produced += len(piece)
         self._budget.unpacked(len(piece), 0)
         self._budget.judge(self._produced, self._taken, self._failure)
@@ -204,16 +206,27 @@ class Unpacked:
 
     def _next_stream(self) -> bytes:
         """The beginning of a further stream behind the one that has ended; nothing if something else is there."""
-        rest = self._decompressor.unused_data if self._follow else b""
-        while self._follow and len(rest) < len(self._follow):
+        if not self._follow:
+            return b""
+        rest = self._decompressor.unused_data.lstrip(b"\0")
+        while len(rest) < len(self._follow):
             more = self._take()
             if not more:
                 return b""
-            rest += more
-        if not self._follow or not rest.startswith(self._follow):
+            rest = (rest + more).lstrip(b"\0")
+        if not rest.startswith(self._follow):
             return b""
         self._decompressor = self._new()
         return rest
+
+
+def decompression_error(error: Exception, failure: type[InputError] = ArchiveError) -> InputError:
+    """The `failure` for what a library that decompresses has said."""
+    if any(words in str(error).lower() for words in _TOO_LARGE):
+        most = f"the {UNPACKER_MEMORY >> 20} MiB that are allowed"
+        remedy = "pack it again without --long or with a smaller dictionary"
+        return failure("unsupported-compression", f"unpacking it needs a larger window than {most}; {remedy}")
+    return failure("damaged-archive", f"its compressed data is damaged: {error}")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from tests.tools.archive_samples import (
     rows,
     tar_entry,
     tar_header,
+    zst,
 )
 from tests.tools.helpers import peak_of
 from tests.tools.sources import COUNT, errors, scan, write
@@ -145,6 +146,12 @@ def test_webdataset_shard() -> None:
     assert sources.passed_over == 100
 
 
+TOO_LARGE = (
+    "unpacking it needs a larger window than the 128 MiB that are allowed; pack it again without --long or with a smaller "
+    "dictionary"
+)
+
+
 def test_xz_with_a_huge_dictionary() -> None:
     packed = lzma.compress(make_tar(), filters=[{"id": lzma.FILTER_LZMA2, "preset": 0}])
     # Only the dictionary's size in the block header is changed, with the header's checksum.
@@ -152,8 +159,27 @@ def test_xz_with_a_huge_dictionary() -> None:
     block[4] = 36  # 1 GiB
     block[-4:] = struct.pack("<L", zlib.crc32(bytes(block[:-4])))
     write("x.tar.xz", packed[:12] + bytes(block) + packed[24:])
-    expected = "its compressed data is damaged: Memory usage limit exceeded"
-    assert errors(scan("x.tar.xz")) == [("x.tar.xz", None, "damaged-archive", expected)]
+    assert errors(scan("x.tar.xz")) == [("x.tar.xz", None, "unsupported-compression", TOO_LARGE)]
+
+
+def test_zstandard_with_a_huge_window() -> None:
+    """As `zstd --long=31` makes it."""
+    frame = (
+        zst(b"")[:4] + b"\0" + bytes([(31 - 10) << 3]) + b"\1\0\0"
+    )  # no size, a window of 2**31, a last block of nothing
+    write("x.tar.zst", frame)
+    assert errors(scan("x.tar.zst")) == [("x.tar.zst", None, "unsupported-compression", TOO_LARGE)]
+
+
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.tar.xz"])
+@pytest.mark.parametrize("zeros", [4, 8, 100_000])
+def test_zeros_between_and_behind_streams(name: str, zeros: int) -> None:
+    """`xz -dc` and `gzip -dc` go on behind them."""
+    pack = gzip.compress if name.endswith("gz") else lzma.compress
+    first, second = pack(make_tar([("a.jpg", JPEG)])), pack(make_tar([("b.jpg", PNG)]))
+    for behind in (b"", bytes(zeros), bytes(zeros) + b"garbage"):
+        write(name, first + bytes(zeros) + second + behind)
+        assert rows(scan(name)) == [("a.jpg", JPEG), ("b.jpg", PNG)]
 
 
 def test_zstandard_missing(monkeypatch: pytest.MonkeyPatch) -> None:
