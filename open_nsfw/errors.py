@@ -55,7 +55,10 @@ ERROR_CODES = {
     "same-content": ("another picture has the same content, so it does not count twice", "nothing"),
     "sparse-member": ("a member of a tar archive is stored as a sparse file", "pack it without `--sparse`"),
     "timeout": ("decoding takes longer than one picture may take", "raise `--max-seconds`"),
-    "too-many-bytes": ("the file is larger than a picture may be", "raise `--max-bytes`"),
+    "too-many-bytes": (
+        "the file is larger than a picture, or a video that is no file of its own, may be",
+        "raise `--max-bytes`",
+    ),
     "too-many-frames": ("the file has more frames than are scored of one", "raise `--max-frames`, or use `--frames`"),
     "too-many-pixels": ("the picture has more pixels than one may have", "raise `--max-pixels`"),
     "truncated": ("the file ends too early", "fetch it again"),

@@ -211,7 +211,13 @@ def add_limit_options(group: Any, sources: SourceOptions, extraction: Extraction
     limits, unpacked, ratio = extraction.limits, sources.max_archive_bytes, sources.max_archive_ratio
     frames, memory = extraction.frames.max_frames, extraction.max_memory
     table = (
-        ("--max-bytes", size, limits.max_bytes, "SIZE", "largest encoded picture, as 100MB"),
+        (
+            "--max-bytes",
+            size,
+            limits.max_bytes,
+            "SIZE",
+            "largest encoded picture, or video that is no file of its own, as 100MB",
+        ),
         ("--max-pixels", count, limits.max_pixels, "N", "most pixels of a picture"),
         ("--max-archive-bytes", size, unpacked, "SIZE", "most that unpacking an archive may add"),
         ("--max-archive-ratio", positive, ratio, "R", "largest ratio of unpacked to packed size"),

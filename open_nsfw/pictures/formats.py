@@ -66,7 +66,8 @@ class Limits:
     """What a single picture may cost before it is refused."""
 
     max_bytes: int = 512 * 1024 * 1024
-    """Size of the encoded picture."""
+    """Size of the encoded picture; also of a video that is no file of its own (in an archive, on standard input, in a pipe)
+    and so has to be held as a whole."""
     max_pixels: int = 178_956_970
     """Width times height; the default is where Pillow itself takes a picture for a decompression bomb."""
 

@@ -180,3 +180,15 @@ def test_nothing_but_sound(tmp_path: Path) -> None:
         ("music", nothing),
     ]
     assert last.endswith("; 9 other files passed over")
+
+
+def test_the_limit_of_bytes_is_not_for_a_film_that_is_a_file(tmp_path: Path) -> None:
+    """Which is never held as a whole. The same film in an archive, or on standard input, is."""
+    (tmp_path / "x.avi").write_bytes(FILM)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("x.avi", FILM)
+    options = ("--max-bytes", "1000", "--frames", "all")
+    found, _ = rows(*options, "x.avi", "x.zip", "-", cwd=tmp_path, stdin=FILM)
+    refused = "too-many-bytes: more than the limit of 1,000 bytes (--max-bytes)"
+    expected = [("x.avi", None), ("x.zip", refused), ("-", refused)]
+    assert [(row["path"], row["error"]) for row in found if row["kind"] != "frame"] == expected
