@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from open_nsfw.errors import InputError
 from open_nsfw.installing import install_command, pip_command
 from open_nsfw.pictures.containers import container_of
+from open_nsfw.pictures.damage import reasons_known
 from open_nsfw.pictures.formats import ALLOWED, FORMATS, SIDE, Limits, guess, sniff, too_many_bytes
 
 JPEG_CHUNK = 1 << 24  # bytes that the decoder gets at once; it is slower where one chunk ends and the next begins
@@ -99,7 +100,8 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
 def decode(data: bytes, limits: Limits = Limits()) -> Image.Image:
     """Decode an encoded picture (its first frame) to an RGB Pillow image. Raises InputError as `open_image` and
     `to_rgb` do."""
-    return to_rgb(open_image(data, limits))
+    with reasons_known(data):
+        return to_rgb(open_image(data, limits))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

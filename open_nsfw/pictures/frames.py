@@ -12,6 +12,7 @@ from PIL import Image
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.apng import frame_count
 from open_nsfw.pictures.containers import container_of
+from open_nsfw.pictures.damage import reasons_known
 from open_nsfw.pictures.decode import check_pixels, decoder_error, open_as, open_image, to_rgb
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
 from open_nsfw.pictures.formats import sniff
@@ -31,6 +32,11 @@ def pictures(data: bytes, options: Extraction, quick_side: int | None = None) ->
 
     Raises InputError when there is none, and also after some, when the rest is broken or over a limit.
     """
+    with reasons_known(data):
+        yield from _pictures(data, options, quick_side)
+
+
+def _pictures(data: bytes, options: Extraction, quick_side: int | None) -> Iterator[Found]:
     if container_of(data) is not None:
         from open_nsfw.pictures.video import video_pictures
 

@@ -151,7 +151,7 @@ class RowReview:
         wanted = self._wanted
         if wanted.hash and row["sha256"] is None and code not in NEVER_HASHED:
             return True
-        if wanted.cells and row["cells"] is None and row["score"] is not None:
+        if wanted.cells and row["cells"] is None and row["score"] is not None and row["kind"] != "segment":
             return True
         if row["format"] is None:
             return False

@@ -116,7 +116,17 @@ FILES: dict[str, tuple[bytes, str, str]] = {
         "truncated",
         r"REGEX:a damaged TIFF file: image file is truncated \(\d+ bytes not processed\)",
     ),
-    "half.webp": (half("WEBP"), "undecodable", r"REGEX:a damaged WEBP file: .+"),
+    "half.webp": (half("WEBP"), "truncated", r"REGEX:a damaged WEBP file: it has [\d,]+ of [\d,]+ bytes"),
+    "lossless.jpg": (
+        encoded("JPEG").replace(b"\xff\xc0", b"\xff\xc3", 1),
+        "unsupported",
+        "a JPEG file of a kind that is not read: lossless",
+    ),
+    "jpeg-ls.jpg": (
+        encoded("JPEG").replace(b"\xff\xc0", b"\xff\xf7", 1),
+        "unsupported",
+        "a JPEG file of a kind that is not read: JPEG-LS",
+    ),
     "magic.jpg": (b"\xff\xd8\xff", "undecodable|truncated", r"REGEX:a damaged JPEG file: .+"),
     "magic.png": (b"\x89PNG\r\n\x1a\n", "undecodable", "a damaged PNG file: its header cannot be read"),
     "magic.gif": (b"GIF89a", "undecodable|truncated", r"REGEX:a damaged GIF file: .+"),
@@ -124,7 +134,7 @@ FILES: dict[str, tuple[bytes, str, str]] = {
     "magic.webp": (b"RIFF\0\0\0\0WEBP", "undecodable|truncated", r"REGEX:a damaged WEBP file: .+"),
 }
 if features.check("avif"):
-    FILES["half.avif"] = (half("AVIF"), "undecodable|truncated", r"REGEX:a damaged AVIF file: .+")
+    FILES["half.avif"] = (half("AVIF"), "truncated", r"REGEX:a damaged AVIF file: .+")
 if not HAS_HEIF:
     heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
     FILES["photo.heic"] = (

@@ -238,6 +238,18 @@ def test_rows_of_another_choice_of_frames(form: str, files: list[Path], tmp_path
 
 
 @every_form
+def test_segments_have_no_cells_to_be_asked_for(form: str, files: list[Path], tmp_path: Path) -> None:
+    """Their summary has them."""
+    cells = ((0.5,) * 7,) * 7
+    film = [
+        picture(files[0], kind="segment", frame=0, last_frame=3, frames=4, segments=0.5),
+        picture(files[0], kind="summary", frames=4, segments=0.5, bias=0.1, cells=cells),
+    ]
+    rows = [*film, picture(files[1])]
+    assert drops(tmp_path / "rows", form, rows, wanted=Wanted(cells=True, segments=0.5)) == [rows[2]]
+
+
+@every_form
 def test_what_failed_under_another_choice_of_frames(form: str, files: list[Path], tmp_path: Path) -> None:
     """Other frames of it may be whole. It has no parts and was not turned, whatever is asked for."""
     wrong = {"score": None, "error": "unsupported: a TIFF file of a kind that is not read"}
