@@ -16,6 +16,7 @@ _UNREAD_JPEG = {
     0xF7: "JPEG-LS",
 }
 _FRAMES = (*(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC)), 0xF7)
+_BOXES = (b"ftyp", b"meta", b"moov", b"mdat", b"free", b"skip", b"uuid")  # of AVIF and HEIF, one behind the other
 _SCAN, _END = 0xDA, 0xD9  # markers behind which no frame begins
 
 
@@ -65,7 +66,7 @@ def _length(kind: str | None, data: bytes) -> int | None:
 
 
 def _boxes_length(data: bytes) -> int | None:
-    """Where the last of the boxes ends, one of which begins where the one before it ends."""
+    """Where the last of the boxes ends, one of which begins where the one before it ends; None if something else is there."""
     at = 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
@@ -73,7 +74,7 @@ def _boxes_length(data: bytes) -> int | None:
             size = int.from_bytes(data[at + 8 : at + 16], "big")
         elif size == 0:  # up to the end of the file
             return None
-        if size < 8:
+        if size < 8 or data[at + 4 : at + 8] not in _BOXES:
             return None
         at += size
     return at

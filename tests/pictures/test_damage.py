@@ -70,7 +70,7 @@ def test_a_file_that_was_cut(form: str) -> None:
 def test_boxes_that_say_nothing_of_the_end() -> None:
     large = b"\0\0\0\1mdat" + (2000).to_bytes(8, "big")
     assert told(BOX + large) == ("truncated", "a damaged AVIF file: it has 32 of 2,016 bytes")
-    for behind in (b"", b"\0\0\0\0mdat", b"\0\0\0\7mdat"):
+    for behind in (b"", b"\0\0\0\0mdat", b"\0\0\0\7mdat", b"no box at all"):
         assert told(BOX + behind) == ("undecodable", "a damaged file")
 
 

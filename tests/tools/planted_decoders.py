@@ -199,7 +199,7 @@ KINDS = {
         _answered("no answer"),
     ),
     "end-without-a-picture": Kind("say(kind='end')", _answered("neither a picture nor a reason")),
-    "file-twice": Kind("say(kind='file', bytes=1, sha256=None)", _answered("an answer out of order")),
+    "file-twice": Kind("say(kind='file', bytes=1, sha256=None, format=None)", _answered("an answer out of order")),
     "picture-twice": Kind("picture(); picture()", _answered("a picture that was there already")),
     "picture-among-frames": Kind("picture(frame=0); picture()", _answered("a picture that was there already")),
     "frame-twice": Kind("picture(frame=3); picture(frame=3)", _answered("a picture that was there already")),
@@ -214,12 +214,13 @@ KINDS = {
     "ends-twice": Kind("picture(); say(kind='end'); say(kind='end')", None),
     "answers-ahead": Kind(
         "n = caller()['request'].number; picture(); say(kind='end')\nfor k in range(1, 9):\n"
-        " say(number=n + k, kind='file', bytes=1, sha256=None); picture(number=n + k); say(number=n + k, kind='end')",
+        " say(number=n + k, kind='file', bytes=1, sha256=None, format=None); picture(number=n + k)\n"
+        " say(number=n + k, kind='end')",
         None,
     ),
     "answers-late": Kind(
         "n, answer = caller()['request'].number, worker.answer\ndef late(request, options, stream):\n"
-        " say(number=n, stream=stream, kind='file', bytes=1, sha256=None)\n"
+        " say(number=n, stream=stream, kind='file', bytes=1, sha256=None, format=None)\n"
         " say(PIXELS, number=n, stream=stream, **SHOWN); say(number=n, stream=stream, kind='end')\n"
         " answer(request, options, stream)\nworker.answer = late",
         None,
