@@ -24,8 +24,8 @@ from open_nsfw.scoring.model_files import ModelFiles
 
 MARK, DONE = "_open_nsfw.json", "_SUCCESS"
 KEPT, KEPT_DONE = "_kept", "_done"
+_OF_FOLDERS = ("no-match", "no-pictures", "unreadable")  # errors of what was to be looked into
 # Each file has its name as soon as its task is done, and not only when all are.
-_OF_FOLDERS = ("no-match", "no-pictures", "unreadable")
 COMMIT = {"mapreduce.fileoutputcommitter.algorithm.version": "2"}
 
 

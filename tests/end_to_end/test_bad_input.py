@@ -341,7 +341,11 @@ PROTOTXTS: dict[str, tuple[str, str]] = {
     "no layers": (small_net().splitlines()[0], "{model_def}: the net has no layers"),
     "syntax": ("layer { name: }", "REGEX:{model_def}: not a readable prototxt: 1:15 : .+"),
     "cut short": (PROTOTXT[: len(PROTOTXT) // 2], "REGEX:{model_def}: not a readable prototxt: \\d+:\\d+ : .+"),
-    "control characters": ("\0\x1b[31m\n", "REGEX:{model_def}: not a readable prototxt: 1:1 : .+"),
+    "control characters": ("\0\x1b[A\n", "REGEX:{model_def}: not a readable prototxt: 1:1 : .+"),
+    "a number that is none": (
+        "\0\x1b[31m\n",
+        "{model_def}: not a readable prototxt: line 1: Caffe does not read 31m as a number",
+    ),
     "a misspelt field": (
         small_net().replace("num_output", "num_outputs"),
         'REGEX:{model_def}: not a readable prototxt: 2:\\d+ : .+ has no field named "num_outputs".',
@@ -531,7 +535,7 @@ def test_weights_cut_short_between_two_layers(tmp_path: Path, capsys: pytest.Cap
 
 def test_a_blob_with_values_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = caffe_schema.NetParameter.FromString(caffemodel(SMALL_WEIGHTS))
-    message.layer[0].blobs[0].data = message.layer[0].blobs[0].data[:-4]
+    message.layer[0].blobs[0].data[0] = message.layer[0].blobs[0].data[0][:-4]
     model = write_model(tmp_path, small_net(), message.SerializeToString())
     expected = "{weights}: a blob of shape [2, 3, 1, 1] has 5 values; the file is damaged"
     check_model_error(model, expected, capsys, "--engine", "onnxruntime")
