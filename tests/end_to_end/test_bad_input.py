@@ -230,17 +230,18 @@ def test_a_folder_that_cannot_be_listed(folder: Path, tmp_path: Path) -> None:
     assert result.errors == [f"classify_nsfw: {tmp_path}/shut: this folder cannot be listed: Permission denied"]
 
 
-def test_files_that_cannot_be_read_have_rows_whatever_their_names(folder: Path) -> None:
+def test_files_that_cannot_be_read_have_rows_whatever_their_names(tmp_path: Path) -> None:
     """They may be pictures: what a file is, its content tells."""
     names = ["3f9a", "._x.jpg", "notes.txt", "x.jpg", "x.zip"]
-    (folder / "in").mkdir()
+    model = write_model(tmp_path, small_net())
+    (tmp_path / "in").mkdir()
     for name in names:
-        shutil.copy(PICTURE, folder / "in" / name)
-        (folder / "in" / name).chmod(0)
-    shutil.copy(PICTURE, folder / "in" / "good")
+        shutil.copy(PICTURE, tmp_path / "in" / name)
+        (tmp_path / "in" / name).chmod(0)
+    shutil.copy(PICTURE, tmp_path / "in" / "good")
     for arguments in (["in"], [f"in/{name}" for name in [*names, "good"]], ["in/*"]):
-        line = [*MODEL, *arguments, "--hidden", "--format", "jsonl"]
-        result = run_without_rights(folder / "in" / "3f9a", *line, cwd=folder)
+        line = [*model, *arguments, "--hidden", "--format", "jsonl"]
+        result = run_without_rights(tmp_path / "in" / "3f9a", *line, cwd=tmp_path)
         rows = {os.path.basename(row["path"]): row["error"] for row in map(json.loads, result.out.splitlines())}
         assert rows == {**dict.fromkeys(names, "unreadable: cannot be read: Permission denied"), "good": None}
         assert (result.status, result.counts) == (1, (1, 5))
