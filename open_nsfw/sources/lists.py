@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Callable
 
@@ -16,19 +15,8 @@ from open_nsfw.sources.stdin import standard_input
 LIST_CHUNK = 64 * 1024  # bytes of a list that are read at once; sixteen times the longest path of Linux
 LONGEST_LINE = 64 * 1024  # bytes; a list with a longer "path" is no list, and must not be gathered in memory
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # Windows editors begin UTF-8 text with it
-# How Windows programs begin text of two or four bytes a letter; the longer marks come first.
-_WIDE_MARKS = {
-    b"\xff\xfe\0\0": "UTF-32",
-    b"\0\0\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
-# Without a mark, letters between NUL bytes tell, which no list of names has in this way.
-_UTF32_LETTERS = re.compile(rb"(?:[^\0]\0\0\0){2}|(?:\0\0\0[^\0]){2}")
-_UTF16_LINE_END = re.compile(rb"[^\0]\0\n\0|\0[^\0]\0\n")
-_UTF16_LETTERS = re.compile(rb"(?:[^\0]\0){4,}|(?:\0[^\0]){4,}")
-_LETTERS_OF_PATHS = frozenset(b"./\\")  # of which some are in every list that is worth reading
-_ENOUGH = 16  # bytes that tell whether a list that begins like wide text is some
+LONGEST_UNSURE = 4096  # bytes that are waited for where the first ones do not tell how a list is written
+WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")  # how they begin text of two or four bytes a letter
 
 
 def read_list(file: str, nul: bool = False) -> Iterator[str]:
@@ -36,8 +24,8 @@ def read_list(file: str, nul: bool = False) -> Iterator[str]:
     seen from the first NUL (`nul` says so beforehand: needed where a name with a line break may come first and slowly).
 
     LF and CRLF end a line, empty ones are left out. A `-` is a file of that name here, and comes as `./-`.
-    Raises UsageError: at once, if the list cannot be opened; before the first path, if it is UTF-16 or UTF-32 text, which
-    would come apart into single letters, `.` and `/` among them.
+    Raises UsageError: at once, if the list cannot be opened; before the first path, if it is text in UTF-16 or UTF-32,
+    which would come apart into single letters, `.` and `/` among them.
     """
     try:
         stream = standard_input() if file == STDIN else open(file, "rb")
@@ -66,33 +54,52 @@ def _paths(stream: BinaryIO, file: str, nul: bool) -> Iterator[str]:
 
 
 def _beginning(chunks: Iterator[bytes]) -> bytes:
-    """The first bytes of a list: those that came first, and where these may be the beginning of a mark or of wide text, as
-    many as tell."""
+    """The first bytes of a list: those that came first, and where these may belong to a mark or to wide text, as many as
+    tell."""
     beginning = b""
     for chunk in chunks:
         beginning += chunk
-        may_be_wide = len(beginning) < 2 or b"\0" in beginning[:2] or beginning.startswith((b"\xff", b"\xfe", b"\xef"))
-        if len(beginning) >= _ENOUGH or not may_be_wide:
+        if len(beginning) >= LONGEST_UNSURE or not _is_unsure(beginning):
             break
     return beginning
 
 
+def _is_unsure(beginning: bytes) -> bool:
+    """Whether more bytes are needed to tell how a list is written."""
+    if beginning.startswith(WIDE_MARKS):
+        return not {0, ord("\n")} & set(beginning[2:])
+    if any(mark.startswith(beginning) and mark != beginning for mark in (*WIDE_MARKS, BYTE_ORDER_MARK)):
+        return True
+    looks_wide = len(beginning) == 1 or (b"\0" in beginning and any(not any(beginning[at::2]) for at in (0, 1)))
+    return looks_wide and not _is_wide(beginning)
+
+
 def _check_encoding(beginning: bytes, file: str) -> None:
-    wide = _wide_encoding(beginning)
-    if wide is not None:
+    if _is_wide(beginning):
         remedy = "save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)"
-        raise UsageError(f"the list of paths {file!r} is {wide} text: {remedy}")
+        raise UsageError(f"the list of paths {file!r} is text in UTF-16 or UTF-32: {remedy}")
 
 
-def _wide_encoding(beginning: bytes) -> str | None:
-    """UTF-16 or UTF-32, where a list that begins with these bytes is text of that kind."""
-    for mark, name in _WIDE_MARKS.items():
-        if beginning.startswith(mark):
-            return name
-    if _UTF32_LETTERS.search(beginning):
-        return "UTF-32"
-    has_letters = any(_LETTERS_OF_PATHS.intersection(run[0]) for run in _UTF16_LETTERS.finditer(beginning))
-    return "UTF-16" if has_letters or _UTF16_LINE_END.search(beginning) else None
+def _is_wide(beginning: bytes) -> bool:
+    """Whether a list begins as text of two or four bytes a letter does, and not as short names that are ended by NUL bytes."""
+    if beginning.startswith(WIDE_MARKS):
+        return b"\0" in beginning[2:]
+    pairs = [(beginning[at::2], beginning[1 - at :: 2]) for at in (0, 1)]
+    return any(_has_wide_line(*each) or _is_wide_path(*each) for each in pairs)
+
+
+def _has_wide_line(letters: bytes, others: bytes) -> bool:
+    """Whether a line of at least two letters ends in one whose other byte is NUL: no name ends with a line break. A fourth of
+    the letters before, such as digits, dots and slashes, are of ASCII, too."""
+    end = next((at for at, pair in enumerate(zip(letters, others)) if pair == (ord("\n"), 0)), 0)
+    narrow = others[:end].count(0)
+    return narrow >= 2 and 4 * narrow >= end
+
+
+def _is_wide_path(letters: bytes, others: bytes) -> bool:
+    """Whether every second byte is NUL, and the others are a path. Names of one letter may be a list, too, and `find` begins
+    one with `.`, but none of them is a slash."""
+    return len(others) > 1 and not any(others) and (bool({ord("/"), ord("\\")} & set(letters)) or b"." in letters[1:])
 
 
 def _lines(chunks: Iterable[bytes], nul: bool) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import pytest
 
 from open_nsfw.errors import UsageError
 from open_nsfw.sources.lists import read_list
-from tests.tools.helpers import ROOT, run_command
+from tests.tools.helpers import ROOT, SECONDS, run_command
 from tests.tools.sources import errors, scan, write
 
 
@@ -46,7 +46,7 @@ def test_list(content: bytes, expected: list[str]) -> None:
 
 
 REMEDY = "save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)"
-TEXTS = ("./a.jpg\r\n", "/\n", "a\n", "ab.c", "photos/a.jpg", "\u00e4.jpg\r\n")
+TEXTS = ("./a.jpg\r\n", "/\n", "ab.c", "photos/a.jpg", "\u00e4.jpg\r\n", "D:\\1.jpg\n")
 ENCODINGS = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 WIDE = [
     *(
@@ -70,7 +70,7 @@ def test_text_of_two_or_four_bytes_a_letter(text: str, encoding: str, mark: str,
     writer.start()
     with pytest.raises(UsageError) as caught:
         next(read_list("list"))
-    assert str(caught.value) == f"the list of paths 'list' is {encoding[:6].upper()} text: {REMEDY}"
+    assert str(caught.value) == f"the list of paths 'list' is text in UTF-16 or UTF-32: {REMEDY}"
     writer.join()
 
 
@@ -89,8 +89,50 @@ def test_nothing_of_such_a_list_is_scored(order: str, stdin: bool) -> None:
     write("list", data)
     file = "-" if stdin else "list"
     done = run_command("--engine", "onnxruntime", "--from-list", file, cwd=Path.cwd(), stdin=data if stdin else b"")
-    expected = f"classify_nsfw: error: the list of paths '{file}' is UTF-16 text: {REMEDY}\n"
+    expected = f"classify_nsfw: error: the list of paths '{file}' is text in UTF-16 or UTF-32: {REMEDY}\n"
     assert (done.status, done.out, done.err) == (2, "", expected)
+
+
+@pytest.mark.parametrize("size", [1, 64])
+@pytest.mark.parametrize(
+    "names",
+    [
+        [".", *"0123456789abcdef"],  # of folders by the first digit of a hash, as `find -printf '%f\\0'` has them
+        ["photos/", "a", "b", "c"],
+        ["a", "", "b", ""],
+        ["a", "\n", "b"],
+        ["a", "b/c.jpg", "d"],
+    ],
+)
+def test_short_names_ended_by_nul_bytes(names: list[str], size: int) -> None:
+    """Are no text of two bytes a letter."""
+    os.mkfifo("list")
+    data = "".join(f"{name}\0" for name in names).encode()
+    writer = threading.Thread(target=feed, args=(data, size), daemon=True)
+    writer.start()
+    assert list(read_list("list")) == [name for name in names if name]
+    writer.join()
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe.jpg\n", b"\xef\xbd\xb1\n"])
+def test_names_that_begin_like_a_mark_are_not_waited_for(line: bytes) -> None:
+    """The first comes before anything else is written."""
+    os.mkfifo("list")
+    first = threading.Event()
+
+    def write_slowly() -> None:
+        with open("list", "wb", buffering=0) as pipe:
+            pipe.write(line)
+            assert first.wait(SECONDS)
+            pipe.write(b"b.jpg\n")
+
+    writer = threading.Thread(target=write_slowly, daemon=True)
+    writer.start()
+    paths = read_list("list")
+    assert next(paths) == os.fsdecode(line[:-1])
+    first.set()
+    assert list(paths) == ["b.jpg"]
+    writer.join()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
