@@ -1,10 +1,11 @@
-"""The mixture of a sample's two classes that explains scores of another day best, and how far it is from them.
+"""The mixture of a sample's two classes that is nearest to scores of another day, and how well any explains them.
 
 All rows are float64 (B,): counts of pictures in B bins of the score.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,33 +37,46 @@ class Classes:
 
 @dataclass(frozen=True)
 class Fit:
-    """The mixture that explains the other scores best."""
+    """The mixture that is nearest to the other scores, and how well any explains them."""
 
     shares: Floats
-    """float64 (B,): the mixture's share of each bin."""
+    """float64 (B,): the nearest mixture's share of each bin."""
     nsfw_share: float
     statistic: float
+    """Of the mixture that explains them best, like all that follows."""
     freedom: int
     """Degrees of freedom of the test; 0 where there are too few pictures to test anything."""
     p_value: float
 
 
 def fit(classes: Classes, today: Floats) -> Fit:
-    """The mixture that explains the row `today` best: that of the highest p-value.
+    """The mixture nearest to the row `today`, and the highest p-value of any.
 
     The distance is that of today's shares from the mixture's, by the covariance which both have from being counted on
     so many pictures. Each share of nsfw is tested in the bins that are known well enough under that share: in bins
-    gathered for another one, those that tell against it may lie in one with those that do not.
+    gathered for another one, those that tell against it may lie in one with those that do not. Which is the nearest is
+    told in the same bins for all, since where none explains anything, the one with the fewest bins would seem to.
     """
-    fits = [_tested(classes, today, share) for share in COARSE]
-    around = max(fits, key=_rank).nsfw_share
-    fits += [_tested(classes, today, share) for share in np.clip(around + FINE, 0, 1)]
-    return max(fits, key=_rank)
+    tests = [_tested(classes, today, share) for share in COARSE]
+    around = max(tests, key=_rank).nsfw_share
+    tests += [_tested(classes, today, share) for share in np.clip(around + FINE, 0, 1)]
+    best, share = max(tests, key=_rank), _nearest(classes, today)
+    return Fit(classes.mixture(share), share, best.statistic, best.freedom, best.p_value)
 
 
-def _tested(classes: Classes, today: Floats, share: float) -> Fit:
-    """The mixture with this share of nsfw. Two degrees of freedom less than there are bins, as the share is chosen; with
-    two bins one, which makes the test milder."""
+@dataclass(frozen=True)
+class _Test:
+    """How well the mixture with a share of nsfw explains the other scores."""
+
+    nsfw_share: float
+    statistic: float
+    freedom: int
+    p_value: float
+
+
+def _tested(classes: Classes, today: Floats, share: float) -> _Test:
+    """Two degrees of freedom less than there are bins, as the share is chosen; with two bins one, which makes the test
+    milder."""
     from scipy.stats import chi2
 
     groups = gathered(_known_as(classes, today, share))
@@ -70,12 +84,28 @@ def _tested(classes: Classes, today: Floats, share: float) -> Fit:
     bins = int(groups.max()) + 1
     freedom = max(bins - 2, min(bins - 1, 1))
     p_value = float(chi2.sf(statistic, freedom)) if freedom else 1.0
-    return Fit(classes.mixture(share), float(share), statistic, freedom, p_value)
+    return _Test(float(share), statistic, freedom, p_value)
 
 
-def _rank(found: Fit) -> tuple[bool, float, float]:
+def _rank(found: _Test) -> tuple[bool, float, float]:
     """The higher, the better it explains: first what can be tested at all; of p-values that are 0, the nearest one."""
     return found.freedom > 0, found.p_value, -found.statistic
+
+
+def _nearest(classes: Classes, today: Floats) -> float:
+    """The share of nsfw whose mixture has the least distance, in bins that are known well enough under one near it."""
+    first = _least(lambda share: distance(classes, today, share))
+    groups = gathered(_known_as(classes, today, first))
+    few, few_today = classes.grouped(groups), _added_up(groups, today)
+    return _least(lambda share: distance(few, few_today, share))
+
+
+def _least(function: Callable[[float], float]) -> float:
+    """Where between 0 and 1 the function is least, both ends included, which the search itself only nears."""
+    from scipy.optimize import minimize_scalar
+
+    found = float(minimize_scalar(function, bounds=(0, 1), method="bounded", options={"xatol": 1e-6}).x)
+    return min((0.0, found, 1.0), key=function)
 
 
 def gathered(expected: Floats) -> Ints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from open_nsfw.calibration.mixture import Classes, distance, gathered
+from open_nsfw.calibration.mixture import Classes, distance, fit, gathered
 
 
 def test_neighbours_go_together_until_there_is_enough() -> None:
@@ -42,3 +42,20 @@ def test_bins_of_any_size_have_a_distance() -> None:
         found = distance(classes, np.array([1.0, 1, 1, 1e12]), share)
         assert np.isfinite(found)
         assert found > 0
+
+
+@pytest.mark.parametrize(
+    ("sfw", "nsfw", "pictures", "share", "bins"),
+    [(2000, 40, 1000, 0.02, 1), (2000, 200, 1000, 0.05, 1), (2000, 200, 2000, 0.05, 2), (500, 500, 1000, 0.5, 2)],
+)
+def test_the_share_is_told_though_nothing_explains_the_scores(
+    sfw: int, nsfw: int, pictures: int, share: float, bins: int
+) -> None:
+    """Safe pictures score some bins higher than they did; not the mixture with the fewest bins to be tested in is the nearest."""
+    low = np.exp(-np.arange(20) / 3)
+    low /= low.sum()
+    higher = np.concatenate((np.zeros(bins), low[:-bins])) / low[:-bins].sum()
+    today = np.round(pictures * ((1 - share) * higher + share * low[::-1]))
+    found = fit(Classes(np.round(sfw * low), np.round(nsfw * low[::-1])), today)
+    assert found.nsfw_share == pytest.approx(share, abs=0.03)
+    assert found.p_value < 1e-30

@@ -50,6 +50,14 @@ def test_keys_faster_than_the_service(tmp_path: Path) -> None:
     assert len(found["decisions"]) == 60 and exported(tmp_path) == found["decisions"]
 
 
+def test_a_label_behind_an_undo_of_nothing(tmp_path: Path) -> None:
+    """Is about no picture; the next one counts."""
+    with review(tmp_path, str(pictures(tmp_path / "pictures", 5)), "--second", "0") as page:
+        found = drive("nothing", page)
+    assert found["before"] == found["after"] == found["decided"]
+    assert exported(tmp_path) == {found["before"]: "nsfw"}
+
+
 def test_two_browsers_at_once(tmp_path: Path) -> None:
     """Each with an address of its own; no picture comes to both, and all are decided."""
     rows = pictures(tmp_path / "pictures", 60)

@@ -129,6 +129,14 @@ const scenarios = {
     }
     return { decisions, end: await page.textContent("#message-title") };
   },
+  // A label behind an undo that gives nothing back.
+  async nothing() {
+    const page = await visit("Anna"), before = await current(page);
+    await page.evaluate(() => ["u", "1"].forEach(key => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }))));
+    await page.waitForFunction(() => document.querySelector("#status").textContent.startsWith("There is nothing left to undo"));
+    await idle(page);
+    return { before, after: await current(page), decided: await decide(page, "2") };
+  },
   // Two browsers at once: no picture comes to both.
   async two() {
     const pages = [await visit("Anna"), await visit("Ben")];

@@ -17,7 +17,7 @@ let at = 0; // which of them is being decided
 let settling = false;
 let withSkipped = false;
 let working = Promise.resolve(); // what is sent is sent in order
-let undoing = null; // promise that an undo, and all that was asked for behind it, is done
+let undoing = null; // promise of an undo, and all that was asked for behind it: whether a picture came back
 const sent = []; // the pictures whose decisions were sent, by id
 let refilling = null;
 const blobs = new Map(); // address -> promise of an object URL
@@ -263,14 +263,15 @@ function send(entry, action, label = "") {
   return onward();
 }
 
-// What is decided while an undo is under way is about the picture that comes back.
+// What is decided while an undo is under way is about the picture that comes back; if none does, it is about nothing.
 function inTurn(action) {
-  if (undoing) behindUndo(action);
+  if (undoing) behindUndo(cameBack => { if (cameBack) action(); return cameBack; });
   else action();
 }
 
-function behindUndo(action) {
-  const mine = (undoing ?? Promise.resolve()).then(action).catch(trouble).finally(() => { if (undoing === mine) undoing = null; });
+function behindUndo(step) {
+  const failed = error => { trouble(error); return false; };
+  const mine = (undoing ?? Promise.resolve(false)).then(step).catch(failed).finally(() => { if (undoing === mine) undoing = null; });
   undoing = mine;
 }
 
@@ -289,12 +290,13 @@ const undo = () => behindUndo(undone);
 async function undone() {
   await working;
   const found = await ask("undo");
-  if (settling) return disagreements();
-  if (!found.items.length) return say("There is nothing left to undo, or somebody else has the picture now.");
+  if (settling) return disagreements().then(() => false); // the one that came back need not be the first of them
+  if (!found.items.length) return say("There is nothing left to undo, or somebody else has the picture now."), false;
   const back = new Set(found.items.map(item => item.id));
   hand = [...found.items, ...hand.filter(item => !back.has(item.id))];
   show();
   say("Undone. Decide again.");
+  return true;
 }
 
 async function disagreements() {
