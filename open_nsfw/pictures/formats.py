@@ -30,8 +30,10 @@ FORMATS = {
 }
 ALLOWED = "JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF, or HEIF with its extra"
 
-# Bytes of the headers that bitmaps have had, which stand before them: two letters alone are no magic.
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
+# Bytes of the headers that bitmaps have had: each says its size, since two letters alone are no magic. Windows has had
+# headers of 12, 40, 52, 56, 108 and 124 bytes; OS/2 allows any number of its fields, which makes 16 to 64.
+_BMP_HEADERS = (12, *range(16, 65, 2), 108, 124)
+_BMP_HEADER_AT = 14  # bytes of a bitmap before that size, which has four itself
 _AVIF_BRANDS = (b"avif", b"avis")
 _FILM_BRANDS = (b"iso", b"mp4", b"M4", b"qt", b"avc1", b"3g", b"dash", b"cmf", b"F4", b"f4v")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
@@ -161,13 +163,19 @@ def sniff(data: bytes) -> str | None:
         return "GIF"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
+    if data.startswith(b"BM") and _may_be_bitmap(data):
         return "BMP"
     if data.startswith((b"II\x2a\x00", b"MM\x00\x2a", b"II\x2b\x00", b"MM\x00\x2b")):
         return "TIFF"
     if data[4:8] == b"ftyp":
         return _sniff_boxes(data)
     return None
+
+
+def _may_be_bitmap(data: bytes) -> bool:
+    """Whether the header has a size that there is; or the data ends before that is known, as a bitmap that was cut does."""
+    size = data[_BMP_HEADER_AT : _BMP_HEADER_AT + 4]
+    return len(size) < 4 or int.from_bytes(size, "little") in _BMP_HEADERS
 
 
 def _sniff_boxes(data: bytes) -> str | None:

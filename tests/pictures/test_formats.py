@@ -1,4 +1,4 @@
-"""How a file's bytes are read: all of them, and none beyond the limit."""
+"""How a file's bytes are read: all of them, and none beyond the limit; and what their beginning says."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from open_nsfw.errors import InputError
-from open_nsfw.pictures.formats import Limits, read_bytes, read_stream
+from open_nsfw.pictures.decode import decode
+from open_nsfw.pictures.formats import Limits, read_bytes, read_stream, sniff
 
 DATA = bytes(range(256)) * 1000
 LIMITS = Limits(max_bytes=len(DATA))
@@ -62,3 +64,32 @@ def test_a_limit_above_all_memory_costs_nothing(tmp_path: Path) -> None:
         with open(path, "rb") as file:
             assert read_stream(file, Limits(max_bytes=2**62), expected) == DATA
         writer.join()
+
+
+def bitmap() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "BMP")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("size", [16, 18, 24, 32, 48, 60])
+def test_bitmaps_with_a_header_that_os2_allows(size: int) -> None:
+    """It may end behind any of its fields. That this kind is not read is said of a bitmap."""
+    data = bitmap()[:14] + size.to_bytes(4, "little") + bitmap()[18:]
+    assert sniff(data) == "BMP"
+    with pytest.raises(InputError) as caught:
+        decode(data)
+    expected = f"a BMP file of a kind that is not read: Unsupported BMP header type ({size})"
+    assert (caught.value.code, caught.value.reason) == ("unsupported", expected)
+
+
+@pytest.mark.parametrize("size", [0, 13, 14, 66, 128, 40 << 16])
+def test_no_bitmap_has_such_a_header(size: int) -> None:
+    assert sniff(bitmap()[:14] + size.to_bytes(4, "little") + bitmap()[18:]) is None
+
+
+@pytest.mark.parametrize("length", [2, 10, 14, 17, 18, 30])
+def test_a_bitmap_that_was_cut_in_its_header(length: int) -> None:
+    with pytest.raises(InputError) as caught:
+        decode(bitmap()[:length])
+    assert caught.value.reason.startswith("a damaged BMP file: ")

@@ -50,9 +50,10 @@ def test_a_tar_whose_first_name_begins_like_magic_by_the_command(tmp_path: Path)
         assert done.status == 0
 
 
-def test_a_name_that_is_like_a_bitmap_to_its_fifteenth_letter() -> None:
-    """Where a bitmap says how long its header is: 52, the digit 4."""
-    members = [("BMW/picture0004", JPEG)]
+@pytest.mark.parametrize("digit", [0, 2, 4])
+def test_a_name_that_is_like_a_bitmap_to_its_fifteenth_letter(digit: int) -> None:
+    """Where a bitmap says how long its header is: 48, 50 or 52, which are the digits 0, 2 and 4."""
+    members = [(f"BMW/picture000{digit}", JPEG)]
     write("x", make_tar(members))
     assert rows(scan("x")) == members
 
