@@ -1,7 +1,8 @@
 """The members of a zip file, one after the other, in the order of its directory.
 
 The standard library's `zipfile` holds the whole directory in memory and refuses a file that was cut short. Here the
-directory is read as a stream, and a file without one is read from its beginning, as far as it goes.
+directory is read as a stream, and a file without one is read from its beginning, as far as it goes. Of archives that stand
+one behind the other in a file, all are read.
 Layout: PKWARE's APPNOTE.TXT, sections 4.3 to 4.5.
 """
 
@@ -12,7 +13,8 @@ import stat
 import struct
 import zlib
 from collections.abc import Generator, Iterator
-from typing import BinaryIO
+from itertools import chain
+from typing import BinaryIO, NamedTuple
 
 from open_nsfw.errors import InputError
 from open_nsfw.sources.unpack import (
@@ -43,6 +45,7 @@ _LOCATOR64 = struct.Struct("<LQL")
 _END64 = struct.Struct("<Q2H2L4Q")  # size, made by, version, disk, disk, entries, entries, size, offset
 
 LONGEST_END = 4 + _END.size + 0xFFFF  # bytes of the end record with its comment
+MOST_ARCHIVES = 100  # one behind the other, whose directories are looked for
 FARTHEST = 2**63 - 1  # that a file can be positioned to; an offset in an archive can say more
 IN_ZIP64 = 0xFFFFFFFF  # stands where a number did not fit; the extra field has it
 
@@ -58,27 +61,65 @@ _UNIX, _MACOS = 3, 19
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075  # extra fields
 
 
+_CUT = "its end is missing: the file was cut short, or is no zip archive"
+_CUT_BEFORE = "what stands before its last archive is cut short or damaged; members of that may be missing"
+
+
+class _Directory(NamedTuple):
+    """Where a directory is."""
+
+    start: int
+    end: int
+    shift: int
+    """How far offsets are off because something stands before the archive."""
+    is_last: bool
+    """Whether nothing stands behind the archive."""
+
+
 def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
     """The members of the seekable `file`. Raises ArchiveError where the archive ends in a way that it should not."""
     size = file.seek(0, io.SEEK_END)
-    directory = _find_directory(file, size)
-    if directory is None:
-        return _scan(file, size, budget)
-    return _listed(file, directory, budget)
+    directories, are_all = _find_directories(file, size)
+    if are_all:
+        return chain.from_iterable(_listed(file, directory, budget) for directory in directories)
+    return _scan_and_list(file, size, directories, budget)
 
 
-def _find_directory(file: BinaryIO, size: int) -> tuple[int, int, int] | None:
-    """Where the directory starts and ends, and how far offsets are off because something stands before the archive.
+def _find_directories(file: BinaryIO, size: int) -> tuple[list[_Directory], bool]:
+    """The directories of the archives in the file, in their order, and whether no member is outside of these archives.
+
+    There is one, but where archives stand one behind the other.
+    """
+    found: list[_Directory] = []
+    end = size
+    while len(found) < MOST_ARCHIVES:
+        directory = _find_directory(file, end)
+        if directory is None or (found and not directory.is_last):
+            break
+        if _is_of_the_whole(file, directory):
+            return [directory, *found], True
+        if not directory.is_last or directory.shift <= 0 or not _has_first_member(file, directory):
+            break
+        found.insert(0, directory)
+        end = directory.shift
+    return found, False
+
+
+def _find_directory(file: BinaryIO, size: int) -> _Directory | None:
+    """The directory of the first `size` bytes, or of an archive that ends there.
 
     Other programs take the last record that stands at the file's end with its comment. What is in that comment, or in an
-    archive that is a member of this one, looks like such a record, too. None where it is not sure which members there are.
+    archive that is a member of this one, looks like such a record, too.
     """
     start = max(size - LONGEST_END, 0)
     tail = _read_at(file, start, size - start)
-    for at in sorted(_ends(tail), key=lambda at: not _is_at_the_end(tail, at)):
-        found = _directory_at(file, start + at, tail[at + 4 : at + 4 + _END.size])
-        if found:
-            return found if _is_of_the_whole(file, *found) else None
+    ends = sorted(_ends(tail), key=lambda at: not _is_at_the_end(tail, at))
+    for may_be_empty in (False, True):
+        for at in ends:
+            record = tail[at + 4 : at + 4 + _END.size]
+            found = _directory_at(file, start + at, record, _is_at_the_end(tail, at), may_be_empty)
+            if found:
+                return found
     return None
 
 
@@ -95,7 +136,9 @@ def _is_at_the_end(tail: bytes, at: int) -> bool:
     return len(record) == _END.size and at + 4 + _END.size + _END.unpack(record)[-1] == len(tail)
 
 
-def _directory_at(file: BinaryIO, at: int, record: bytes) -> tuple[int, int, int] | None:
+def _directory_at(file: BinaryIO, at: int, record: bytes, is_last: bool, may_be_empty: bool) -> _Directory | None:
+    """The directory that the record of an end at `at` tells of. `may_be_empty`: also one of an archive without members that
+    stands behind something else, as a comment may have it to hide the members."""
     if len(record) < _END.size:
         return None
     _, _, _, _, size, offset, _ = _END.unpack(record)
@@ -104,23 +147,26 @@ def _directory_at(file: BinaryIO, at: int, record: bytes) -> tuple[int, int, int
         at, size, offset = end64, size64, offset64
     start = at - size
     if size == 0:
-        is_ours = start == 0  # else an archive without members would stand behind something
+        is_ours = start == 0 or (may_be_empty and is_last and _read_at(file, 0, 4) != LOCAL)
     else:
         is_ours = start >= 0 and _read_at(file, start, 4) == CENTRAL
-    return (start, at, start - offset) if is_ours else None
+    return _Directory(start, at, start - offset, is_last) if is_ours else None
 
 
-def _is_of_the_whole(file: BinaryIO, start: int, end: int, shift: int) -> bool:
+def _is_of_the_whole(file: BinaryIO, directory: _Directory) -> bool:
     """Whether a directory is that of the whole file, although its offsets may be off: then something else stands before the
     archive, such as a program that unpacks it. A file that begins with a member was cut, and the directory is that of a
     member; or it is two archives, one behind the other."""
-    if shift == 0 or start == end:
+    if directory.shift == 0 or directory.start == directory.end:
         return True
-    if _read_at(file, 0, 4) == LOCAL:
-        return False
-    header = _read_at(file, start, 4 + _CENTRAL.size)
+    return _read_at(file, 0, 4) != LOCAL and _has_first_member(file, directory)
+
+
+def _has_first_member(file: BinaryIO, directory: _Directory) -> bool:
+    """Whether the first member of a directory is where that says, as far as its header alone tells."""
+    header = _read_at(file, directory.start, 4 + _CENTRAL.size)
     offset = _CENTRAL.unpack(header[4:])[-1] if len(header) == 4 + _CENTRAL.size else 0
-    return offset == IN_ZIP64 or _read_at(file, offset + shift, 4) == LOCAL
+    return offset == IN_ZIP64 or _read_at(file, offset + directory.shift, 4) == LOCAL
 
 
 def _zip64_end(file: BinaryIO, at: int) -> tuple[int | None, int, int]:
@@ -234,10 +280,9 @@ def _new_bzip2() -> Decompressor:
     return bz2.BZ2Decompressor()
 
 
-def _listed(file: BinaryIO, directory: tuple[int, int, int], budget: Budget) -> Iterator[Member]:
-    """The members by the directory at the file's end."""
-    start, end, shift = directory
-    headers = io.BufferedReader(Slice(file, start, end), CHUNK)
+def _listed(file: BinaryIO, directory: _Directory, budget: Budget) -> Iterator[Member]:
+    """The members by a directory."""
+    headers = io.BufferedReader(Slice(file, directory.start, directory.end), CHUNK)
     while True:
         header = headers.read(4 + _CENTRAL.size)
         if not header:
@@ -254,7 +299,7 @@ def _listed(file: BinaryIO, directory: tuple[int, int, int], budget: Budget) -> 
         if entry.name.endswith("/") or kind == stat.S_IFDIR:
             continue
         special = kind not in (0, stat.S_IFREG)
-        yield _member(file, entry, shift, budget, special)
+        yield _member(file, entry, directory.shift, budget, special)
 
 
 def _member(file: BinaryIO, entry: _Entry, shift: int, budget: Budget, special: bool) -> Member:
@@ -274,13 +319,24 @@ def _data_start(file: BinaryIO, at: int) -> int:
     return int(at + len(header) + name + extra)
 
 
-def _scan(file: BinaryIO, size: int, budget: Budget) -> Iterator[Member]:
-    """The members of a file without a directory, by their own headers; ends with ArchiveError, since it was cut."""
+def _scan_and_list(file: BinaryIO, size: int, directories: list[_Directory], budget: Budget) -> Iterator[Member]:
+    """The members of a file that does not begin with one of the archives with these directories: by their own headers, then
+    those of the archives. An archive that is in one of the members is none of these. Ends with ArchiveError."""
+    at = yield from _scan(file, size, budget)
+    behind = [directory for directory in directories if directory.shift >= at]
+    for directory in behind:
+        yield from _listed(file, directory, budget)
+    raise ArchiveError("damaged-archive", _CUT_BEFORE if behind else _CUT)
+
+
+def _scan(file: BinaryIO, size: int, budget: Budget) -> Generator[Member, None, int]:
+    """The members from the file's beginning on, by their own headers; gives where the last one ends. Raises ArchiveError if
+    that is not known."""
     at = 0
     while True:
         header = _read_at(file, at, 4 + _LOCAL.size)
         if len(header) < 4 + _LOCAL.size or not header.startswith(LOCAL):
-            raise ArchiveError("damaged-archive", "its end is missing: the file was cut short, or is no zip archive")
+            return at
         _, flags, method, _, _, crc, packed, unpacked, name, extra = _LOCAL.unpack(header[4:])
         at += len(header)
         entry = _Entry(flags, method, crc, packed, unpacked, _read_at(file, at, name), file.read(extra))

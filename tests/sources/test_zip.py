@@ -10,12 +10,13 @@ import subprocess
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from open_nsfw.sources.walk import Sources
+from open_nsfw.sources.zip import MOST_ARCHIVES
 from tests.tools.archive_samples import (
     CENTRAL,
     JPEG,
@@ -97,7 +98,7 @@ def test_a_comment_that_looks_like_an_end(before: bytes, comment: bytes) -> None
 
 
 def test_an_archive_without_members() -> None:
-    for data in (make_zip([]), make_zip([]) + b"garbage"):
+    for data in (make_zip([]), make_zip([]) + b"garbage", b"abc" + make_zip([])):
         write("x.zip", data)
         assert errors(scan("x.zip")) == [("x.zip", None, "no-pictures", "there is no picture in it")]
 
@@ -109,11 +110,70 @@ def test_an_archive_behind_a_program_that_unpacks_it(make: Callable[[], bytes]) 
         assert rows(scan("x.zip")) == PICTURES
 
 
-def test_two_archives_one_behind_the_other() -> None:
-    """The directory is that of the second, and the file begins with the first: that is not passed over in silence."""
-    for behind in (b"", b"garbage"):
-        write("x.zip", make_zip([("a.jpg", JPEG)]) + make_zip([("b.jpg", PNG)]) + behind)
-        assert rows(scan("x.zip")) == [("a.jpg", JPEG), (None, "damaged-archive")]
+def stored_stream(members: Iterable[tuple[str, bytes]]) -> bytes:
+    """A zip whose members only the directory tells the sizes of."""
+    sink = Unseekable()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type]
+        for name, data in members:
+            archive.writestr(name, data)
+    return b"".join(sink.pieces)
+
+
+BOTH = [("a.jpg", JPEG), ("b.jpg", PNG)]
+
+
+@pytest.mark.parametrize("make", [make_zip, make_streamed_zip, stored_stream])
+def test_archives_one_behind_the_other(make: Callable[[Iterable[tuple[str, bytes]]], bytes]) -> None:
+    """Other programs show what is in the last one. All are read."""
+    write("x.zip", make(BOTH[:1]) + make(BOTH[1:]))
+    assert rows(scan("x.zip")) == BOTH
+    write("x.zip", make(BOTH) * 3)
+    assert rows(scan("x.zip")) == BOTH * 3
+    write("x.zip", make(BOTH) + make([]))
+    assert rows(scan("x.zip")) == BOTH
+
+
+def test_something_behind_archives_one_behind_the_other() -> None:
+    """It may be the rest of a file that was cut: then nobody knows whose the last directory is."""
+    write("x.zip", make_zip(BOTH[:1]) + make_zip(BOTH[1:]) + b"garbage")
+    assert rows(scan("x.zip")) == [*BOTH[:1], (None, "damaged-archive")]
+
+
+@pytest.mark.parametrize("between", [b"", b"garbage"])
+def test_an_archive_behind_one_that_was_cut(between: bytes) -> None:
+    """Its members are there, and it is said that of the first one some may be missing."""
+    first = make_zip(BOTH[:1])
+    for cut in (*range(first.index(CENTRAL) + 1, len(first), 7), len(first) - 1):
+        write("x.zip", first[:cut] + between + make_zip(BOTH[1:]))
+        items = scan("x.zip")
+        assert rows(items) == [*BOTH, (None, "damaged-archive")], cut
+        expected = "what stands before its last archive is cut short or damaged; members of that may be missing"
+        assert str(items[-1].error) == expected
+
+
+def test_an_archive_as_the_comment_of_another() -> None:
+    buffer = io.BytesIO(make_zip(BOTH[:1]))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = make_zip(BOTH[1:])
+    write("x.zip", buffer.getvalue())
+    assert rows(scan("x.zip")) == [*BOTH, (None, "damaged-archive")]
+
+
+def test_the_last_member_of_a_cut_archive_is_archives_one_behind_the_other() -> None:
+    for inner in (make_zip(BOTH[:1]) + make_zip(BOTH[1:]), make_zip(BOTH)):
+        whole = make_zip([("a.jpg", JPEG), ("x.zip", inner)], zipfile.ZIP_STORED)
+        write("x.zip", whole[: whole.index(inner) + len(inner)])
+        items = scan("x.zip")
+        assert rows(items) == [("a.jpg", JPEG), ("x.zip", "nested-archive"), (None, "damaged-archive")]
+        assert str(items[-1].error) == CUT
+
+
+def test_more_archives_one_behind_the_other_than_are_looked_for() -> None:
+    """Each could cost a search through 64 KiB; and it is said that not all of them were read."""
+    write("x.zip", make_zip(BOTH) * (MOST_ARCHIVES + 5))
+    started = time.monotonic()
+    assert rows(scan("x.zip")) == [*BOTH * (MOST_ARCHIVES + 1), (None, "damaged-archive")]
+    assert time.monotonic() - started < 5
 
 
 def test_a_comment_with_a_directory_of_its_own() -> None:
