@@ -77,15 +77,21 @@ def _messages(request: Request, options: Extraction) -> Iterator[Message]:
     film = _film(request)
     if film is None:
         data = _data(request, options.limits)
-        found, size, form = pictures(data, options, request.quick_side), len(data), sniff(data)
+        found, size, form = pictures(data, options, request.quick_side), len(data), _format(data)
         digest = _sha256([data]) if options.hash else None
     else:  # not read into memory
-        form = (container_of(film.peek(HEAD)) or "").upper() or None
+        form = _format(film.peek(HEAD))
         size, digest = os.fstat(film.fileno()).st_size, _sha256(_pieces(film)) if options.hash else None
         found = _video_pictures(film, options)
     yield FileInfo(request.number, size, digest, form)
     for each in found:
         yield FoundPicture(request.number, each)
+
+
+def _format(data: bytes) -> str | None:
+    """The format of a picture, or the container of a film, by its first bytes."""
+    container = container_of(data)
+    return sniff(data) if container is None else container.upper()
 
 
 def _film(request: Request) -> BufferedReader | None:

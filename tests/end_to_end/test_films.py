@@ -192,3 +192,24 @@ def test_the_limit_of_bytes_is_not_for_a_film_that_is_a_file(tmp_path: Path) -> 
     refused = "too-many-bytes: more than the limit of 1,000 bytes (--max-bytes)"
     expected = [("x.avi", None), ("x.zip", refused), ("-", refused)]
     assert [(row["path"], row["error"]) for row in found if row["kind"] != "frame"] == expected
+
+
+def test_a_film_without_a_frame_has_its_format_wherever_it_is(tmp_path: Path) -> None:
+    """With it the choice of frames, by which `--resume` knows that other frames are asked for."""
+    whole = film("mp4", times=even(12))
+    cut = whole[: len(whole) // 4]
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.writestr("film.mp4", cut)
+    (tmp_path / "film.mp4").write_bytes(cut)
+    for source, stdin in (("film.mp4", b""), ("films.zip", b""), ("-", cut)):
+        written = rows(source, "--every", "2", cwd=tmp_path, stdin=stdin)[0]
+        assert {row["score"] for row in written} == {None}
+        assert {(row["format"], row["frame_choice"]) for row in written} == {("MOV", "every 2 s")}, source
+    scan = ["--output", "rows.jsonl", "film.mp4", "films.zip"]
+    for every, resume in (("2", []), ("1", ["--resume"])):
+        rows(*scan, "--every", every, *resume, cwd=tmp_path)
+        written = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+        assert {(row["path"], row["frame_choice"]) for row in written} == {
+            ("film.mp4", f"every {every} s"),
+            ("films.zip", f"every {every} s"),
+        }
