@@ -10,6 +10,7 @@ After a run that went on, the file holds what one run of now would have written.
 - scores that are not exact, unless this run would leave them so, too;
 - rows that lack what this run asks for: a SHA-256, the same choice of frames, the same views, turned upright or not, frames
   or segments, the same score to end at;
+- members of an archive under a name that may be one which older versions misread;
 - frames and parts without the summary that ends them: that file was not finished;
 - rows with an error, when asked to try those again;
 - with any of these, all rows of the same names, because the names alone do not tell which of them is the one.
@@ -142,6 +143,8 @@ class RowReview:
             return True
         if code and row["member"] is None and row["kind"] == "picture" and self._wanted.is_container(row["path"]):
             return True
+        if row["member"] is not None and _may_be_misread(row["member"]):
+            return True
         size = row["bytes"] if row["member"] is None else None
         changed = size not in (None, now.st_size) or row["modified"] not in (None, now.st_mtime)
         return changed or self._lacks_something(row, code)
@@ -203,6 +206,18 @@ class RowReview:
         if wanted and model and model != wanted:
             why = f"it has scores of the model {printable(model)}, this run is of {wanted}"
             raise not_ours(self._path, why)
+
+
+def _may_be_misread(name: str) -> bool:
+    """Whether the letters of MS-DOS in a member's name make UTF-8: older versions read the names in zips of Unix so. If it
+    is the member's name after all, it is scored again for nothing."""
+    if name.isascii():
+        return False
+    try:
+        name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 class _Frames:

@@ -91,6 +91,19 @@ def test_members_of_an_archive_that_changed_are_dropped(form: str, files: list[P
 
 
 @every_form
+def test_members_that_an_older_version_misread_the_names_of(form: str, files: list[Path], tmp_path: Path) -> None:
+    """It took UTF-8 in zips of Unix for letters of MS-DOS. Names that are no such letters, or whose bytes are not UTF-8, are
+    none of these; and a file in a folder may have any name."""
+    misread = [picture(files[0], member=name.encode().decode("cp437")) for name in ("ä/ü.jpg", "кот.jpg", "🐈")]
+    names = ("ä/ü.jpg", "кот.jpg", "🐈", "caf\udce9.jpg", "a.jpg", "")
+    right = [picture(files[1], member=name) for name in names]
+    (tmp_path / "├ñ.jpg").write_bytes(b"x")
+    right.append(picture(tmp_path / "├ñ.jpg"))
+    rows = [*misread, *right]
+    assert drops(tmp_path / "rows", form, rows) == misread
+
+
+@every_form
 def test_files_that_are_gone_keep_their_rows(form: str, files: list[Path], tmp_path: Path) -> None:
     rows = [picture(path) for path in files]
     files[2].unlink()
