@@ -162,7 +162,7 @@ def _weights(request: Request) -> bytes:
     net = parse_prototxt(weight_text(request.net))
     weights = initial_weights(net, request.seed)
     if request.source is not None:
-        taken = take_over(net, weights, read_caffemodel(request.source))
+        taken = take_over(net, weights, read_caffemodel(request.source, net.layer_names))
         for line in taken.left:
             print(f"{PROGRAM}: not taken over: {line}", file=sys.stderr)
         print(

@@ -94,7 +94,7 @@ def _times(net: Net, request: Request) -> _Times:
 
     weights = initial_weights(net)
     if request.weights is not None:
-        taken = take_over(net, weights, read_caffemodel(request.weights))
+        taken = take_over(net, weights, read_caffemodel(request.weights, net.layer_names))
         if not taken.kept:
             raise UsageError(
                 f"--weights {printable(request.weights)}: no layer of it is one of the net's by name and shape"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from open_nsfw.nets.upgrade import blob_holders
 MOST_BYTES = 2**31 - 1  # protobuf reads no longer message
 
 
-def read_caffemodel(path: str | Path) -> dict[str, tuple[Blob, ...]]:
+def read_caffemodel(path: str | Path, used: Collection[str] | None = None) -> dict[str, tuple[Blob, ...]]:
     """Read a caffemodel (Caffe's wire format): layer name -> its blobs, float32, read-only.
 
-    The names come in the order in which Caffe copies the blobs; of a name that is there twice, the last counts. Raises
-    ModelError for a file that is missing, truncated or something else.
+    The names come in the order in which Caffe copies the blobs; of a name that is there twice, the last counts. `used` are the
+    names of the net's layers, all others are nothing to Caffe; None: any may be used. Raises ModelError for a file that is
+    missing, truncated or something else, and for a name that is used and there twice with blobs of different shapes.
     """
     data = read_model_file(path, MOST_BYTES)
     if data.startswith(b"\x89HDF\r\n"):
@@ -39,19 +40,20 @@ def read_caffemodel(path: str | Path) -> dict[str, tuple[Blob, ...]]:
     if not message.layer and not message.layers:
         raise ModelError(f"{path}: not a readable caffemodel ({len(data):,} bytes): it holds no layers")
     try:
-        return _blobs_by_name(message)
+        return _blobs_by_name(message, used)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 
 
-def _blobs_by_name(message: Any) -> dict[str, tuple[Blob, ...]]:
+def _blobs_by_name(message: Any, used: Collection[str] | None) -> dict[str, tuple[Blob, ...]]:
     if message.layer and message.layers:
         raise ModelError("it has layers in the old form and in the new one: Caffe reads only one of them")
     found: dict[str, tuple[Blob, ...]] = {}
     for layer in [*message.layer, *blob_holders(message.layers)]:
         blobs = tuple(_blob_array(blob) for blob in layer.blobs)
         earlier = found.pop(layer.name, blobs)
-        if [blob.shape for blob in earlier] != [blob.shape for blob in blobs]:
+        differ = [blob.shape for blob in earlier] != [blob.shape for blob in blobs]
+        if differ and (used is None or layer.name in used):
             raise ModelError(
                 f"the layer {quoted(layer.name)} is there more than once, with blobs of different shapes: Caffe would copy "
                 "all of them into one layer"

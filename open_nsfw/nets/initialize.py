@@ -56,7 +56,7 @@ def take_over(net: Net, weights: Mapping[str, tuple[Blob, ...]], given: Mapping[
         else:
             result[name] = tuple(blob.reshape(shape) for blob, shape in zip(found, shapes))
             kept.append(name)
-    names = {layer.name for layer in net.layers}
+    names = net.layer_names
     left += [
         f"{name}: the net has no layer of this name" for name, found in given.items() if found and name not in names
     ]

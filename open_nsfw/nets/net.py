@@ -88,6 +88,11 @@ class Net:
     layers: tuple[Layer, ...]
 
     @property
+    def layer_names(self) -> frozenset[str]:
+        """Of all layers."""
+        return frozenset(layer.name for layer in self.layers)
+
+    @property
     def blob_names(self) -> list[str]:
         """All blobs that layers make, in order, each once."""
         return list(dict.fromkeys(top for layer in self.layers for top in layer.tops))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import onnx
 
 from open_nsfw.errors import ModelError
+from open_nsfw.nets.ancestors import ancestors, shares_memory
 from open_nsfw.nets.batch import mixing_layer
 from open_nsfw.nets.folding import fold_batch_norm
 from open_nsfw.nets.net import Layer, Net
@@ -23,9 +24,10 @@ def convert(net: Net, output: str, fold: bool = True) -> bytes:
     """An ONNX model of `net` up to the blob `output`, serialized.
 
     The model takes float32 (N, C, H, W) under the name `input_tensor` of the net's input, and gives the output blob, as
-    `output_` and its name. N is free, or 1 where the net does not keep the inputs of a batch apart. With `fold`, batch
+    `output_` and its name. N is free, or 1 where `output` does not keep the inputs of a batch apart. With `fold`, batch
     norm and scale layers disappear into the layer before them; without, each layer stays as it is (to check the folding
-    by). Raises ModelError if no layer makes `output`, or the net has another batch than 1 that it does not keep apart.
+    by). Layers that `output` does not depend on are left out. Raises ModelError if no layer makes `output`, or it comes from a
+    batch other than 1 that is not kept apart.
     """
     return _serialized(_graph(fold_batch_norm(net) if fold else net, [output]), net, [output])
 
@@ -50,14 +52,17 @@ def _graph(net: Net, outputs: Sequence[str]) -> Graph:
         if output in net.blob_names:
             continue
         raise ModelError(f'the net makes no blob "{output}"; it makes {", ".join(net.output_names)}')
-    mixing, stated = mixing_layer(net), net.input_shape[0]
+    mixing, stated = mixing_layer(net, outputs), net.input_shape[0]
     if mixing is not None and stated > 1:
         raise mixing.unsupported(
             f"a score would depend on the rest of the batch of {stated} that the prototxt states; --engine caffe computes it, "
             "with zeros for the rest"
         )
     graph = Graph(net.input_name, net.input_shape, alone=mixing is not None)
-    for layer, shapes in zip(net.layers, infer(net)):
+    needed = ancestors(net, outputs)
+    for place, (layer, shapes) in enumerate(zip(net.layers, infer(net))):
+        if place not in needed:  # it may work along the batch, for which the graph has no size
+            continue
         before = len(graph.nodes)
         _add_layer(graph, layer, shapes)
         graph.layer_of_node.update((node.name, layer.name) for node in graph.nodes[before:])
@@ -72,7 +77,7 @@ def _serialized(graph: Graph, net: Net, outputs: Sequence[str]) -> bytes:
 
 
 def _add_layer(graph: Graph, layer: Layer, shapes: LayerShapes) -> None:
-    if _shares_memory(layer):
+    if shares_memory(layer):
         for top, shape in zip(layer.tops, shapes.tops):
             graph.share(top, layer.bottoms[0], shape)
         return
@@ -81,9 +86,3 @@ def _add_layer(graph: Graph, layer: Layer, shapes: LayerShapes) -> None:
     for index, (top, tensor, shape) in enumerate(zip(layer.tops, outputs, shapes.tops)):
         in_place = index < len(layer.bottoms) and layer.bottoms[index] == top
         graph.write(top, tensor, shape, in_place)
-
-
-def _shares_memory(layer: Layer) -> bool:
-    """Whether Caffe lets the tops be views of the bottom's memory: all layers that call `ShareData` on a top do."""
-    alone = len(layer.bottoms) == len(layer.tops) == 1
-    return layer.type in ("Split", "Flatten", "Reshape") or (layer.type in ("Concat", "Slice") and alone)

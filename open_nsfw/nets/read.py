@@ -26,7 +26,7 @@ def read_net(model_def: str | Path, pretrained_model: str | Path) -> Net:
     that are missing or of other shapes than the prototxt's layers need.
     """
     net = read_prototxt(model_def)
-    weights = read_caffemodel(pretrained_model)
+    weights = read_caffemodel(pretrained_model, net.layer_names)
     try:
         _check_memory(net)
         net = with_weights(net, weights)

@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from open_nsfw.pictures.pixels import MEAN_BGR, Pixels
 from open_nsfw.scoring.engine import BlobSource, Engine, Float32, output_name
 from open_nsfw.scoring.model_files import ModelFiles
 from open_nsfw.text import brief
+
+if TYPE_CHECKING:
+    from open_nsfw.nets.net import Net
 
 PROBE_TOLERANCE = 1e-4  # between a picture's outputs in two batches: rounding, with values up to some hundreds
 PROBE_SEED = 2016
@@ -84,9 +87,8 @@ class CaffeEngine(Engine):
             self.output_name = output_name(list(self._net.blobs), list(self._net.outputs))
         except ModelError as error:
             raise ModelError(f"{files.model_def}: {error}") from error
-        # Labels have the prototxt's batch. Where pictures are not apart each is the first of a batch of its own.
-        self._fixed_batch = len(inputs) > 1 or not known.takes_any_batch
-        self._at_once = self._batch if known.apart else 1
+        self._known, self._labelled = known, len(inputs) > 1
+        self._at_once = self.at_once([self.output_name])
         self._transformer = self._make_transformer() if len(shape) == 3 and shape[0] == 3 else None
 
     def _make_transformer(self) -> Any:
@@ -106,7 +108,7 @@ class CaffeEngine(Engine):
         return np.stack([self._transformer.preprocess(self._input, image) for image in images])
 
     def _compute(self, blob: Float32) -> Float32:
-        return self.compute_blobs(blob, [self.output_name])[self.output_name]
+        return self.compute_blobs(blob, [self.output_name], self._at_once)[self.output_name]
 
     def with_blobs(self, names: Sequence[str]) -> BlobSource:
         for name in names:
@@ -114,13 +116,21 @@ class CaffeEngine(Engine):
                 raise ModelError(f'{self.model_def}: the net makes no blob "{name}"')
         return _CaffeBlobs(self, [self.output_name, *names])
 
-    def compute_blobs(self, blob: Float32, names: Sequence[str]) -> dict[str, Float32]:
-        """These blobs of the net for float32 (N, C, H, W), N at least 1: name -> float32 (N, ...)."""
+    def at_once(self, names: Sequence[str]) -> int | None:
+        """How many inputs are put into a batch of the prototxt's size to compute these blobs; None: a batch is as large as what
+        there is to compute."""
+        if self._known.takes_any_batch(names) and not self._labelled:  # labels have the prototxt's batch
+            return None
+        return self._batch if self._known.apart(names) else 1  # each is the first of a batch of its own
+
+    def compute_blobs(self, blob: Float32, names: Sequence[str], at_once: int | None) -> dict[str, Float32]:
+        """These blobs of the net for float32 (N, C, H, W), N at least 1: name -> float32 (N, ...). `at_once`: what the method of
+        this name gives for them."""
         with self._lock:
             _choose_device(self._caffe, self._gpu)  # which Caffe keeps for each thread
-            if not self._fixed_batch:
+            if at_once is None:
                 return self._compute_batch(blob, names)
-            batches = [blob[start : start + self._at_once] for start in range(0, len(blob), self._at_once)]
+            batches = [blob[start : start + at_once] for start in range(0, len(blob), at_once)]
             computed = [
                 {name: values[: len(batch)] for name, values in self._compute_batch(self._filled(batch), names).items()}
                 for batch in batches
@@ -145,16 +155,16 @@ class _CaffeBlobs(BlobSource):
     """Several blobs of an engine's net."""
 
     def __init__(self, engine: CaffeEngine, names: Sequence[str]) -> None:
-        self._engine, self._names = engine, names
+        self._engine, self._names, self._at_once = engine, names, engine.at_once(names)
 
     def blobs(self, blob: Float32) -> dict[str, Float32]:
-        return self._engine.compute_blobs(blob, self._names)
+        return self._engine.compute_blobs(blob, self._names, self._at_once)
 
 
 def _tried_net(load: Callable[[], Any]) -> _KnownNet:
     """A net that only Caffe knows, tried with a batch of another size."""
     takes_any = _last_words(lambda: _try_another_batch(load())) is None
-    return _KnownNet(None, takes_any, apart=takes_any)
+    return _KnownNet(None, tried=takes_any)
 
 
 def _try_another_batch(net: Any) -> None:
@@ -198,24 +208,38 @@ def _choose_device(caffe: Any, gpu: int | None) -> None:
 class _KnownNet:
     """What is known of a net besides what Caffe says."""
 
-    input: str | None
-    takes_any_batch: bool
-    """Whether the batch may have another size than the prototxt states."""
-    apart: bool
-    """Whether each picture of a batch has a row of its own in all blobs."""
+    net: Net | None
+    """As this package reads it; None for one that only Caffe knows."""
+    tried: bool = False
+    """Whether such a net gave a picture the same output in a batch of another size."""
+
+    @property
+    def input(self) -> str | None:
+        """The name of the input for the pictures."""
+        return None if self.net is None else self.net.input_name
+
+    def takes_any_batch(self, blobs: Sequence[str]) -> bool:
+        """Whether the batch may have another size than the prototxt states."""
+        from open_nsfw.nets.batch import takes_any_batch
+
+        return self.tried if self.net is None else takes_any_batch(self.net, blobs)
+
+    def apart(self, blobs: Sequence[str]) -> bool:
+        """Whether each picture of a batch has a row of its own in each of these blobs."""
+        from open_nsfw.nets.batch import mixing_layer
+
+        return self.tried if self.net is None else mixing_layer(self.net, blobs) is None
 
 
 def _checked_net(files: ModelFiles) -> _KnownNet | None:
     """The net after a check of the two files with this package's own reader, whose messages say more than Caffe's; None for
     one that only Caffe knows."""
-    from open_nsfw.nets.batch import mixing_layer, takes_any_batch
     from open_nsfw.nets.read import read_net
 
     try:
-        net = read_net(files.model_def, files.pretrained_model)
+        return _KnownNet(read_net(files.model_def, files.pretrained_model))
     except UnsupportedLayerError:
         return None  # Caffe knows more layers; the trial load judges
-    return _KnownNet(net.input_name, takes_any_batch(net), mixing_layer(net) is None)
 
 
 def _last_words(action: Callable[[], Any]) -> str | None:

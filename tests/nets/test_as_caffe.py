@@ -182,6 +182,11 @@ NAMES = {
     "of weights twice, of two shapes": Case(
         data(1, 2) + scale("data", "prob", name="a"), TWO_SHAPES, weights(("a", [[1, 2, 3]]), ("a", [[5, 6]]))
     ),
+    "of weights twice, of no layer of the net": Case(
+        data(1, 2) + scale("data", "prob", name="a"),
+        [5.0, -12.0],
+        weights(("b", [[1, 2, 3]]), ("a", [[5, 6]]), ("b", [[4, 5]]), ("b", [])),
+    ),
     "of a layer without weights before": Case(
         AFTER_POWER,
         'WEIGHTS does not fit NET: layer "a" (Power): 0 weight blobs are needed, the file has 1',

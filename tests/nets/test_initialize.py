@@ -13,6 +13,7 @@ import pytest
 
 from open_nsfw import load_engine
 from open_nsfw.errors import UsageError
+from open_nsfw.nets import schema
 from open_nsfw.nets.caffemodel import read_caffemodel
 from open_nsfw.nets.initialize import initial_weights, take_over
 from open_nsfw.nets.prototxt import parse_prototxt
@@ -101,6 +102,24 @@ def test_taking_over_yahoos_weights(tmp_path: Path) -> None:
     blob = np.random.default_rng(0).uniform(-120, 130, (1, 3, 224, 224)).astype(np.float32)
     first, second = (load_engine(MODEL_DEF, path, engine="onnxruntime").forward(blob) for path in (WEIGHTS, same))
     assert np.array_equal(first, second)
+
+
+def test_taking_over_from_a_file_with_two_layers_of_one_name(tmp_path: Path) -> None:
+    """Of a name that the net does not have, they are passed over as Caffe does; otherwise nobody knows which one is meant."""
+    twice = schema.NetParameter.FromString(WEIGHTS.read_bytes())
+    for count in (3, 5):
+        blob = twice.layer.add(name="aux", type="InnerProduct").blobs.add(data=[np.zeros(count, "<f4").tobytes()])
+        blob.shape.dim.append(count)
+    source = tmp_path / "twice.caffemodel"
+    source.write_bytes(twice.SerializeToString())
+    done = build_net("--initialize", tmp_path / "taken", "--from", source)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0] == "open-nsfw build-net: not taken over: aux: the net has no layer of this name"
+    for layer in twice.layer[-2:]:
+        layer.name = "fc_nsfw"
+    source.write_bytes(twice.SerializeToString())
+    done = build_net("--initialize", tmp_path / "refused", "--from", source)
+    assert done.returncode == 2 and 'the layer "fc_nsfw" is there more than once' in done.stderr
 
 
 def test_a_layer_of_another_shape_stays_as_it_was_drawn() -> None:

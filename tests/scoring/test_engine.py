@@ -16,6 +16,7 @@ from open_nsfw.installing import install_command, libraries, pip_command
 from open_nsfw.nets.caffemodel import caffemodel_bytes
 from open_nsfw.nets.initialize import initial_weights
 from open_nsfw.nets.prototxt import parse_prototxt
+from open_nsfw.scoring.caffe_engine import CaffeEngine
 from open_nsfw.scoring.engine import Engine
 from tests.tools.helpers import (
     HAS_CAFFE,
@@ -322,6 +323,71 @@ def test_a_batch_that_is_written_into_a_layer(engine: str, tmp_path: Path) -> No
     expected = FIVE.reshape(5, 12) @ WEIGHTS_OF_DENSE.T
     np.testing.assert_allclose(loaded.forward(FIVE), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(loaded.forward(FIVE[3:4]), expected[3:4], rtol=1e-5, atol=1e-5)
+
+
+BESIDE = {  # layers that no score comes from, with their weights
+    "a flat blob": (
+        ['name: "f" type: "Reshape" bottom: "data" top: "f" reshape_param { shape { dim: -1 } }'],
+        {},
+    ),
+    "a flat blob that is read": (
+        [
+            'name: "f" type: "Flatten" bottom: "data" top: "f" flatten_param { axis: 0 }',
+            'name: "s" type: "Silence" bottom: "f"',
+        ],
+        {},
+    ),
+    "weights along the batch": (
+        ['name: "x" type: "Scale" bottom: "data" top: "x" scale_param { axis: 0 num_axes: 1 }'],
+        {"x": [np.arange(4, dtype=np.float32)]},
+    ),
+}
+
+
+@pytest.mark.parametrize("engine", engines())
+@pytest.mark.parametrize("kind", BESIDE)
+def test_a_branch_beside_the_score_may_mix_a_batch(kind: str, engine: str, tmp_path: Path) -> None:
+    layers, weights = BESIDE[kind]
+    text = batch_net(4, *layers, DENSE.format("data"))
+    loaded = load_text(tmp_path, text, engine, {"fc": [WEIGHTS_OF_DENSE], **weights})
+    expected = FIVE.reshape(5, 12) @ WEIGHTS_OF_DENSE.T
+    np.testing.assert_allclose(loaded.forward(FIVE), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(loaded.forward(FIVE[3:4]), expected[3:4], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", engines())
+@pytest.mark.parametrize("rows", [-1, 12])
+def test_several_rows_for_each_input_on_the_way(rows: int, engine: str, tmp_path: Path) -> None:
+    """A softmax over the pixels of each channel, in a batch of 4 inputs of 3 channels."""
+    text = batch_net(
+        4,
+        f'name: "r" type: "Reshape" bottom: "data" top: "r" reshape_param {{ shape {{ dim: {rows} dim: 4 }} }}',
+        'name: "s" type: "Softmax" bottom: "r" top: "s" softmax_param { axis: 1 }',
+        'name: "b" type: "Reshape" bottom: "s" top: "b" reshape_param { shape { dim: -1 dim: 3 dim: 2 dim: 2 } }',
+        DENSE.format("b"),
+    )
+    loaded = load_text(tmp_path, text, engine, {"fc": [WEIGHTS_OF_DENSE]})
+    powers = np.exp(FIVE.reshape(5, 3, 4))
+    expected = (powers / powers.sum(axis=2, keepdims=True)).reshape(5, 12) @ WEIGHTS_OF_DENSE.T
+    for batch in (slice(0, 5), slice(3, 4)):
+        np.testing.assert_allclose(loaded.forward(FIVE[batch]), expected[batch], rtol=1e-5, atol=1e-5)
+
+
+@needs_caffe
+def test_caffe_computes_as_many_inputs_at_once_as_the_blobs_allow(tmp_path: Path) -> None:
+    """Whatever beside them does to the batch."""
+    text = batch_net(2, *BESIDE["a flat blob"][0], SCALED, DENSE.format("data"))
+    loaded = load_text(tmp_path, text, "caffe", {"fc": [WEIGHTS_OF_DENSE], "x": [FACTORS]})
+    assert isinstance(loaded, CaffeEngine)
+    assert [loaded.at_once(["prob"]), loaded.at_once(["prob", "x"]), loaded.at_once(["data"])] == [2, 1, 2]
+    found = loaded.with_blobs(["x"]).blobs(FIVE)
+    np.testing.assert_allclose(found["x"], 2 * FIVE, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found["prob"], FIVE.reshape(5, 12) @ WEIGHTS_OF_DENSE.T, rtol=1e-5, atol=1e-5)
+    free = load_text(
+        tmp_path, batch_net(2, *BESIDE["a flat blob"][0], DENSE.format("data")), "caffe", {"fc": [WEIGHTS_OF_DENSE]}
+    )
+    assert isinstance(free, CaffeEngine)
+    assert free.at_once(["prob"]) is None
 
 
 @pytest.mark.parametrize("engine", engines())
