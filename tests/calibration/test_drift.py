@@ -140,6 +140,7 @@ def test_too_few_scores_tell_nothing() -> None:
     assert drift.conclusion(compared(1, 1)) == "Too few scores to tell: 2, and it takes 100 at least."
 
 
+@pytest.mark.once
 def test_p_values_are_those_of_chance_where_nothing_changed() -> None:
     """5 of 100 under 0.05, whatever the share of nsfw is today and however many there are; 3 standard errors allowed."""
     for sfw, nsfw in ((600, 600), (1140, 60), (30_000, 1000)):
