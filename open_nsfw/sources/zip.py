@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Generator, Iterator
 from itertools import chain
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from open_nsfw.errors import InputError
 from open_nsfw.sources.unpack import (
@@ -29,25 +29,20 @@ from open_nsfw.sources.unpack import (
     Unpacked,
     ZlibDecompressor,
 )
+from open_nsfw.sources.zip_directory import (
+    CENTRAL,
+    CENTRAL_HEADER,
+    IN_ZIP64,
+    LOCAL,
+    Directory,
+    find_directories,
+    read_at,
+)
 
-LOCAL = b"PK\x03\x04"
-CENTRAL = b"PK\x01\x02"
-END = b"PK\x05\x06"
-END64 = b"PK\x06\x06"
-LOCATOR64 = b"PK\x06\x07"
 DESCRIPTOR = b"PK\x07\x08"
 
-# Without their four bytes of magic.
+# Without its four bytes of magic.
 _LOCAL = struct.Struct("<5H3L2H")  # version, flags, method, time, date, crc, packed, unpacked, name, extra
-_CENTRAL = struct.Struct("<6H3L5H2L")  # made by, then as above, comment, disk, internal, external, offset
-_END = struct.Struct("<4H2LH")  # disk, disk, entries, entries, size, offset, comment
-_LOCATOR64 = struct.Struct("<LQL")
-_END64 = struct.Struct("<Q2H2L4Q")  # size, made by, version, disk, disk, entries, entries, size, offset
-
-LONGEST_END = 4 + _END.size + 0xFFFF  # bytes of the end record with its comment
-MOST_ARCHIVES = 100  # one behind the other, whose directories are looked for
-FARTHEST = 2**63 - 1  # that a file can be positioned to; an offset in an archive can say more
-IN_ZIP64 = 0xFFFFFFFF  # stands where a number did not fit; the extra field has it
 
 ENCRYPTED = 0x0001
 SIZES_FOLLOW = 0x0008  # a descriptor behind the data has the sizes
@@ -60,133 +55,17 @@ _METHODS = {9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "XZ", 96: "JPEG", 9
 _UNIX, _MACOS = 3, 19
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075  # extra fields
 
-
 _CUT = "its end is missing: the file was cut short, or is no zip archive"
 _CUT_BEFORE = "what stands before its last archive is cut short or damaged; members of that may be missing"
-
-
-class _Directory(NamedTuple):
-    """Where a directory is."""
-
-    start: int
-    end: int
-    shift: int
-    """How far offsets are off because something stands before the archive."""
-    is_last: bool
-    """Whether nothing stands behind the archive."""
 
 
 def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
     """The members of the seekable `file`. Raises ArchiveError where the archive ends in a way that it should not."""
     size = file.seek(0, io.SEEK_END)
-    directories, are_all = _find_directories(file, size)
+    directories, are_all = find_directories(file, size)
     if are_all:
         return chain.from_iterable(_listed(file, directory, budget) for directory in directories)
     return _scan_and_list(file, size, directories, budget)
-
-
-def _find_directories(file: BinaryIO, size: int) -> tuple[list[_Directory], bool]:
-    """The directories of the archives in the file, in their order, and whether no member is outside of these archives.
-
-    There is one, but where archives stand one behind the other.
-    """
-    found: list[_Directory] = []
-    end = size
-    while len(found) < MOST_ARCHIVES:
-        directory = _find_directory(file, end)
-        if directory is None or (found and not directory.is_last):
-            break
-        if _is_of_the_whole(file, directory):
-            return [directory, *found], True
-        if not directory.is_last or directory.shift <= 0 or not _has_first_member(file, directory):
-            break
-        found.insert(0, directory)
-        end = directory.shift
-    return found, False
-
-
-def _find_directory(file: BinaryIO, size: int) -> _Directory | None:
-    """The directory of the first `size` bytes, or of an archive that ends there.
-
-    Other programs take the last record that stands at the file's end with its comment. What is in that comment, or in an
-    archive that is a member of this one, looks like such a record, too.
-    """
-    start = max(size - LONGEST_END, 0)
-    tail = _read_at(file, start, size - start)
-    ends = sorted(_ends(tail), key=lambda at: not _is_at_the_end(tail, at))
-    for may_be_empty in (False, True):
-        for at in ends:
-            record = tail[at + 4 : at + 4 + _END.size]
-            found = _directory_at(file, start + at, record, _is_at_the_end(tail, at), may_be_empty)
-            if found:
-                return found
-    return None
-
-
-def _ends(tail: bytes) -> Iterator[int]:
-    """Where records of an end may begin, the last one first."""
-    at = tail.rfind(END)
-    while at >= 0:
-        yield at
-        at = tail.rfind(END, 0, at)
-
-
-def _is_at_the_end(tail: bytes, at: int) -> bool:
-    record = tail[at + 4 : at + 4 + _END.size]
-    return len(record) == _END.size and at + 4 + _END.size + _END.unpack(record)[-1] == len(tail)
-
-
-def _directory_at(file: BinaryIO, at: int, record: bytes, is_last: bool, may_be_empty: bool) -> _Directory | None:
-    """The directory that the record of an end at `at` tells of. `may_be_empty`: also one of an archive without members that
-    stands behind something else, as a comment may have it to hide the members."""
-    if len(record) < _END.size:
-        return None
-    _, _, _, _, size, offset, _ = _END.unpack(record)
-    end64, size64, offset64 = _zip64_end(file, at)
-    if end64 is not None:
-        at, size, offset = end64, size64, offset64
-    start = at - size
-    if size == 0:
-        is_ours = start == 0 or (may_be_empty and is_last and _read_at(file, 0, 4) != LOCAL)
-    else:
-        is_ours = start >= 0 and _read_at(file, start, 4) == CENTRAL
-    return _Directory(start, at, start - offset, is_last) if is_ours else None
-
-
-def _is_of_the_whole(file: BinaryIO, directory: _Directory) -> bool:
-    """Whether a directory is that of the whole file, although its offsets may be off: then something else stands before the
-    archive, such as a program that unpacks it. A file that begins with a member was cut, and the directory is that of a
-    member; or it is two archives, one behind the other."""
-    if directory.shift == 0 or directory.start == directory.end:
-        return True
-    return _read_at(file, 0, 4) != LOCAL and _has_first_member(file, directory)
-
-
-def _has_first_member(file: BinaryIO, directory: _Directory) -> bool:
-    """Whether the first member of a directory is where that says, as far as its header alone tells."""
-    header = _read_at(file, directory.start, 4 + _CENTRAL.size)
-    offset = _CENTRAL.unpack(header[4:])[-1] if len(header) == 4 + _CENTRAL.size else 0
-    return offset == IN_ZIP64 or _read_at(file, offset + directory.shift, 4) == LOCAL
-
-
-def _zip64_end(file: BinaryIO, at: int) -> tuple[int | None, int, int]:
-    """Where the record for large archives begins, the directory's size and offset by it."""
-    locator = _read_at(file, at - 4 - _LOCATOR64.size, 4 + _LOCATOR64.size)
-    if not locator.startswith(LOCATOR64):
-        return None, 0, 0
-    record_at = at - len(locator) - 4 - _END64.size  # with nothing between them, as everyone writes it
-    record = _read_at(file, record_at, 4 + _END64.size)
-    if len(record) < 4 + _END64.size or not record.startswith(END64):
-        return None, 0, 0
-    fields = _END64.unpack(record[4:])
-    return record_at, fields[-2], fields[-1]
-
-
-def _read_at(file: BinaryIO, at: int, size: int) -> bytes:
-    if not 0 <= at <= FARTHEST:
-        return b""
-    file.seek(at)
-    return file.read(size)
 
 
 class _Entry:
@@ -280,17 +159,17 @@ def _new_bzip2() -> Decompressor:
     return bz2.BZ2Decompressor()
 
 
-def _listed(file: BinaryIO, directory: _Directory, budget: Budget) -> Iterator[Member]:
+def _listed(file: BinaryIO, directory: Directory, budget: Budget) -> Iterator[Member]:
     """The members by a directory."""
     headers = io.BufferedReader(Slice(file, directory.start, directory.end), CHUNK)
     while True:
-        header = headers.read(4 + _CENTRAL.size)
+        header = headers.read(4 + CENTRAL_HEADER.size)
         if not header:
             return
-        if len(header) < 4 + _CENTRAL.size or not header.startswith(CENTRAL):
+        if len(header) < 4 + CENTRAL_HEADER.size or not header.startswith(CENTRAL):
             raise ArchiveError("damaged-archive", "its directory is damaged; the rest of it is not read")
         made, _, flags, method, _, _, crc, packed, unpacked, name, extra, comment, _, _, external, offset = (
-            _CENTRAL.unpack(header[4:])
+            CENTRAL_HEADER.unpack(header[4:])
         )
         entry = _Entry(flags, method, crc, packed, unpacked, headers.read(name), headers.read(extra), made >> 8)
         headers.read(comment)
@@ -312,14 +191,14 @@ def _member(file: BinaryIO, entry: _Entry, shift: int, budget: Budget, special: 
 
 def _data_start(file: BinaryIO, at: int) -> int:
     """Behind the header that stands before the data and repeats, in other lengths, what the directory says."""
-    header = _read_at(file, at, 4 + _LOCAL.size)
+    header = read_at(file, at, 4 + _LOCAL.size)
     if len(header) < 4 + _LOCAL.size or not header.startswith(LOCAL):
         raise InputError("damaged-archive", "its data is not where the archive's directory says")
     *_, name, extra = _LOCAL.unpack(header[4:])
     return int(at + len(header) + name + extra)
 
 
-def _scan_and_list(file: BinaryIO, size: int, directories: list[_Directory], budget: Budget) -> Iterator[Member]:
+def _scan_and_list(file: BinaryIO, size: int, directories: list[Directory], budget: Budget) -> Iterator[Member]:
     """The members of a file that does not begin with one of the archives with these directories: by their own headers, then
     those of the archives. An archive that is in one of the members is none of these. Ends with ArchiveError."""
     at = yield from _scan(file, size, budget)
@@ -334,12 +213,12 @@ def _scan(file: BinaryIO, size: int, budget: Budget) -> Generator[Member, None, 
     that is not known."""
     at = 0
     while True:
-        header = _read_at(file, at, 4 + _LOCAL.size)
+        header = read_at(file, at, 4 + _LOCAL.size)
         if len(header) < 4 + _LOCAL.size or not header.startswith(LOCAL):
             return at
         _, flags, method, _, _, crc, packed, unpacked, name, extra = _LOCAL.unpack(header[4:])
         at += len(header)
-        entry = _Entry(flags, method, crc, packed, unpacked, _read_at(file, at, name), file.read(extra))
+        entry = _Entry(flags, method, crc, packed, unpacked, read_at(file, at, name), file.read(extra))
         entry.resolve(0)
         at += name + extra
         if flags & SIZES_FOLLOW and not entry.packed:
@@ -369,7 +248,7 @@ def _unsized(file: BinaryIO, at: int, size: int, entry: _Entry, budget: Budget) 
     while stream.read(CHUNK):
         pass  # what nobody wanted to see
     at += stream.consumed
-    after = _read_at(file, at, 4 + 20 + 2)
+    after = read_at(file, at, 4 + 20 + 2)
     signed = 4 * after.startswith(DESCRIPTOR)
     # A checksum and two sizes, of four or of eight bytes each; the next header tells which.
     return at + signed + next((length for length in (12, 20) if after[signed + length :].startswith(b"PK")), 12)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from open_nsfw.sources.walk import Sources
-from open_nsfw.sources.zip import MOST_ARCHIVES
+from open_nsfw.sources.zip_directory import MOST_ARCHIVES
 from tests.tools.archive_samples import (
     CENTRAL,
     JPEG,
