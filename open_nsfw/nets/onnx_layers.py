@@ -16,6 +16,7 @@ from open_nsfw.nets.onnx_nodes import Float32, Graph
 from open_nsfw.nets.onnx_pooling import pooled, pooling_layer
 from open_nsfw.nets.schema import enum_name
 from open_nsfw.nets.settings import (
+    base_of,
     bias_axes,
     canonical_axis,
     concat_axis,
@@ -173,9 +174,7 @@ def _power(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -
 def _exp(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
     """base ^ (scale * x + shift), as e ^ (scale * ln(base) * x) * base ^ shift."""
     param = layer.param.exp_param
-    base = math.e if param.base == -1 else param.base
-    if base <= 0:
-        raise layer.error(f"the base must be above 0, or -1 for e; it is {param.base:g}")
+    base = base_of(layer, param)
     grown = graph.op("Exp", _linear(graph, inputs[0], param.scale * math.log(base), 0))
     with np.errstate(over="ignore"):  # infinite, as in Caffe
         return [_linear(graph, grown, float(np.float64(base) ** param.shift), 0)]
@@ -183,11 +182,8 @@ def _exp(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> 
 
 def _log(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:
     param = layer.param.log_param
-    base = math.e if param.base == -1 else param.base
-    if base <= 0 or base == 1:
-        raise layer.error(f"the base must be above 0 and not 1, or -1 for e; it is {param.base:g}")
     logarithm = graph.op("Log", _linear(graph, inputs[0], param.scale, param.shift))
-    return [_linear(graph, logarithm, 1 / math.log(base), 0)]
+    return [_linear(graph, logarithm, 1 / math.log(base_of(layer, param)), 0)]
 
 
 def _threshold(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str]) -> list[str]:

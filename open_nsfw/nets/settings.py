@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,3 +187,12 @@ def pooled_sides(size: Shape, window: Window, rounded_up: bool = True) -> Shape:
         windows = (-(-span // stride) if rounded_up else span // stride) + 1
         sides.append(windows - 1 if padded and (windows - 1) * stride >= side + pad else windows)
     return tuple(sides)
+
+
+def base_of(layer: Layer, param: Any) -> float:
+    """The base of an Exp or a Log layer, -1 being e. Raises ModelError for one that has no logarithm, or one of 0 to divide by."""
+    base = math.e if param.base == -1 else float(param.base)
+    if not 0 < base < math.inf or (layer.type == "Log" and base == 1):
+        but = " other than 1" if layer.type == "Log" else ""
+        raise layer.error(f"its base must be a number above 0{but}, not {param.base:g}")
+    return base

@@ -10,6 +10,7 @@ from open_nsfw.nets.net import MOST_AXES, Layer, Shape, shape_text
 from open_nsfw.nets.schema import enum_name
 from open_nsfw.nets.settings import (
     Window,
+    base_of,
     bias_axes,
     canonical_axis,
     concat_axis,
@@ -32,12 +33,8 @@ def _unchanged(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 
 def _of_a_base(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
-    """Exp and Log; -1 stands for e."""
-    base = (layer.param.exp_param if layer.type == "Exp" else layer.param.log_param).base
-    if base != -1 and (not 0 < base < math.inf or (layer.type == "Log" and base == 1)):
-        raise layer.error(
-            f"its base must be a number above 0{' other than 1' if layer.type == 'Log' else ''}, not {base:g}"
-        )
+    """Exp and Log."""
+    base_of(layer, layer.param.exp_param if layer.type == "Exp" else layer.param.log_param)
     return _unchanged(layer, bottoms)
 
 

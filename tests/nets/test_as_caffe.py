@@ -444,6 +444,20 @@ WIRING = {
     "batch norm with two rates": normalised("param { lr_mult: 0 } param { lr_mult: 0 }", [0.0, -1.5], 1, 2),
     "batch norm that learns": normalised("param { lr_mult: 0 } param { }", RATES_OF_BATCH_NORM, 1, 2),
     "batch norm of old": normalised("param { lr_mult: 1 } param { lr_mult: 2 } param { }", [0.0, -1.5], 1, 2),
+    "coefficients of a maximum": Case(
+        data(1, 2)
+        + layer("Eltwise", "data", "prob", 'bottom: "data" eltwise_param { operation: MAX coeff: 2 coeff: -2 }'),
+        [1.0, -2.0],
+    ),
+    "coefficients of a product": Case(
+        data(1, 2)
+        + layer("Eltwise", "data", "prob", 'bottom: "data" eltwise_param { operation: PROD coeff: 2 coeff: 2 }'),
+        'layer "prob" (Eltwise): coeff takes one value for each bottom, and the operation SUM or MAX, which ignores it',
+    ),
+    "MVN of five axes": Case(
+        data(1, 2, 1, 1, 1) + layer("MVN", "data", "prob"),
+        'layer "prob" (MVN): it normalises blobs of 1 to 4 axes, its input is 1 x 2 x 1 x 1 x 1',
+    ),
     "PReLU of no channels": Case(
         data(2) + layer("PReLU", "data", "prob"), 'layer "prob" (PReLU): it needs an input with channels'
     ),
