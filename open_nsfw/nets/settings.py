@@ -190,7 +190,7 @@ def pooled_sides(size: Shape, window: Window, rounded_up: bool = True) -> Shape:
 
 
 def base_of(layer: Layer, param: Any) -> float:
-    """The base of an Exp or a Log layer, -1 being e. Raises ModelError for one that has no logarithm, or one of 0 to divide by."""
+    """The base of an Exp or a Log layer, -1 being e. Raises ModelError for one without a logarithm, or of a Log for 1."""
     base = math.e if param.base == -1 else float(param.base)
     if not 0 < base < math.inf or (layer.type == "Log" and base == 1):
         but = " other than 1" if layer.type == "Log" else ""

@@ -58,6 +58,10 @@ const current = page => page.evaluate(() => {
 // Until nothing is on its way any more: people are slower than the service.
 const idle = page => page.waitForFunction(() => document.querySelector("#desk").getAttribute("aria-busy") !== "true");
 
+// Keys so fast that nothing can come between them.
+const burst = (page, keys) => page.evaluate(keys => keys.forEach(key =>
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }))), keys);
+
 async function decide(page, key) {
   await idle(page);
   const before = await current(page);
@@ -123,7 +127,7 @@ const scenarios = {
       if (name === null) continue;
       const [key, word] = label(name);
       const keys = count % 7 === 3 ? [key === "1" ? "2" : "1", "u", key] : count % 7 === 5 ? ["s", "u", "2", "u", key] : [key];
-      await page.evaluate(keys => keys.forEach(key => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }))), keys);
+      await burst(page, keys);
       decisions[name] = word;
       if (keys.length > 1) await page.waitForFunction(() => !document.querySelector("#desk[aria-busy=true]"));
     }
@@ -132,7 +136,7 @@ const scenarios = {
   // A label behind an undo that gives nothing back.
   async nothing() {
     const page = await visit("Anna"), before = await current(page);
-    await page.evaluate(() => ["u", "1"].forEach(key => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }))));
+    await burst(page, ["u", "1"]);
     await page.waitForFunction(() => document.querySelector("#status").textContent.startsWith("There is nothing left to undo"));
     await idle(page);
     return { before, after: await current(page), decided: await decide(page, "2") };
