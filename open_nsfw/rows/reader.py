@@ -197,14 +197,13 @@ class CsvReader(JsonReader):
         if len(cells) < len(self._columns):
             raise ValueError("too few cells")
         return {
-            name: parse(cell.text) if cell.text or cell.quoted else empty
-            for (name, parse, empty), cell in zip(self._parsers, cells)
+            name: empty if cell is None else parse(cell) for (name, parse, empty), cell in zip(self._parsers, cells)
         }
 
 
 def checked(found: dict[str, Any]) -> dict[str, Any]:
     """The values of all fields, null where an older version had none. Raises ValueError if this is no row."""
-    shape = tuple(zip(found, map(type, found.values())))
+    shape = (*found, *map(type, found.values()))
     known = _shapes.get(shape)
     if known is not None:
         bounds, missing = known
@@ -218,14 +217,15 @@ def checked(found: dict[str, Any]) -> dict[str, Any]:
 
 # Names and types of a row that passed all checks -> what is left to check of the next one with the same: the values of its
 # numbers, and what fields it lacks. A file has a handful of such shapes; a row of a known one takes 2 microseconds instead of 10.
-_shapes: dict[tuple[tuple[str, type], ...], tuple[list[tuple[str, float, float]], dict[str, Any]]] = {}
+_shapes: dict[tuple[object, ...], tuple[list[tuple[str, float, float]], dict[str, Any]]] = {}
 MOST_SHAPES = 256
 
 
-def _note_shape(shape: tuple[tuple[str, type], ...], found: dict[str, Any], values: dict[str, Any]) -> None:
-    if any(name not in _FIELDS or kind is list for name, kind in shape):
+def _note_shape(shape: tuple[object, ...], found: dict[str, Any], values: dict[str, Any]) -> None:
+    kinds = {name: type(value) for name, value in found.items()}
+    if any(name not in _FIELDS or kind is list for name, kind in kinds.items()):
         return  # left out, or looked into
-    fields = [(_FIELDS[name], LARGEST[kind], kind) for name, kind in shape if kind in LARGEST]
+    fields = [(_FIELDS[name], LARGEST[kind], kind) for name, kind in kinds.items() if kind in LARGEST]
     if any(kind is int and field.type == "float" for field, _, kind in fields):
         return  # it becomes another number
     bounds = [(field.name, max(field.least, -largest), min(field.most, largest)) for field, largest, _ in fields]
