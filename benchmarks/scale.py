@@ -4,13 +4,16 @@
 
 `pictures` scores that many thumbnails. `names` makes a folder and a zip archive of that many names, with rows that say that
 all of them are finished, and goes on with `--resume`: nothing is scored, every name is looked at and every row checked. It
-also shows how long the first row of such a folder takes. `jobs` scores the first number of pictures with 1 job, one a core,
-and 16. Memory is that of all processes of a run together, shared pages counted in parts.
+also shows how long the first row of such a folder takes, and what the steps of `--resume` cost by themselves. `jobs` scores
+the first number of pictures with 1 job, one a core, and 16. Memory is that of all processes of a run together, shared pages
+counted in parts.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import os
 import resource
 import subprocess
@@ -19,6 +22,8 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +36,9 @@ import machine
 import peers
 from memory import watch
 
+from open_nsfw.rows.finished import key_of
 from open_nsfw.rows.lines import csv_header, csv_line, json_line
+from open_nsfw.rows.reader import reader_of
 from open_nsfw.rows.row import Row
 from open_nsfw.scoring.model_files import find_model_files
 
@@ -120,6 +127,7 @@ def names_table(folder: Path, counts: list[int]) -> None:
         write_rows(folder / "members.jsonl", "jsonl", member_rows(archive, count))
         show_resumed(f"{count:,} in one zip, jsonl", archive, folder / "members.jsonl", "jsonl", count)
         print(f"\nThe first row of a folder of {count:,} names: {first_row(files):.2f} s after the start\n", flush=True)
+        steps_table(files, count)
 
 
 def make_files(folder: Path, count: int) -> None:
@@ -194,6 +202,31 @@ def first_row(folder: Path) -> float:
     process.stdout.close()
     process.wait()
     return seconds
+
+
+def steps_table(files: Path, count: int) -> None:
+    """What one finished row costs, step by step: processor time of the first 20,000 of them, the best of five."""
+    rows = file_rows(files, min(count, 20_000))
+    paths, lines, text = [row.path for row in rows], list(map(json_line, rows)), b"".join(map(csv_line, rows))
+    decode = json.JSONDecoder().decode
+    steps: dict[str, Callable[[], Iterable[object]]] = {
+        "look at a file (`stat`)": lambda: map(os.stat, paths),
+        "hash its name": lambda: (key_of(path, None) for path in paths),
+        "read JSON, whatever it holds": lambda: (decode(line.decode("ascii")) for line in lines),
+        "read a row of JSON lines, and check it": lambda: reader_of(io.BytesIO(b"".join(lines)), "", "jsonl"),
+        "read a row of CSV, and check it": lambda: reader_of(io.BytesIO(csv_header() + text), "", "csv"),
+    }
+    print("| one finished row | processor time, µs |\n|---|---|")
+    for name, step in steps.items():
+        print(f"| {name} | {1e6 * min(spent(step) for _ in range(5)) / len(rows):.1f} |", flush=True)
+    print()
+
+
+def spent(step: Callable[[], Iterable[object]]) -> float:
+    """Seconds of processor time."""
+    start = time.process_time()
+    deque(step(), maxlen=0)
+    return time.process_time() - start
 
 
 def jobs_table(folder: Path, count: int) -> None:
