@@ -351,4 +351,21 @@ def test_a_source_archive_neither_needs_nor_holds_weights(checkout: Path) -> Non
         "open_nsfw/errors.py",
     }
     assert expected <= names
-    assert not [name for name in names if name.endswith(".caffemodel")]
+    assert f"nsfw_model/{NAME}" not in names
+
+
+def test_a_source_archive_holds_the_whole_tree(tmp_path: Path) -> None:
+    """The tests with all their nets, the benchmarks that the documentation names, and what builds the images."""
+    need_setuptools(77)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("this is no git checkout, so nobody says what belongs to the tree")
+    tracked = {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
+    checkout = tmp_path / "checkout"
+    for name in tracked:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    assert build_hook(checkout, "build_sdist", offline(PIP_NO_INDEX="1")).returncode == 0
+    (archive,) = (tmp_path / "out").glob("open_nsfw-*.tar.gz")
+    with tarfile.open(archive) as sources:
+        assert tracked - {name.partition("/")[2] for name in sources.getnames()} == set()
