@@ -101,7 +101,10 @@ def keep(key: str, suffix: str, data: bytes) -> Path:
     folder = cache_dir()
     if str(folder).startswith("~"):  # a user without a home folder, as in containers
         raise FileNotFoundError(errno.ENOENT, "there is no home folder")
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    # `parents=True` would leave those above open to everybody under a umask of 0, and the folder not to be trusted.
+    for missing in reversed([each for each in folder.parents if not each.exists()]):
+        missing.mkdir(mode=0o755, exist_ok=True)
+    folder.mkdir(mode=0o755, exist_ok=True)
     if (reason := distrust(folder)) is not None:
         raise PermissionError(errno.EPERM, reason)
     path = folder / f"{key}-{hashlib.sha256(data).hexdigest()}{suffix}"

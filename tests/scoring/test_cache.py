@@ -421,7 +421,7 @@ def test_the_users_own_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_new_folder_is_closed_whatever_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others may read it, no more."""
-    monkeypatch.setenv("OPEN_NSFW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPEN_NSFW_CACHE", str(tmp_path / "home" / ".cache" / "open_nsfw"))
     before = os.umask(0)
     try:
         found = cached("key", ".onnx", lambda: b"model")
