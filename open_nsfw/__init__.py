@@ -18,9 +18,7 @@ from open_nsfw import telemetry  # noqa: F401  before anything else: importing i
 from open_nsfw.version import __version__
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    from open_nsfw.errors import EngineError, InputError, ModelError, OpenNsfwError
+    from open_nsfw.errors import EngineError, InputError, ModelError, OpenNsfwError, SetupError, UsageError
     from open_nsfw.pictures.formats import Limits
     from open_nsfw.rows.row import Row
     from open_nsfw.scan.bulk import scan_rows, score_batch
@@ -47,6 +45,8 @@ _HOMES = {
     "OpenNsfwError": "errors",
     "Row": "rows.row",
     "Score": "scoring.classifier",
+    "SetupError": "errors",
+    "UsageError": "errors",
     "heat_map": "scoring.heat_map",
     "load_engine": "scoring.load",
     "load_model": "scoring.load",
@@ -69,6 +69,8 @@ __all__ = [
     "OpenNsfwError",
     "Row",
     "Score",
+    "SetupError",
+    "UsageError",
     "__version__",
     "heat_map",
     "load_engine",
@@ -79,12 +81,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'open_nsfw' has no attribute '{name}'")
-    from importlib import import_module
+if not TYPE_CHECKING:  # for a type checker the imports above are all there is: with this it would take any name
 
-    return getattr(import_module(f"open_nsfw.{_HOMES[name]}"), name)
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'open_nsfw' has no attribute '{name}'")
+        from importlib import import_module
+
+        return getattr(import_module(f"open_nsfw.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

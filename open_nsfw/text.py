@@ -1,7 +1,9 @@
-"""Any text as one printable line, and any name as the bytes it stands for. Standard library only: on the way of every run."""
+"""Any text as one printable line, any name as the bytes it stands for, and numbers that people write. Standard library only:
+on the way of every run."""
 
 from __future__ import annotations
 
+import math
 import re
 
 # What would break a line, steer a terminal, or reorder what it shows: C0, DEL and C1, line and paragraph separators,
@@ -36,3 +38,12 @@ def brief(text: str, longest: int = 300, longest_word: int = 80) -> str:
     words = (word if len(word) <= longest_word else f"{word[: longest_word - 3]}..." for word in text.split())
     line = " ".join(words)
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def number(text: str) -> float:
+    """A number, or a percentage (`80%`) as what it is of 1; NaN for anything else."""
+    digits, percent = (text[:-1], 100) if text.endswith("%") else (text, 1)
+    try:
+        return float(digits) / percent
+    except ValueError:
+        return math.nan

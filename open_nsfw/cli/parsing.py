@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 from open_nsfw.cli.process import print_text
 from open_nsfw.errors import UsageError
-from open_nsfw.pictures.extraction import LEAST_MEMORY
+from open_nsfw.pictures.extraction import LEAST_MEMORY, MOST_DIGITS
+from open_nsfw.text import number
 
 # How messages of argparse begin.
 _UNKNOWN, _CHOICE, _MISSING = "unrecognized arguments: ", "invalid choice: ", "the following arguments are required: "
@@ -96,7 +97,6 @@ def _value(action: argparse.Action) -> str:
 
 MOST_JOBS = 1024  # each is a thread and a process
 LEAST_CACHE = 1024**2  # bytes
-MOST_DIGITS = 18  # of a whole number
 
 _SIZE = re.compile(r"([0-9]{1,18}) ?b?|([0-9]{0,18}\.?[0-9]{1,18}) ?([kmgt])(i?)(b?)", re.IGNORECASE)
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
@@ -188,7 +188,7 @@ def cache_size(text: str) -> int:
 
 def score(text: str) -> float:
     """A score, 0 to 1, also as 80%."""
-    value = _number(text)
+    value = number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"a score from 0 to 1 is needed, not '{text}'")
     return value
@@ -196,7 +196,7 @@ def score(text: str) -> float:
 
 def share(text: str) -> float:
     """A share of something, between 0 and 1 and neither, also as 5%."""
-    value = _number(text)
+    value = number(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"a number between 0 and 1 is needed, not '{text}'")
     return value
@@ -211,12 +211,3 @@ def positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"a number above 0 is needed, not '{text}'")
     return value
-
-
-def _number(text: str) -> float:
-    """A number, or a percentage as what it is of 1; NaN for anything else."""
-    digits, percent = (text[:-1], 100) if text.endswith("%") else (text, 1)
-    try:
-        return float(digits) / percent
-    except ValueError:
-        return math.nan

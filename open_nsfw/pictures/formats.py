@@ -117,8 +117,10 @@ def read_stream(file: BinaryIO, limits: Limits = Limits(), expected: int | None 
     most = limits.max_bytes + 1
     try:
         data = file.read(min(PIECE if expected is None else expected + 1, most))
-        if not isinstance(data, bytes):
+        if isinstance(data, str):
             raise TypeError("a binary file is needed, this one gives text; open it with mode 'rb'")
+        if not isinstance(data, bytes):
+            raise TypeError(f"a binary file is needed, whose read() gives bytes; this one gives {type(data).__name__}")
         if data and len(data) != expected and len(data) < most:  # it has grown, or is no file that has a size
             data = b"".join((data, *_pieces(file, most - len(data))))
     except OSError as error:

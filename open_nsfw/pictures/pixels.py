@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
-Source = Union[str, "os.PathLike[str]", bytes, BinaryIO, "Image.Image", Pixels]
+Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, BinaryIO, "Image.Image", Pixels]
 
 # The Transformer settings of Yahoo's classify_nsfw.py: means of the 0..255 values that Caffe's ImageNet models use.
 MEAN_BGR = (104, 117, 123)

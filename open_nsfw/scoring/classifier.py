@@ -32,9 +32,6 @@ class Score(float):
         score.error = error
         return score
 
-    def __reduce__(self) -> tuple[type[Score], tuple[float, InputError | None]]:
-        return Score, (float(self), self.error)
-
 
 class Classifier:
     """Yahoo's recipe around an engine. Make one with `load_model`.
@@ -117,7 +114,9 @@ class Classifier:
 
 def check_several(images: object) -> None:
     """Raises TypeError for what is one picture: a string would be scored letter by letter, an array row by row."""
-    is_array = isinstance(images, np.ndarray) and images.ndim < 4
+    is_array = (
+        isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype.kind not in "OU"
+    )  # those are of paths
     is_stream = hasattr(images, "__iter__") or hasattr(images, "__getitem__")
     one = (str, bytes, bytearray, memoryview, os.PathLike)
     if is_array or not is_stream or isinstance(images, one) or hasattr(images, "read"):

@@ -47,10 +47,12 @@ def heat_map(
     `as_array` give them. `size`: width and height of the picture as encoded, for its proportions. `input_size`: height and
     width that the net reads from the middle (`Engine.input_shape[1:]`). `ground`: one of `GROUNDS`, what is below the
     colours: the picture in grey or in colour, or grey and so blurred that nobody need look at it. Raises UsageError for
-    another ground.
+    another ground, and for a size below 1.
     """
     from PIL import Image, ImageDraw
 
+    if min(size) < 1:
+        raise UsageError(f"a picture of {size[0]} x {size[1]} pixels has no heat map")
     if ground not in GROUNDS:
         raise UsageError(f"there is no ground {ground!r} for heat maps; there are {', '.join(GROUNDS)}")
     shown = _shown_size(*size)

@@ -87,7 +87,8 @@ def load_engine(
     `engine`: `caffe`, `onnxruntime`, `openvino`, or `auto` (pycaffe where it can be imported, ONNX Runtime otherwise).
     `gpu`: the device's number, None for the CPU. `threads`: how many one forward pass uses, None for one a core; Caffe
     decides by itself. `precision`: `float32`; of OpenVINO also `bfloat16` and `int8`, of ONNX Runtime `int8`, which are
-    not exact. Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there.
+    not exact. Raises ModelError for a model that cannot be used, EngineError for an engine or GPU that is not there,
+    UsageError for `threads` below 1.
     """
     options = LoadOptions(model_def, pretrained_model, engine, gpu, threads, precision)
     files = find_model_files(model_def, pretrained_model)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from open_nsfw.errors import UsageError
 from open_nsfw.pictures.formats import Limits
 from open_nsfw.scoring.fast import THRESHOLDS
+
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,8 @@ class LoadOptions:
     """The ranges file of the int8 net; None for the packaged one."""
     thresholds: tuple[float, ...] = THRESHOLDS
     """Of the fast mode: the scores that something hangs on."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number of threads that makes no sense."""
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise UsageError(f"{self.threads} threads: 1 to {MOST_THREADS} are needed, or None for one a core")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import math
+import os
 import pickle
 import pydoc
 import subprocess
@@ -35,6 +37,13 @@ from tests.tools.helpers import (
 )
 
 SCORE = 0.4993993342  # of PICTURE, by real Caffe
+
+
+class NothingToRead:
+    """A file in the way of asynchronous or non-blocking ones, whose read() gives something else than bytes."""
+
+    def read(self, size: int) -> None:
+        """Nothing."""
 
 
 @pytest.fixture(scope="module", params=engines())
@@ -109,6 +118,7 @@ def test_a_file_is_read_from_where_it_stands(model: Classifier) -> None:
         (np.zeros((8, 8, 3)), "an array of dtype uint8 (0..255) is needed, this one is float64"),
         (np.zeros((8, 8, 3), bool), "an array of dtype uint8 (0..255) is needed, this one is bool"),
         (io.StringIO("text"), "a binary file is needed, this one gives text; open it with mode 'rb'"),
+        (NothingToRead(), "a binary file is needed, whose read() gives bytes; this one gives NoneType"),
     ],
 )
 def test_type_errors(model: Classifier, source: object, message: str) -> None:
@@ -223,6 +233,22 @@ def test_scores_travel_between_processes() -> None:
     assert pickle.loads(pickle.dumps(Score(0.25))) == 0.25
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_explained_scores_travel_with_their_explanation(protocol: int) -> None:
+    score = open_nsfw.Explainer(load_model(engine="onnxruntime")).score(PICTURE)
+    for copied in (pickle.loads(pickle.dumps(score, protocol)), copy.copy(score), copy.deepcopy(score)):
+        assert type(copied) is type(score) and copied == score and copied.error is None
+        assert np.array_equal(copied.explanation.cells, score.explanation.cells)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 10**6])
+def test_threads_that_make_no_sense(threads: int) -> None:
+    """A million would be started, one after the other."""
+    with pytest.raises(open_nsfw.UsageError) as caught:
+        load_model(threads=threads)
+    assert str(caught.value) == f"{threads} threads: 1 to 1024 are needed, or None for one a core"
+
+
 @pytest.mark.parametrize(
     "picture", ["a.jpg", b"data", bytearray(b"x"), Path("a.jpg"), io.BytesIO(b"x"), np.zeros((8, 8, 3), np.uint8), 3]
 )
@@ -300,6 +326,23 @@ def test_model_files_by_name_are_the_packaged_ones() -> None:
 @pytest.mark.parametrize("name", open_nsfw.__all__)
 def test_public_names(name: str) -> None:
     assert getattr(open_nsfw, name) is not None
+
+
+def test_type_checkers_know_the_api(tmp_path: Path) -> None:
+    """All kinds of pictures are taken, and a name that is not there is an error, not anything."""
+    code = tmp_path / "caller.py"
+    code.write_text(
+        "import io\nimport pathlib\nimport open_nsfw\nmodel = open_nsfw.load_model()\n"
+        "model.scores(['a.jpg'])\nmodel.score(bytearray(1))\nmodel.score(memoryview(b'1'))\nmodel.score(io.BytesIO(b'1'))\n"
+        "open_nsfw.score_batch([bytearray(1), pathlib.Path('a.jpg'), 'a.jpg'], model)\n"
+        "error: type[Exception] = open_nsfw.UsageError\n"
+        "open_nsfw.nonesuch\n"
+    )
+    line = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir", str(tmp_path), str(code)]
+    environ = {**os.environ, "MYPYPATH": str(ROOT)}
+    done = subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    errors = [line for line in done.stdout.splitlines() if "caller.py" in line]
+    assert errors == ['caller.py:11: error: Module has no attribute "nonesuch"  [attr-defined]'], done.stdout
 
 
 def test_no_other_name() -> None:

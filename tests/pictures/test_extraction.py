@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from open_nsfw.errors import InputError
+from open_nsfw.errors import InputError, UsageError
 from open_nsfw.pictures.extraction import PICTURE_FORMATS, SINGLE_FORMATS, Extraction, FrameChoice
 from open_nsfw.pictures.frames import pictures
 from open_nsfw.pictures.picture import Picture
@@ -38,3 +38,9 @@ def test_formats_are_those_of_pictures_and_only_some_hold_several(path: Path) ->
     formats = {each.format for each in found if isinstance(each, Picture)}
     assert formats <= set(PICTURE_FORMATS)
     assert len(found) == 1 or not formats & set(SINGLE_FORMATS)
+
+
+def test_a_number_of_thousands_of_digits() -> None:
+    """Python itself refuses to convert it, with a traceback."""
+    with pytest.raises(UsageError, match="N a whole number above 0$"):
+        FrameChoice.parse("every=" + "1" * 5000)

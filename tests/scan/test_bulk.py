@@ -126,3 +126,39 @@ def test_leaving_early_ends_the_threads(model: Classifier) -> None:
     rows.close()  # type: ignore[attr-defined]
     del rows
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("jobs", [0, -1])
+def test_jobs_below_one(jobs: int, model: Classifier) -> None:
+    """Without any, it would wait for ever."""
+    for call in (score_batch, scan_rows):
+        with pytest.raises(UsageError) as caught:
+            call([PICTURE], model, jobs)  # type: ignore[operator]
+        assert str(caught.value) == f"{jobs} jobs: at least 1 is needed, or None for one a core"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf])
+def test_seconds_that_no_frames_are_apart(seconds: float, model: Classifier) -> None:
+    with pytest.raises(UsageError) as caught:
+        scan_rows(PICTURE, model, every_seconds=seconds)
+    assert str(caught.value) == f"every {seconds} seconds: a number above 0 is needed"
+
+
+def test_arrays_of_paths_are_several_pictures(model: Classifier) -> None:
+    """As a column of a table has them."""
+    for kind in (str, object):
+        paths = np.array([str(PICTURE), str(OTHER_PICTURE)], dtype=kind)
+        assert score_batch(paths, model).tolist() == [float(model.score(path)) for path in paths]
+
+
+@pytest.mark.parametrize("inputs", [b"photos", io.BytesIO(b"x"), 3])
+def test_what_names_no_inputs(inputs: object, model: Classifier) -> None:
+    """Told at once."""
+    with pytest.raises(TypeError, match="^several pictures are needed, not one "):
+        scan_rows(inputs, model)  # type: ignore[arg-type]
+
+
+def test_names_as_bytes(model: Classifier) -> None:
+    with pytest.raises(TypeError) as caught:
+        list(scan_rows([b"a.jpg"], model))  # type: ignore[list-item]
+    assert str(caught.value) == "a path is needed as text, not as bytes; os.fsdecode makes it text"

@@ -88,3 +88,8 @@ def test_unknown_ground() -> None:
 def test_occlusion_says_so() -> None:
     """Other words below the same picture."""
     assert not np.array_equal(drawn(explanation({})), drawn(explanation({}, "occlusion")))
+
+
+def test_a_picture_without_pixels() -> None:
+    with pytest.raises(UsageError, match="^a picture of 0 x 4 pixels has no heat map$"):
+        heat_map(WHITE, explanation({}), (0, 4))
