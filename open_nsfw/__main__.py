@@ -11,13 +11,15 @@ from open_nsfw.cli.verbs import PROGRAM, VERBS
 from open_nsfw.errors import UsageError
 from open_nsfw.version import __version__
 
+SCORING = "classify_nsfw"
+
 
 def help_text() -> str:
     """What `open-nsfw --help` prints: a line for each verb."""
     width = max(map(len, VERBS))
     verbs = "".join(f"  {name:{width}}  {verb.help}\n" for name, verb in VERBS.items())
     return (
-        f"usage: {PROGRAM} VERB ...\n\nTools around the score; `classify_nsfw` is the command that scores.\n\n"
+        f"usage: {PROGRAM} VERB ...\n\nTools around the score; `{SCORING}` is the command that scores.\n\n"
         f"verbs:\n{verbs}\n`{PROGRAM} VERB --help` explains a verb, with examples; `{PROGRAM} --version` prints the version.\n"
     )
 
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    if name == "help" and arguments[:1] and arguments[0] in VERBS:
+        return _run(arguments[0], [*arguments[1:], "--help"])
     if name in ("-h", "--help", "help"):
         print_text(help_text())
     elif name == "--version":
@@ -54,11 +58,8 @@ def _no_verb(name: str) -> str:
     near = get_close_matches(name, VERBS, 1)
     if near:
         return f"there is no verb '{name}'; did you mean {near[0]}?"
-    return (
-        f"there is no verb '{name}'; choose from {', '.join(VERBS)}"
-        if name
-        else f"a verb is missing: {', '.join(VERBS)}"
-    )
+    verbs = f"{', '.join(VERBS)}; `{SCORING}` is the command that scores"
+    return f"there is no verb '{name}'; choose from {verbs}" if name else f"a verb is missing: {verbs}"
 
 
 def command() -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from open_nsfw.cli import parsing
 from open_nsfw.cli.options import add_debug_option, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
@@ -218,21 +219,38 @@ def _add_outputs(group: Any) -> None:
     add = group.add_argument
     add(
         "--output",
+        type=parsing.file,
         metavar="FILE",
         help="the net in deploy form; - is standard output (the default unless --train or --initialize is given)",
     )
-    add("--train", metavar="DIR", help=f"write {TRAIN_VAL}, {SOLVER} and {DEPLOY} into this folder")
-    add("--initialize", metavar="FILE", help="write a caffemodel to start from: random weights, neutral batch norm")
-    add("--from", dest="source", metavar="CAFFEMODEL", help="with --initialize: take over every layer that fits")
-    add("--seed", type=int, metavar="N", help=f"seed of the random weights (default {SEED})")
+    add("--train", type=parsing.file, metavar="DIR", help=f"write {TRAIN_VAL}, {SOLVER} and {DEPLOY} into this folder")
+    add(
+        "--initialize",
+        type=parsing.file,
+        metavar="FILE",
+        help="write a caffemodel to start from: random weights, neutral batch norm",
+    )
+    add(
+        "--from",
+        type=parsing.file,
+        dest="source",
+        metavar="CAFFEMODEL",
+        help="with --initialize: take over every layer that fits",
+    )
+    add("--seed", type=parsing.whole, metavar="N", help=f"seed of the random weights (default {SEED})")
     add_overwrite_option(group)
 
 
 def _add_training(add: Any) -> None:
     options = TrainingOptions()
     add("--data", choices=DATA_KINDS, help=f"where Caffe reads pictures from (default {options.data})")
-    add("--train-source", metavar="PATH", help="pictures to learn from (default train_lmdb, or train.txt)")
-    add("--test-source", metavar="PATH", help="pictures to test on (default test_lmdb, or test.txt)")
+    add(
+        "--train-source",
+        type=parsing.file,
+        metavar="PATH",
+        help="pictures to learn from (default train_lmdb, or train.txt)",
+    )
+    add("--test-source", type=parsing.file, metavar="PATH", help="pictures to test on (default test_lmdb, or test.txt)")
     add("--batch-size", type=int, metavar="N", help=f"pictures per step (default {options.batch_size})")
     add("--freeze", nargs="+", metavar="STAGE", help="keep these stages as they are: stem, stage0, ...")
     add(

@@ -22,6 +22,7 @@ from open_nsfw.cli.options import (
 )
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import SIGNALS
+from open_nsfw.text import number
 
 PROGRAM = "open-nsfw calibrate"
 FAMILIES = ("promises", "cost", "review-budget", "bands")
@@ -46,7 +47,7 @@ command line, the labels, the model or the output is at fault, {SIGNALS}"""
 def parser() -> OneLineParser:
     """The verb's options."""
     result = OneLineParser(prog=PROGRAM, description=DESCRIPTION, epilog=EXAMPLES)
-    result.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
+    result.add_argument("labels", type=parsing.file, metavar="LABELS", help="a folder, CSV or JSON lines")
     add_debug_option(result)
     _add_threshold_options(result.add_argument_group("how thresholds are chosen (default: --bands 0.2,0.8)"))
     _add_label_options(result.add_argument_group("labels and scores"))
@@ -97,6 +98,7 @@ def _add_label_options(group: Any) -> None:
     add_jobs_option(group)
     add(
         "--scores",
+        type=parsing.file,
         metavar="FILE",
         help="where the pictures' scores are kept for the next run (default: LABELS.scores.jsonl)",
     )
@@ -117,7 +119,12 @@ def _add_label_options(group: Any) -> None:
 
 def _add_report_options(group: Any) -> None:
     add = group.add_argument
-    add("--output", metavar="FOLDER", help="folder to write into (default: LABELS-calibration)")
+    add(
+        "--output",
+        type=parsing.file,
+        metavar="FOLDER",
+        help="folder to write into (default: LABELS-calibration)",
+    )
     add("--plots", default="svg", choices=["svg", "png"], help="format of the files in plots/ (default svg)")
     add(
         "--worst",
@@ -136,12 +143,9 @@ def _add_report_options(group: Any) -> None:
 
 
 def _bands(text: str) -> tuple[float, ...]:
-    try:
-        values = tuple(float(each) for each in text.split(","))
-    except ValueError:
-        values = ()
+    values = tuple(number(each) for each in text.split(","))
     rising = all(low < high for low, high in zip(values, values[1:]))
-    if not values or not rising or not all(0 <= each <= 1 for each in values):
+    if not rising or not all(0 <= each <= 1 for each in values):
         raise argparse.ArgumentTypeError(f"rising numbers from 0 to 1 with commas between are needed, not '{text}'")
     return values
 

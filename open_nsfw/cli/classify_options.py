@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from open_nsfw.cli.watch_options import add_watch_options, check_watch, watch_op
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import VIEWS, Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
-from open_nsfw.rows.options import FORMATS, OutputOptions
+from open_nsfw.rows.options import FORMATS, RESUMABLE, OutputOptions
 from open_nsfw.scoring.fast import THRESHOLDS, parse_thresholds
 from open_nsfw.scoring.names import PRECISIONS
 from open_nsfw.scoring.options import LoadOptions
@@ -133,7 +134,11 @@ def _add_source_options(group: Any) -> None:
 
 
 def _add_output_options(group: Any) -> None:
-    group.add_argument("--format", default="text", choices=FORMATS, help="format of the rows (default text)")
+    group.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="format of the rows (default: the one that FILE of --output is named after, as scores.csv, else text)",
+    )
     group.add_argument(
         "--output", type=parsing.file, metavar="FILE", help="write the rows to FILE instead of standard output"
     )
@@ -246,7 +251,7 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
         explain=values.explain,
         verdict=_verdict(values),
         output=OutputOptions(
-            values.format,
+            values.format or _format_by_name(values.output),
             values.output,
             resume=values.resume,
             overwrite=values.overwrite,
@@ -257,6 +262,12 @@ def parse(arguments: Sequence[str]) -> ScanRequest:
         watch=watch_options(values),
         quiet=values.quiet,
     )
+
+
+def _format_by_name(path: str | None) -> str:
+    """The format whose name ends the file's."""
+    ending = "" if path is None else os.path.splitext(path)[1][1:].lower()
+    return ending if ending in RESUMABLE else FORMATS[0]
 
 
 def _with_values(arguments: list[str]) -> list[str]:

@@ -98,7 +98,7 @@ def request_of(values: argparse.Namespace, command: str, gpu: int | None) -> Tun
 def parser() -> OneLineParser:
     """The verb's options."""
     result = OneLineParser(prog=PROGRAM, description=DESCRIPTION, epilog=EXAMPLES)
-    result.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
+    result.add_argument("labels", type=parsing.file, metavar="LABELS", help="a folder, CSV or JSON lines")
     result.add_argument(
         "--output", required=True, type=parsing.file, metavar="DIR", help="a new folder, where everything is written"
     )

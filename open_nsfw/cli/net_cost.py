@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from open_nsfw.cli import parsing
 from open_nsfw.cli.options import add_debug_option, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
@@ -62,6 +63,8 @@ def parse(argv: Sequence[str]) -> Request:
     values.pop("debug")
     if values["weights"] is not None and not values["measure"]:
         raise UsageError("--weights needs --measure, which computes with them")
+    if values["draw"] is not None and not values["draw"].lower().endswith(".svg"):
+        raise UsageError(f"--draw {printable(values['draw'])}: the name must end in .svg")
     return Request(**values)
 
 
@@ -212,15 +215,27 @@ def parser() -> OneLineParser:
         epilog=EXAMPLE,
     )
     add = result.add_argument
-    add("prototxt", metavar="PROTOTXT", help="the network, in the form for inference or for training")
+    add(
+        "prototxt", type=parsing.file, metavar="PROTOTXT", help="the network, in the form for inference or for training"
+    )
     add("--format", choices=FORMATS, default="text", help="format of the table (default text)")
     add(
         "--measure",
         action="store_true",
         help="also measure the milliseconds of each layer on this machine, in ONNX Runtime",
     )
-    add("--weights", metavar="CAFFEMODEL", help="with --measure: weights to compute with (default: random ones)")
-    add("--draw", metavar="FILE.svg", help="draw the network: blocks as boxes, shapes on the arrows (needs Graphviz)")
+    add(
+        "--weights",
+        type=parsing.file,
+        metavar="CAFFEMODEL",
+        help="with --measure: weights to compute with (default: random ones)",
+    )
+    add(
+        "--draw",
+        type=parsing.file,
+        metavar="FILE.svg",
+        help="draw the network: blocks as boxes, shapes on the arrows (needs Graphviz)",
+    )
     add_overwrite_option(result)
     add_debug_option(result)
     return result

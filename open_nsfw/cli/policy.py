@@ -100,9 +100,10 @@ def parser() -> OneLineParser:
         description="Compare today's scores with those that the policy was chosen on: does it still hold?",
         epilog=EXAMPLE,
     )
-    check.add_argument("policy", metavar="POLICY", help="policy file, from `open-nsfw calibrate`")
+    check.add_argument("policy", type=parsing.file, metavar="POLICY", help="policy file, from `open-nsfw calibrate`")
     check.add_argument(
         "scores",
+        type=parsing.file,
         metavar="SCORES",
         help="today's rows, from `classify_nsfw`, or other CSV, JSON lines or Parquet with a column score; or what /metrics of "
         "`open-nsfw serve` says, saved",

@@ -5,6 +5,7 @@ Standard library only, and little of it: this is on the way of every run.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -21,6 +22,34 @@ def begin() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it was started to ignore Ctrl-C
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     open_closed_streams()
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        own = open(2, "wb", closefd=False)
+        sys.stderr = _Stderr(own, sys.stderr.encoding, errors="backslashreplace", line_buffering=True)
+
+
+class _Stderr(io.TextIOWrapper):
+    """Standard error, which nobody need read: where its reader has gone, or the disk behind it is full, what is told there is
+    lost, and the work goes on to its end."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            _give_stderr_up()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            _give_stderr_up()
+
+
+def _give_stderr_up() -> None:
+    """Put /dev/null in its place, also for what is left in a buffer."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
 
 
 def open_closed_streams() -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from open_nsfw.cli import parsing
 from open_nsfw.cli.options import add_debug_option, add_model_options, add_overwrite_option
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
@@ -68,10 +69,13 @@ def parser() -> OneLineParser:
         description="Prepare the fast mode for a network of your own: measure its ranges and margins on your pictures.",
         epilog=EXAMPLE,
     )
-    result.add_argument("folder", metavar="FOLDER", help="pictures to measure the ranges on")
-    result.add_argument("--output", required=True, metavar="FILE", help="ranges file to write (JSON)")
+    result.add_argument("folder", type=parsing.file, metavar="FOLDER", help="pictures to measure the ranges on")
+    result.add_argument(
+        "--output", required=True, type=parsing.file, metavar="FILE", help="ranges file to write (JSON)"
+    )
     result.add_argument(
         "--held-back",
+        type=parsing.file,
         metavar="FOLDER",
         help="other pictures to measure the margins on (default: every second one in the first folder)",
     )

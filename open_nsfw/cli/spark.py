@@ -151,7 +151,7 @@ def _add_fine_tune(actions: Any) -> None:
         "`open-nsfw fine-tune`, and the result is the same.",
         epilog=_FINE_TUNE_EXAMPLE,
     )
-    tune.add_argument("labels", metavar="LABELS", help="a folder, CSV or JSON lines")
+    tune.add_argument("labels", type=parsing.file, metavar="LABELS", help="a folder, CSV or JSON lines")
     tune.add_argument(
         "--output", required=True, type=parsing.file, metavar="DIR", help="a new folder, where everything is written"
     )

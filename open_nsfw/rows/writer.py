@@ -160,7 +160,10 @@ def open_writer(options: OutputOptions) -> Writer:
 
 def _real_path(path: str) -> str:
     """Where links lead, so that a new file does not take the place of one; `/dev/stdout` may lead to what has no name."""
-    real = os.path.realpath(path)
+    try:
+        real = os.path.realpath(path)
+    except OSError as error:  # a relative name, and the working folder is gone
+        raise cannot_write(printable(path), error) from error
     return real if os.path.exists(real) or not os.path.exists(path) else path
 
 

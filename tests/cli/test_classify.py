@@ -383,3 +383,16 @@ def test_as_a_module_and_by_its_installed_name() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == run_command(PICTURE).out
+
+
+@pytest.mark.parametrize(
+    ("line", "form"),
+    [
+        *(("--output rows.csv", "csv"), ("--output rows.JSONL", "jsonl"), ("--output rows.parquet", "parquet")),
+        *(("--output rows.txt", "text"), ("--output csv", "text"), ("--output -", "text"), ("", "text")),
+        ("--output rows.csv --format jsonl", "jsonl"),
+    ],
+)
+def test_the_format_is_what_the_file_is_named_after(line: str, form: str) -> None:
+    """Unless --format says it: rows for a spreadsheet are not lines for people."""
+    assert options.parse([*line.split(), "a.jpg"]).output.format == form

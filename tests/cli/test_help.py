@@ -9,6 +9,7 @@ from collections import defaultdict
 import pytest
 
 from open_nsfw.cli import classify_options
+from open_nsfw.cli.completion import FILES, FOLDERS
 from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import VERBS
 from tests.tools.make_docs_tables import verb_commands, verb_parser
@@ -84,3 +85,16 @@ def test_helps_are_phrases(parser: argparse.ArgumentParser) -> None:
         assert len(text) > 8 or isinstance(action, argparse._SubParsersAction), action
         assert not text.startswith(("of ", "to ", "that ", "though ", "with these")), text
         assert not text.endswith(".") or text.endswith("..."), text
+
+
+NAMES_INPUTS = ("INPUT", "IMAGES")  # what is not there has a row or a line of its own
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.prog)
+def test_no_file_has_an_empty_name(parser: argparse.ArgumentParser) -> None:
+    """As an unset variable of a shell gives it: it would be the working folder, or as if the option were not there."""
+    for action in parser._actions:
+        if action.metavar in (*FILES, *FOLDERS) and action.metavar not in (*NAMES_INPUTS, "ADDRESS"):
+            assert callable(action.type), action
+            with pytest.raises(argparse.ArgumentTypeError):
+                action.type("")

@@ -13,6 +13,8 @@ from open_nsfw.__main__ import VERBS, main
 from open_nsfw.version import __version__
 from tests.tools.helpers import PICTURE, ROOT, interrupted
 
+SCORES = "`classify_nsfw` is the command that scores"
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m open_nsfw ARGUMENTS` in a process of its own."""
@@ -29,6 +31,15 @@ def test_help_has_a_line_for_each_verb(argument: str, capsys: pytest.CaptureFixt
         assert [line.split(None, 1) for line in lines if line.startswith(f"  {name} ")] == [[name, verb.help]]
 
 
+@pytest.mark.parametrize("words", [["cache"], ["policy", "check"]])
+def test_help_of_a_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """As `git help VERB` has it."""
+    with pytest.raises(SystemExit) as ended:
+        main(["help", *words])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: open-nsfw {' '.join(words)} ")
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """The package's."""
     assert main(["--version"]) == 0
@@ -39,8 +50,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["calibrat"], "there is no verb 'calibrat'; did you mean calibrate?"),
-        (["score"], f"there is no verb 'score'; choose from {', '.join(VERBS)}"),
-        ([], f"a verb is missing: {', '.join(VERBS)}"),
+        (["score"], f"there is no verb 'score'; choose from {', '.join(VERBS)}; {SCORES}"),
+        (["a.jpg"], f"there is no verb 'a.jpg'; choose from {', '.join(VERBS)}; {SCORES}"),
+        ([], f"a verb is missing: {', '.join(VERBS)}; {SCORES}"),
     ],
 )
 def test_no_such_verb(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -250,3 +250,11 @@ def test_layers_of_one_name_are_counted_but_not_measured(tmp_path: Path) -> None
         f'open-nsfw net-cost: error: {path}: layer "a" (Scale): a layer before it has the same name, so that Caffe copies no '
         "weights into it; give it another name\n",
     )
+
+
+def test_a_drawing_is_svg_and_named_so(tmp_path: Path) -> None:
+    """Not SVG in a file that is called a PNG."""
+    done = net_cost(MODEL_DEF, "--draw", tmp_path / "net.png")
+    expected = f"open-nsfw net-cost: error: --draw {tmp_path}/net.png: the name must end in .svg\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+    assert not (tmp_path / "net.png").exists()

@@ -190,3 +190,25 @@ def test_the_end_of_the_process_on_a_full_disk() -> None:
     """Python says so, as of any program, and its status is not one of success."""
     done = ended(0, line='env -u PYTHONUNBUFFERED "$@" >/dev/full')
     assert done.returncode == 120 and "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("nobody", ["2>/dev/full", "2>&1 >/dev/null | true"])
+def test_work_goes_on_where_nobody_reads_what_is_told(nobody: str, tmp_path: Path) -> None:
+    """Every picture has its row, whether the disk behind stderr is full or its reader has gone; so it is with verbs."""
+    rows, status = tmp_path / "rows.jsonl", tmp_path / "status"
+    pictures = [*[MISSING] * 20, PICTURE, OTHER_PICTURE]
+    options = [*write_model(tmp_path, small_net()), "--engine", "onnxruntime", "--output", rows, "--format", "jsonl"]
+    line = f'{{ status=$1; shift; "$@"; echo $? > "$status"; }} {nobody}'
+    done = shell(line, status, sys.executable, "classify_nsfw.py", *options, *pictures)
+    assert (done.stderr, int(status.read_text())) == ("", Status.FAILED)
+    assert len(rows.read_text().splitlines()) == len(pictures)
+    done = shell(line, status, sys.executable, "-m", "open_nsfw", "build-net", "--output", tmp_path / "net")
+    assert (done.stderr, int(status.read_text())) == ("", Status.DONE)
+
+
+def test_an_output_where_the_working_folder_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    line = f'cd "{tmp_path}/gone" && rmdir ../gone && "$@"'
+    done = shell(line, sys.executable, ROOT / "classify_nsfw.py", PICTURE, "--output", "rows.csv")
+    expected = "classify_nsfw: error: rows.csv: cannot be written: No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (Status.ERROR, "", expected)

@@ -57,8 +57,8 @@ def test_ends_and_no_number() -> None:
 
 def test_thresholds_from_text() -> None:
     """Sorted; anything but scores is an error with an exact text."""
-    assert parse_thresholds("0.8,0.2") == (0.2, 0.8)
-    for text in ("", "0.2,x", "1.5", "-0.1", "nan"):
+    assert parse_thresholds("0.8,0.2") == parse_thresholds("20%,80%") == (0.2, 0.8)
+    for text in ("", "0.2,x", "1.5", "-0.1", "nan", "101%", "%"):
         with pytest.raises(UsageError) as error:
             parse_thresholds(text)
         assert str(error.value) == f'--thresholds "{text}": scores from 0 to 1 are needed, separated by commas'
