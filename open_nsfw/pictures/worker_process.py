@@ -100,7 +100,12 @@ class WorkerProcess:
 
 def start(options: Extraction, descriptor: int | None = None) -> WorkerProcess:
     """A new process, which need not have come up yet; `descriptor` is open in it, too. Raises SetupError."""
-    answers, answers_there = os.pipe()
+    if not sys.executable:
+        raise SetupError(
+            "a decoding process cannot be started: sys.executable, which names the interpreter, is empty, as in programs that "
+            "embed Python; set it first"
+        )
+    answers, answers_there = map(_above_streams, os.pipe())
     inherited = [answers_there] if descriptor is None else [answers_there, descriptor]
     try:
         process = subprocess.Popen(
@@ -123,6 +128,19 @@ def start(options: Extraction, descriptor: int | None = None) -> WorkerProcess:
         os.close(answers_there)
     _widen_pipe(answers)
     return WorkerProcess(process, cast(BinaryIO, process.stdin), open(answers, "rb"))
+
+
+def _above_streams(descriptor: int) -> int:
+    """The same open file under a number that is none of a standard stream's: those of a new process are put in their place,
+    and may be free here."""
+    if descriptor > 2:
+        return descriptor
+    import fcntl
+
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(descriptor)
 
 
 def _command() -> list[str]:

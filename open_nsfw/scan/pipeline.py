@@ -6,6 +6,8 @@ that takes batches. Whoever goes through `Pipeline.rows` does, and gets the rows
 
 from __future__ import annotations
 
+import atexit
+import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator
@@ -39,16 +41,30 @@ class Pipeline:
         self._stopped = False
         self._reader: threading.Thread | None = None
         self._reader_error: BaseException | None = None
+        self._process, self._closing, self._is_closed = os.getpid(), threading.Lock(), False
 
     def __enter__(self) -> Pipeline:
+        # An interpreter that ends stops threads wherever they are, and in ONNX Runtime that aborts the process.
+        atexit.register(self._close)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-        self._pool.close()
-        if self._reader is not None:
-            # Unless its source keeps it: a read from a terminal or pipe cannot be called off.
-            self._reader.join(READER_SECONDS)
+        self._close()
+
+    def _close(self) -> None:
+        """End threads and processes, once. A fork of the process that they belong to leaves them alone."""
+        atexit.unregister(self._close)
+        if os.getpid() != self._process:
+            return
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self.stop()
+            self._pool.close()
+            if self._reader is not None:
+                # Unless its source keeps it: a read from a terminal or pipe cannot be called off.
+                self._reader.join(READER_SECONDS)
 
     def use(self, models: Models) -> None:
         """Hand over what computes the scores. Files are read and decoded before it is there."""

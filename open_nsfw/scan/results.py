@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -259,7 +260,7 @@ def _summary(rows: list[Row], above: float) -> Row:
     scores = [row.score for row in scored if row.score is not None]
     whole = [row.score for row in scored if row.score is not None and row.kind != "part"]
     count = sum(score >= above for score in scores)
-    mean = sum(whole) / len(whole) if whole else None
+    mean = math.fsum(whole) / len(whole) if whole else None  # `sum` rounds otherwise from Python to Python
     best = scored[scores.index(max(scores))]
     basis = replace(basis, score=best.score, max=best.score, bias=best.bias, cells=best.cells)
     summary = replace(basis, mean=mean, frames=len(whole), above=count)

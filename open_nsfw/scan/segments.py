@@ -6,6 +6,7 @@ are below it. So a single frame below, as a flash or a blink of the camera, does
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -59,7 +60,7 @@ def segments(moments: Iterable[Moment], threshold: float) -> list[Segment]:
 
 def _segment(moments: list[Moment]) -> Segment:
     scores = [moment.score for moment in moments]
-    return Segment(moments[0], moments[-1], max(scores), sum(scores) / len(scores), len(scores))
+    return Segment(moments[0], moments[-1], max(scores), math.fsum(scores) / len(scores), len(scores))
 
 
 def with_segments(rows: Sequence[Row], threshold: float) -> list[Row]:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from open_nsfw.errors import SetupError
 from open_nsfw.pictures import worker_process
+from open_nsfw.pictures.extraction import Extraction
 from tests.tools.helpers import PICTURE, ROOT
 
 SECONDS = 120
@@ -92,3 +94,11 @@ def test_the_import_path_of_the_parent_in_its_order(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "path", ["/first", "/second"])
     code = worker_process._command()[-1]
     assert f"sys.path[:] = {['/first', '/second', str(ROOT)]!r}" in code
+
+
+@pytest.mark.parametrize("executable", ["", None])
+def test_a_program_that_embeds_python(executable: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a web server's module: Python does not know its own interpreter."""
+    monkeypatch.setattr(sys, "executable", executable)
+    with pytest.raises(SetupError, match="^a decoding process cannot be started: sys.executable, .* is empty, "):
+        worker_process.start(Extraction())

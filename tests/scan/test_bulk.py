@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from PIL import Image
 from open_nsfw import LoadOptions, load_model, load_models, scan_rows, score_batch
 from open_nsfw.errors import UsageError
 from open_nsfw.scoring.classifier import Classifier
-from tests.tools.helpers import DATA, OTHER_PICTURE, PICTURE
+from tests.tools.helpers import DATA, OTHER_PICTURE, PICTURE, ROOT
 
 PUSHED = sorted((DATA / "pushed").glob("*.jpg"))
 ANIMATED = DATA / "pictures" / "animated.gif"
@@ -162,3 +164,43 @@ def test_names_as_bytes(model: Classifier) -> None:
     with pytest.raises(TypeError) as caught:
         list(scan_rows([b"a.jpg"], model))  # type: ignore[list-item]
     assert str(caught.value) == "a path is needed as text, not as bytes; os.fsdecode makes it text"
+
+
+def program(code: str) -> subprocess.CompletedProcess[str]:
+    """A program that has the folder of pushed pictures in its arguments, which are 18."""
+    line = [sys.executable, "-c", "import sys, os, open_nsfw\n" + code, str(DATA / "pushed")]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_program_may_end_before_its_rows() -> None:
+    """Threads that are stopped inside ONNX Runtime would abort it."""
+    held = "rows = open_nsfw.scan_rows([sys.argv[1]] * 3)\nprint(next(rows).error)"
+    in_a_thread = (
+        "import threading, time\nbegun = threading.Event()\n"
+        "def work():\n    for row in open_nsfw.scan_rows([sys.argv[1]] * 3): begun.set()\n"
+        "threading.Thread(target=work, daemon=True).start()\nbegun.wait()\nprint(None)"
+    )
+    for code in (held, in_a_thread):
+        done = program(code)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+
+
+def test_the_end_of_a_fork_leaves_rows_alone() -> None:
+    """The decoding processes are its parent's."""
+    done = program(
+        "rows = open_nsfw.scan_rows([sys.argv[1]] * 3)\nnext(rows)\nchild = os.fork()\n"
+        "if child == 0: sys.exit(5)\n"
+        "print(os.WEXITSTATUS(os.waitpid(child, 0)[1]), [row.error for row in rows] == [None] * 53)"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5 True\n", "")
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (0, 1, 2)])
+def test_a_program_without_standard_streams(closed: tuple[int, ...], tmp_path: Path) -> None:
+    """As some servers are started: the descriptors of pipes are those of the streams then."""
+    done = program(
+        f"for number in {closed}: os.close(number)\n"
+        f"scores = open_nsfw.score_batch([sys.argv[1] + '/0.950-chelsea.jpg'])\n"
+        f"open({str(tmp_path / 'scores')!r}, 'w').write(str(scores.round(2).tolist()))"
+    )
+    assert (tmp_path / "scores").read_text() == "[0.95]", done.stderr

@@ -16,6 +16,7 @@ from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.rows.row import Row
 from open_nsfw.scan.options import PipelineOptions
 from open_nsfw.scan.results import ItemResult
+from open_nsfw.scan.segments import Moment, segments
 from open_nsfw.scoring.classifier import Score
 from open_nsfw.scoring.scorer import Needs, Scored
 from open_nsfw.sources.item import Item
@@ -60,6 +61,14 @@ def test_frames_and_their_summary() -> None:
     ]
     assert (summary.kind, summary.score, summary.max, summary.mean) == ("summary", 0.75, 0.75, 0.5)
     assert (summary.frames, summary.above, summary.frame, summary.verdict) == (2, 1, None, "high")
+
+
+def test_a_mean_is_the_same_on_every_python() -> None:
+    """From 3.12 on `sum` rounds plain floats otherwise than other numbers, so that rows out of a cache of scores differed."""
+    for kind in (float, Score):
+        assert rows(result(*map(kind, [0.1] * 10)))[-1].mean == 0.1
+    (found,) = segments([Moment(number, None, 0.1) for number in range(10)], 0.1)
+    assert found.mean == 0.1
 
 
 def test_what_ends_a_file_stands_behind_its_frames() -> None:
