@@ -30,7 +30,7 @@ from tests.tools.helpers import (
     write_model,
 )
 
-pytest.importorskip("watchfiles", reason="watchfiles is not installed: pip install 'open-nsfw[watch]'")
+pytest.importorskip("watchfiles", reason="watchfiles is not installed in this interpreter")
 
 OTHER = DATA / "pushed" / "0.900-hubble_deep_field.jpg"
 

@@ -168,7 +168,8 @@ def test_names_as_bytes(model: Classifier) -> None:
 
 def program(code: str) -> subprocess.CompletedProcess[str]:
     """A program that has the folder of pushed pictures in its arguments, which are 18."""
-    line = [sys.executable, "-c", "import sys, os, open_nsfw\n" + code, str(DATA / "pushed")]
+    quiet = ["-W", "ignore:This process:DeprecationWarning"]  # Python 3.12 and newer warn of every fork beside threads
+    line = [sys.executable, *quiet, "-c", "import sys, os, open_nsfw\n" + code, str(DATA / "pushed")]
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 

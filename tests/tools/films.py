@@ -15,7 +15,7 @@ from open_nsfw.pictures.formats import Limits
 from open_nsfw.pictures.picture import Failure, Picture
 from open_nsfw.pictures.video import video_pictures
 
-av: Any = pytest.importorskip("av", reason="PyAV is not installed: pip install 'open-nsfw[video]'")
+av: Any = pytest.importorskip("av", reason="PyAV is not installed in this interpreter")
 
 RATE = 10  # frames a second
 UNIT = Fraction(1, 1000)  # of the times of frames, in seconds
