@@ -68,8 +68,10 @@ def written_beside(target: str, replace: bool = True, mode: int | None = None) -
     and takes the name in one step. If the block raises, nothing of it is left.
 
     `mode` are its permissions, if not those of the file that it replaces. Raises OSError; FileExistsError if there is
-    something at `target` and it is not to be replaced.
+    something at `target` and it is not to be replaced, or is a pipe or a device, which a file must not take the place of.
     """
+    if replace and os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
+        raise FileExistsError(errno.EEXIST, "it is no plain file")
     temporary = _temporary_name(target)
     descriptor = _claim(temporary)
     try:

@@ -45,6 +45,18 @@ def test_what_is_no_plain_file_is_written_and_not_replaced(tmp_path: Path) -> No
     assert pipe.is_fifo() and os.listdir(tmp_path) == ["pipe"]
 
 
+def test_nothing_takes_the_place_of_a_pipe_or_device(tmp_path: Path) -> None:
+    """Root can put a file in the place of /dev/null, and all programs of the machine would write into it."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        if name == "link":
+            (tmp_path / "link").symlink_to("pipe")
+        with pytest.raises(FileExistsError, match="it is no plain file"), written_beside(str(tmp_path / name)):
+            raise AssertionError("nothing is begun")
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode) and (tmp_path / "link").is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("none/file", "No such file or directory"), ("", "Is a directory"), ("file/x", "Not a directory")],

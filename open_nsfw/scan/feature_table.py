@@ -8,6 +8,7 @@ when it is whole.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -58,7 +59,7 @@ def write_features(
         raise UsageError(f"--blobs {clash[0]}: a column of the table has this name")
     classifier = BlobClassifier(files, blobs)
     try:
-        with written_beside(path) as file:
+        with written_beside(os.path.realpath(path)) as file:  # a link stays a link
             table = _Table(file, classifier.engine.shapes)
 
             def write(rows: list[Row]) -> None:

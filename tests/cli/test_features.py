@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def test_bad_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     line = failed(capsys, PICTURE, "--output", output)
     assert line == f"{output}: exists already; --overwrite replaces it"
     assert output.read_text() == "mine"
+    os.mkfifo(tmp_path / "pipe")
+    line = failed(capsys, PICTURE, "--output", tmp_path / "pipe")
+    assert line == f"{tmp_path}/pipe: cannot be written: it is no plain file"
+
+
+def test_a_link_as_output_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link.parquet").symlink_to("table.parquet")
+    options = write_model(tmp_path, small_net(), caffemodel(SMALL_WEIGHTS))
+    output = str(tmp_path / "link.parquet")
+    assert open_nsfw(["features", str(PICTURE), *map(str, options), "--blobs", "prob", "--output", output]) == 0
+    assert (tmp_path / "link.parquet").is_symlink()
+    assert parquet.read_table(tmp_path / "table.parquet").num_rows == 1
 
 
 def test_a_net_of_another_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
