@@ -11,6 +11,7 @@ from typing import BinaryIO, Union
 from open_nsfw.cgroup import memory_limit
 from open_nsfw.errors import InputError, UsageError
 from open_nsfw.pictures.formats import FORMATS, Limits
+from open_nsfw.text import brief
 
 # What may be decoded: the path of a file, an encoded file, or an open one that has a descriptor, from its beginning.
 Encoded = Union[str, bytes, BinaryIO]
@@ -57,7 +58,10 @@ class FrameChoice:
         is_whole = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
         if mode in ("every", "max") and is_whole and int(number) > 0:
             return cls(mode, int(number), every_seconds, max_frames, scenes)
-        raise UsageError(f'--frames "{text}": first, all, every=N or max=N is needed, N a whole number above 0')
+        raise UsageError(
+            f'--frames "{brief(text)}": first, all, every=N or max=N is needed, N a whole number above 0 of at most '
+            f"{MOST_DIGITS} digits"
+        )
 
     def name_for(self, file_format: str) -> str | None:
         """How rows name this choice, about a file of this format; None where it holds one picture only."""

@@ -94,7 +94,8 @@ class Guard:
             raise bad_request("the headers Content-Length and Transfer-Encoding exclude each other")
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if self._hosts is not None and without_port(host) not in self._hosts:
+        # HTTP/1.0 may leave it out, as health checks of load balancers do; no browser does.
+        if self._hosts is not None and b"host" in headers and without_port(host) not in self._hosts:
             raise Refusal(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "wrong-host",

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one connection, by uvicorn and h11, with the deadlines that uvicorn does not have.
+"""HTTP/1.1 on one connection, by uvicorn and h11, with the deadlines and the bound on chunks that these do not have.
 
 uvicorn ends a connection on which nothing is sent between two requests. It waits without end for a head, or a body, of
 which a byte comes now and then, and for a client that does not read its answer. The deadlines here are absolute: they
@@ -18,13 +18,40 @@ from open_nsfw.service.options import Bounds
 
 BODY_MARGIN = 3.0  # seconds after the application's own deadline of a body, for what no application reads
 HEAD, BODY = "head", "body"
+# Each chunk of a body takes h11 as long as kilobytes of a larger one, in the thread that all connections share: a client that
+# sends bytes one by one would hold up everybody.
+FREE_CHUNKS, LEAST_MEAN = 1000, 64  # a body may have so many chunks, and one more for so many bytes
+NO_HTTP, SMALL_CHUNKS = "what came is no valid HTTP", "the body comes in too many small chunks"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class _Reader(h11.Connection):
+    """h11's connection, which reads no body of many small chunks."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER)
+        self.fault = NO_HTTP
+        """What is wrong with what came, where that is refused."""
+        self._chunks = self._bytes = 0  # of the body
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """As h11 gives it. Raises RemoteProtocolError, also for too many chunks."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._chunks, self._bytes = self._chunks + event.chunk_start, self._bytes + len(event.data)
+            if self._chunks > FREE_CHUNKS + self._bytes // LEAST_MEAN:
+                self.fault = SMALL_CHUNKS
+                raise h11.RemoteProtocolError(SMALL_CHUNKS)
+        return event
 
 
 class Connection(H11Protocol):
     """One connection."""
 
     bounds: ClassVar[Bounds]
+    conn: _Reader
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head; at once at an end where there are too many connections."""
@@ -32,6 +59,7 @@ class Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         super().connection_made(transport)
+        self.conn = _Reader()
         transport.set_write_buffer_limits(high=0)  # every byte that a client does not take counts
         if len(self.connections) > self.bounds.max_connections:
             transport.abort()
@@ -55,8 +83,8 @@ class Connection(H11Protocol):
         self._enter(self._current_phase())
 
     def send_400_response(self, msg: str) -> None:
-        """The answer to what is no HTTP; none where another answer has begun."""
-        body = json.dumps({"error": {"code": "bad-request", "message": "what came is no valid HTTP"}}).encode()
+        """The answer to what is refused as it comes; none where another answer has begun."""
+        body = json.dumps({"error": {"code": "bad-request", "message": self.conn.fault}}).encode()
         headers = [
             ("content-type", "application/json"),
             ("content-length", str(len(body))),

@@ -31,6 +31,7 @@ from open_nsfw.service.service import service_of
 
 PREFIX = "/review"
 LONGEST_BODY = 64 * 1024  # bytes; a note has 2,000 letters
+MOST_DIGITS = 18  # of a picture's number, which SQLite counts in 63 bits
 STATIC = Path(__file__).with_name("static")
 PAGE = "review.html"
 MEDIA_TYPES = {
@@ -71,8 +72,8 @@ class Review:
             Route(PREFIX, _with_slash, methods=["GET"]),
             Route(f"{PREFIX}/", self.page, methods=["GET"]),
             Route(f"{PREFIX}/api/{{action}}", self.api, methods=["POST"]),
-            Route(f"{PREFIX}/picture/{{item:int}}/{{number:int}}.jpg", self.picture, methods=["GET"]),
-            Route(f"{PREFIX}/picture/{{item:int}}/{{number:int}}/{{ground}}.png", self.heat_map, methods=["GET"]),
+            Route(f"{PREFIX}/picture/{{item}}/{{number}}.jpg", self.picture, methods=["GET"]),
+            Route(f"{PREFIX}/picture/{{item}}/{{number}}/{{ground}}.png", self.heat_map, methods=["GET"]),
             Route(f"{PREFIX}/{{name}}", self.file, methods=["GET"]),
         ]
 
@@ -114,15 +115,15 @@ class Review:
     async def picture(self, request: Request) -> Response:
         """A small JPEG."""
         self._session(request)
-        item, number = request.path_params["item"], request.path_params["number"]
+        item, number = (_number_in(request, name) for name in ("item", "number"))
         content = await run_in_threadpool(_answered, self._desk.preview, item, number)
         return Response(content, media_type="image/jpeg", headers=HEADERS)
 
     async def heat_map(self, request: Request) -> Response:
         """A PNG."""
         self._session(request)
-        item, number, ground = (request.path_params[name] for name in ("item", "number", "ground"))
-        content = await run_in_threadpool(_answered, self._desk.heat_map, item, number, ground)
+        item, number = (_number_in(request, name) for name in ("item", "number"))
+        content = await run_in_threadpool(_answered, self._desk.heat_map, item, number, request.path_params["ground"])
         return Response(content, media_type="image/png", headers=HEADERS)
 
     def _session(self, request: Request) -> Session:
@@ -154,13 +155,19 @@ def _answered(function: Callable[..., Any], *arguments: Any) -> Any:
         raise Refusal(HTTPStatus.CONFLICT, "taken", str(error)) from error
     except UsageError as error:
         raise bad_request(str(error)) from error
-    except OverflowError as error:  # a number in a path that is larger than any that the store has given
-        raise bad_request("there is no such picture") from error
     except OpenNsfwError as error:
         raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "store", str(error)) from error
 
 
 # --- what the page sends ---
+
+
+def _number_in(request: Request, name: str) -> int:
+    """A number in the path, of no more digits than SQLite gives. Raises Refusal (404) for anything else."""
+    text = request.path_params[name]
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+        raise Refusal(HTTPStatus.NOT_FOUND, "no-such-path", "there is nothing of this name")
+    return int(text)
 
 
 async def _json(request: Request) -> dict[str, Any]:

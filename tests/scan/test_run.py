@@ -102,10 +102,8 @@ def test_more_frames_than_the_limit() -> None:
 def test_a_choice_that_is_none(choice: str) -> None:
     """One line and exit status 2."""
     done = run(PICTURE, "--frames", choice)
-    expected = (
-        f'classify_nsfw: error: --frames "{choice}": first, all, every=N or max=N is needed, N a whole number above 0\n'
-    )
-    assert (done.returncode, done.stderr) == (2, expected)
+    needed = "first, all, every=N or max=N is needed, N a whole number above 0 of at most 18 digits"
+    assert (done.returncode, done.stderr) == (2, f'classify_nsfw: error: --frames "{choice}": {needed}\n')
 
 
 # ------------------------------------------------------------------------------------------------------------- videos

@@ -109,6 +109,22 @@ def test_chunks_without_end(strict: Running) -> None:
     assert 1.5 < time.monotonic() - began < 15
 
 
+@pytest.mark.parametrize("path", [b"score", b"nothing"])
+def test_many_small_chunks(strict: Running, path: bytes) -> None:
+    """Each costs as much as kilobytes of a larger one: they are refused, also where nobody wants the body."""
+    head = HEAD.replace(b"score", path)
+    answer = strict.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked([b"x"] * 100_000))
+    assert status(answer) == 400 and b'"the body comes in too many small chunks"' in answer
+
+
+def test_small_chunks_of_a_patient_client(strict: Running) -> None:
+    """A picture may come in as many as it has hundreds of bytes."""
+    pieces = [GOOD[at : at + 64] for at in range(0, len(GOOD), 64)]
+    body = chunked([*pieces, *[bytes(64)] * 2500]) + b"0\r\n\r\n"
+    answer = strict.raw(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    assert status(answer) == 200 and b'"error": null' in answer
+
+
 def _drip(connection: socket.socket, piece: bytes) -> bytes:
     """Send a piece again and again until an answer comes; the answer."""
     connection.settimeout(0.1)
@@ -294,6 +310,13 @@ def test_hosts_of_others(strict: Running, host: bytes) -> None:
     """A page whose name was made to lead here has no way in."""
     answer = strict.raw(b"GET /readyz HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
     assert status(answer) == 421
+
+
+def test_http_1_0_may_leave_the_host_out(strict: Running) -> None:
+    """As health checks of load balancers do; no browser does."""
+    assert status(strict.raw(b"GET /readyz HTTP/1.0\r\n\r\n")) == 200
+    assert status(strict.raw(b"POST /v1/score HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(GOOD) + GOOD)) == 200
+    assert status(strict.raw(b"GET /readyz HTTP/1.0\r\nHost: evil.example\r\n\r\n")) == 421
 
 
 @pytest.mark.parametrize("hosts", [b"", b"Host: localhost\r\nHost: evil.example\r\n"])

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -145,7 +146,10 @@ def test_pictures_come_small_and_encoded_anew(tmp_path: Path) -> None:
             assert b"secret" not in content
         assert code(browser.ask("GET", "/review/picture/99/0.jpg")) == (400, "bad-request")
         assert code(browser.ask("GET", f"/review/picture/{items[0]['id']}/7.jpg")) == (400, "bad-request")
-        assert code(browser.ask("GET", f"/review/picture/{10**20}/0.jpg")) == (400, "bad-request")
+        for none in ("9" * 20, "9" * 5000, "-1", "x", "\u0663"):  # the last is a digit elsewhere
+            path = f"/review/picture/{quote(none)}/0"
+            assert code(browser.ask("GET", f"{path}.jpg")) == code(browser.ask("GET", f"{path}/grey.png"))
+            assert code(browser.ask("GET", f"{path}.jpg")) == (404, "no-such-path")
 
 
 def test_a_picture_that_is_gone_or_broken_is_named_and_not_asked_for_again(tmp_path: Path) -> None:

@@ -163,8 +163,15 @@ def test_decisions_follow_the_score(service: Running) -> None:
     ("query", "message"),
     [
         ("?frame=all", "there is no parameter 'frame'; there are frames, every, scenes, explain"),
-        ("?frames=some", 'frames "some": first, all, every=N or max=N is needed, N a whole number above 0'),
-        ("?frames=", 'frames "": first, all, every=N or max=N is needed, N a whole number above 0'),
+        (
+            "?frames=some",
+            'frames "some": first, all, every=N or max=N is needed, N a whole number above 0 of at most 18 digits',
+        ),
+        ("?frames=", 'frames "": first, all, every=N or max=N is needed, N a whole number above 0 of at most 18 digits'),
+        (
+            f"?frames=max={'9' * 5000}",
+            f'frames "max={"9" * 73}...": first, all, every=N or max=N is needed, N a whole number above 0 of at most 18 digits',
+        ),
         ("?frames=all&frames=first", "the parameter frames is there twice"),
         ("?scenes=yes", "scenes='yes': true or false is needed"),
         ("?every=0", "every='0': a number of seconds above 0 is needed, 1e+09 at most"),
