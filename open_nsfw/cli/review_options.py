@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from open_nsfw.cli import parsing
@@ -19,6 +20,7 @@ from open_nsfw.cli.options import (
 )
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.review.options import DeskOptions
+from open_nsfw.text import printable
 
 PROGRAM = "open-nsfw review"
 STORE = "review.sqlite"
@@ -88,7 +90,7 @@ def parser() -> OneLineParser:
         "--find",
         action="append",
         default=[],
-        type=parsing.file,
+        type=_folder,
         metavar="FOLDER",
         help="look there for files that moved, by content",
     )
@@ -209,6 +211,13 @@ def port(text: str) -> int:
     if (value := parsing.whole(text)) > MOST_PORT:
         raise argparse.ArgumentTypeError(f"a port is needed, 0 to {MOST_PORT}, not '{text}'")
     return value
+
+
+def _folder(text: str) -> str:
+    """A folder that is there."""
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"there is no folder {printable(text)}")
+    return text
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ exit status: 0 ended by SIGTERM or Ctrl-C, 2 the command line, the keys, the pol
 fault"""
 ALLOW, BLOCK = "allow", "block"
 MOST_PORT = 65535
+OF_THE_PAGE = ("blind", "together", "session_pictures", "session_minutes", "lease_minutes")  # of --review
 
 
 def parser() -> OneLineParser:
@@ -95,6 +96,7 @@ def _add_address_options(group: Any) -> None:
     add("--key-file", type=parsing.file, metavar="FILE", help="who may use it: a name and a key a line")
     add(
         "--allow-host",
+        type=_host_name,
         action="append",
         default=[],
         metavar="NAME",
@@ -169,14 +171,30 @@ def _port(text: str) -> int:
     return value
 
 
+def _host_name(text: str) -> str:
+    if not text or not set(text).isdisjoint("/@ "):
+        raise argparse.ArgumentTypeError(f"a name as in nsfw.example is needed, no address of a page, not '{text}'")
+    return text
+
+
 def parse(argv: Sequence[str]) -> ServeOptions:
     """The options that a command line gives. Raises UsageError."""
-    values = parser().parse_args(argv)
+    known = parser()
+    values = known.parse_args(argv)
     for option, given, other, is_there in (
         ("--ranges", values.ranges, "--fast", values.fast),
         ("--clamd-others allow", values.clamd_others == ALLOW, "--clamd ADDRESS", values.clamd),
         ("--policy-for-any-model", values.policy_for_any_model, "--policy FILE", values.policy),
         ("--review", values.review, "--key-file FILE", values.key_file),
+        *(
+            (
+                f"--{name.replace('_', '-')}",
+                getattr(values, name) != known.get_default(name),
+                "--review STORE",
+                values.review,
+            )
+            for name in OF_THE_PAGE
+        ),
     ):
         if given and not is_there:
             raise UsageError(f"{option} needs {other}")

@@ -51,6 +51,12 @@ class Desk:
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Give back what its sessions have in hand: none of them can decide any more."""
+        with self._lock:
+            for holder in self._sessions:
+                give_back(self._store, holder)
+
     def sit_down(self, session: Session, name: str) -> dict[str, Any]:
         """Begin a session under a name, or begin anew. Raises UsageError for a name that is none."""
         session.name = " ".join(name.split())

@@ -52,9 +52,7 @@ def export(store: Store, request: ExportRequest) -> Exported:
     plain = request.use == FOR_TRAINING
     kept = [each for each in known if not plain or _is_plain_file(each)]
     if not kept:
-        raise UsageError(
-            f"{printable(store.path)}: has no decision to export; `open-nsfw review` is where they are made"
-        )
+        raise UsageError(f"{printable(store.path)}: has no decision to export; {_why_none(found, known)}")
     columns = PLAIN if plain else SCORED
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
@@ -62,6 +60,15 @@ def export(store: Store, request: ExportRequest) -> Exported:
     writer.writerows(_cells(each) for each in kept)
     write_whole(request.output, text.getvalue())
     return Exported(len(kept), len(found.decided) - len(known), len(known) - len(kept), found)
+
+
+def _why_none(found: Verdicts, known: list[Verdict]) -> str:
+    if known:
+        return "the pictures that were decided are inside archives, or not there any more"
+    if found.decided:
+        labels = ", ".join(sorted({each.label for each in found.decided}))
+        return f"the labels given are {labels}: say with --positive and --negative which mean nsfw and sfw"
+    return "`open-nsfw review` is where they are made"
 
 
 def _is_plain_file(verdict: Verdict) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from open_nsfw.calibration.tables import cannot_read
 from open_nsfw.errors import UsageError
 from open_nsfw.review.item import MOST_FRAMES
 from open_nsfw.rows.reader import read_rows
-from open_nsfw.rows.row import Row, is_last
+from open_nsfw.rows.row import Row, is_last, label
 from open_nsfw.text import printable
 
 FORMS = {".csv": "csv", ".parquet": "parquet"}  # by the end of the name; everything else is JSON lines
@@ -38,9 +39,18 @@ class Rows:
         """Raises UsageError if the file holds anything else."""
         form = FORMS.get(os.path.splitext(self.path)[1].lower(), "jsonl")
         try:
-            yield from _gathered(read_rows(self.path, form, ADVICE))
+            for found in _gathered(read_rows(self.path, form, ADVICE)):
+                if not _is_hash(found.row.sha256):  # by which pictures are chosen, and found again
+                    raise UsageError(
+                        f"{printable(self.path)}: the row of {label(found.row)} has a wrong sha256{ADVICE}"
+                    )
+                yield found
         except OSError as error:
             raise cannot_read(printable(self.path), error) from error
+
+
+def _is_hash(value: str | None) -> bool:
+    return value is None or re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def rows_at(source: str, scoring: ScoringOptions) -> Rows | int:

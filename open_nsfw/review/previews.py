@@ -83,20 +83,19 @@ class Previews:
     def picture(self, item: Item, number: int) -> Picture:
         """The picture behind an item's preview of this number, as the network reads it; decoded again, in this thread.
 
-        Raises InputError if there is none.
+        Raises InputError if there is none, UsageError after `close`.
         """
-        with self._worker(choice_named(item.frame_choice)) as worker, _encoded(item) as encoded:
+        with _until_closed(), self._worker(choice_named(item.frame_choice)) as worker, _encoded(item) as encoded:
             pictures, _ = _decoded(item, worker, encoded)
         if not 0 <= number < len(pictures):
             raise InputError("no-pictures", f"it has no picture of number {number}", item.name)
         return pictures[number][1]
 
     def of(self, item: Item) -> Seen:
-        """An item's previews, for which it waits. Raises InputError if it cannot be had any more, or is another by now."""
-        try:
+        """An item's previews, for which it waits. Raises InputError if it cannot be had any more, or is another by now;
+        UsageError after `close`, which says nothing of the item."""
+        with _until_closed():
             return self.ahead(item).result()
-        except CancelledError:
-            raise InputError("unreadable", "the review is over", item.path) from None
 
     def _see(self, item: Item) -> Seen:
         choice = choice_named(item.frame_choice)
@@ -119,6 +118,15 @@ class Previews:
             yield worker
         finally:
             queue.put(worker)
+
+
+@contextmanager
+def _until_closed() -> Iterator[None]:
+    """Makes what `close` raises in others' threads an error for people."""
+    try:
+        yield
+    except CancelledError:
+        raise UsageError("the review is over") from None
 
 
 def choice_named(name: str | None) -> FrameChoice:

@@ -143,6 +143,8 @@ def _band_lines(result: Report) -> Iterator[str]:
     last = len(result.bands) - 1
     for number, band in enumerate(result.bands):
         head = f"  {printable(band.name)}: {band.pictures:,} pictures, {band.decided:,} decided of {band.asked:,} asked for"
+        if others := band.decided - (band.nsfw.of or 0):
+            head += f", {others:,} of them with labels that neither --positive nor --negative names"
         if not band.nsfw.of:
             yield head
             continue

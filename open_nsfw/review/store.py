@@ -147,14 +147,19 @@ def _told(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        name = printable(path)
         if isinstance(error, sqlite3.OperationalError):
-            raise OutputError(f"{name}: cannot be used: {error}") from error
+            raise OutputError(f"{printable(path)}: cannot be used: {error}") from error
         if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
             raise
-        raise UsageError(
-            f"{name}: the store is damaged or cut off ({error}); bring it back from a copy, or name another --store"
-        ) from error
+        raise _damaged(path, error) from error
+    except UnicodeDecodeError as error:  # of what SQLite says about a name that is damaged itself
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"{printable(path)}: the store is damaged or cut off ({error}); bring it back from a copy, or name another --store"
+    )
 
 
 # --- settings ---

@@ -118,7 +118,9 @@ class ClamdProtocol:
             yield from events
 
     def end(self) -> Iterator[Event]:
-        """The other side sends nothing more."""
+        """The other side sends nothing more. What it sent may be a command of the old style without its end."""
+        if self._state is _State.COMMAND and self._commands is None and bytes(self._buffer) in OLD_STYLE:
+            yield from self.receive(b"\n")
         if self._state in (_State.LENGTH, _State.CHUNK):
             yield Reply(self._address.answer(NO_STREAM))
         if self._state is not _State.CLOSED:
@@ -139,15 +141,13 @@ class ClamdProtocol:
             return self._refused(UNKNOWN) if len(self._buffer) >= LONGEST_COMMAND else None
         has_prefix = prefix in TERMINATORS
         name = bytes(self._buffer[has_prefix:end])
+        if terminator == b"\n":
+            name = name.removesuffix(b"\r")
         del self._buffer[: end + 1]
         if self._commands is not None:
             self._commands += 1
         self._address = Address(terminator, self._commands)
-        if name not in (COMMANDS if has_prefix else OLD_STYLE):
-            name = name.removesuffix(b"\r")
-            if name not in OLD_STYLE or has_prefix:
-                return self._refused(UNKNOWN)
-        return self._done(name)
+        return self._done(name) if name in (COMMANDS if has_prefix else OLD_STYLE) else self._refused(UNKNOWN)
 
     def _done(self, name: bytes) -> list[Event]:
         """The events of a known command."""

@@ -56,7 +56,7 @@ def read_keys(path: str) -> Keys:
     if is_open:
         raise UsageError(f"{name}: everybody on this machine can change the keys; type: chmod o-rwx {name}")
     try:
-        lines = content[: LARGEST_FILE + 1].decode("utf-8").splitlines() if len(content) <= LARGEST_FILE else None
+        lines = content.decode("utf-8-sig").splitlines() if len(content) <= LARGEST_FILE else None
     except UnicodeDecodeError:
         lines = None
     if lines is None:
@@ -75,6 +75,10 @@ def _digests(lines: list[str], path: str) -> dict[str, bytes]:
             raise UsageError(f"{where}: a name, white space and a key are needed")
         if len(words[1]) < LEAST_LETTERS:
             raise UsageError(f"{where}: the key has fewer than {LEAST_LETTERS} letters; {HINT}")
+        if not words[1].isascii():
+            raise UsageError(
+                f"{where}: the key has other letters than ASCII, which clients send in several ways; {HINT}"
+            )
         if words[0] in found:
             raise UsageError(f"{where}: the name {words[0]} is there twice")
         found[words[0]] = _digest(words[1])

@@ -89,7 +89,7 @@ class Review:
         response = Response(self._files[PAGE], media_type=MEDIA_TYPES[PAGE], headers=HEADERS)
         if self._sessions.find(request) is None:
             if self._tokens is not None:
-                raise _stranger()
+                raise self._stranger()
             self._sessions.begin(response)
         return response
 
@@ -132,19 +132,20 @@ class Review:
             service_of(request).key_name(request)
         session = self._sessions.find(request)
         if session is None:
-            raise _stranger()
+            raise self._stranger()
         return session
+
+    def _stranger(self) -> Refusal:
+        if self._tokens is None:  # the service was started anew since
+            advice = f"this browser is not known any more; open {PREFIX}/ again"
+        else:
+            advice = "this browser has not opened the address that was printed; open that"
+        return Refusal(HTTPStatus.FORBIDDEN, "no-session", advice)
 
 
 async def _with_slash(request: Request) -> Response:
     """What people type; the page's own links want the slash."""
     return RedirectResponse(f"{PREFIX}/", HTTPStatus.SEE_OTHER, HEADERS)
-
-
-def _stranger() -> Refusal:
-    return Refusal(
-        HTTPStatus.FORBIDDEN, "no-session", "this browser has not opened the address that was printed; open that"
-    )
 
 
 def _answered(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -36,10 +36,12 @@ END_SECONDS = 3  # for answers under way when the process is told to end
 def desk_for(store: Store, load: LoadOptions, options: DeskOptions) -> Iterator[Desk]:
     """A desk with all that belongs to it. `load`: the model behind heat maps."""
     previews = Previews(JOBS)
+    desk = Desk(store, previews, HeatMaps(load), options)
     try:
-        yield Desk(store, previews, HeatMaps(load), options)
+        yield desk
     finally:
         previews.close()
+        desk.close()
 
 
 def serve_review(desk: Desk, port: int, tell: Callable[[str], None]) -> None:

@@ -127,3 +127,21 @@ def test_nothing_is_written_over_or_for_nothing(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="exists already; --overwrite replaces it"):
             export(store, ExportRequest(str(tmp_path / "labels.csv")))
         assert (tmp_path / "labels.csv").read_text() == "mine"
+
+
+def test_no_label_to_export_and_why(tmp_path: Path) -> None:
+    """Nothing was decided, or in other words than --positive and --negative name, or about files that are gone."""
+    with new_store(tmp_path, rows_of([0.5] * 3, tmp_path), Wishes(labels=("ok", "bad"), second=0.0)) as store:
+        with pytest.raises(UsageError, match="has no decision to export; `open-nsfw review` is where they are made"):
+            exported(store, tmp_path)
+        for label in ("ok", "bad"):
+            label_next(store, ANNA, label)
+        told = "the labels given are bad, ok: say with --positive and --negative which mean nsfw and sfw"
+        with pytest.raises(UsageError, match=f"has no decision to export; {told}"):
+            exported(store, tmp_path)
+        for path in tmp_path.glob("*.jpg"):
+            path.unlink()
+        with pytest.raises(
+            UsageError, match="has no decision to export; the pictures that were decided are inside archives"
+        ):
+            exported(store, tmp_path, use=FOR_TRAINING, names=LabelNames("bad", "ok"))

@@ -75,3 +75,13 @@ def test_workload_and_agreement_in_words(tmp_path: Path) -> None:
         assert "Cohen's kappa cannot be told" not in words
         assert "disagreements to settle, on the page under Disagreements: 2" in words
         assert "(Anna: nsfw, Ben: sfw)" in words
+
+
+def test_labels_of_other_names_are_counted(tmp_path: Path) -> None:
+    """As they are: no rate comes of them, and the report says why."""
+    with new_store(tmp_path, rows_of([0.5] * 4, tmp_path), Wishes(labels=("ok", "bad", "odd"), second=0.0)) as store:
+        for label in ("ok", "bad", "odd"):
+            label_next(store, ANNA, label)
+        told = "decided of 4 asked for, {} of them with labels that neither --positive nor --negative names"
+        assert told.format(3) + "\n" in text(report(store, LabelNames(), 0.95), 0.95)
+        assert told.format(1) + "; nsfw 50 % (" in text(report(store, LabelNames("bad", "ok"), 0.95), 0.95)

@@ -94,6 +94,15 @@ def test_a_store_that_is_cut_off_is_one_line(tmp_path: Path, size: int) -> None:
     assert message.endswith("); bring it back from a copy, or name another --store")
 
 
+def test_a_store_whose_tables_have_broken_names_is_one_line(tmp_path: Path) -> None:
+    """SQLite names them in its own message, which is no text then."""
+    new_store(tmp_path, rows_of([0.5], tmp_path)).close()
+    path = tmp_path / "review.sqlite"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"tableitemitem", b"table\xd0temitem"))
+    assert refusal(path).startswith("STORE: the store is damaged or cut off ")
+
+
 def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     """Only `open-nsfw review --store` makes one; a folder is none."""
     with pytest.raises(UsageError, match="there is no review store; `open-nsfw review` makes one with --store"):

@@ -21,7 +21,7 @@ MODULE = "-m"
 def key_file(folder: Path, text: str) -> Path:
     """A file of keys."""
     path = folder / "keys"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -42,6 +42,10 @@ def test_names_of_keys(tmp_path: Path) -> None:
         ("", "there is no key in it"),
         ("forum\n", "line 1: a name, white space and a key are needed"),
         ("a short\n", "line 1: the key has fewer than 16 letters"),
+        (
+            "a schlüssel-schlüssel\n",
+            "line 1: the key has other letters than ASCII, which clients send in several ways; ",
+        ),
         (f"a {KEY}\na {KEY}x\n", "line 2: the name a is there twice"),
     ],
 )
@@ -49,6 +53,14 @@ def test_files_that_are_no_keys(tmp_path: Path, text: str, message: str) -> None
     """Say where and why."""
     with pytest.raises(UsageError, match=message):
         read_keys(str(key_file(tmp_path, text)))
+
+
+def test_a_file_of_a_windows_editor(tmp_path: Path) -> None:
+    """With a byte order mark, and lines that end as there."""
+    for first in ("# who", f"mail {KEY[::-1]}"):
+        path = tmp_path / "keys"
+        path.write_bytes(f"\ufeff{first}\r\nforum {KEY}\r\n".encode())
+        assert read_keys(str(path)).name_of(KEY) == "forum"
 
 
 def test_a_key_in_a_header() -> None:

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +21,10 @@ from PIL import Image
 
 from open_nsfw.review.store import open_store
 from open_nsfw.rows.row import Row
-from tests.tools.helpers import DATA, PICTURE, ROOT, SECONDS
+from tests.tools.archive_samples import make_zip
+from tests.tools.helpers import DATA, PICTURE, ROOT, SECONDS, wait_until
+from tests.tools.planted_decoders import is_at_work, plant
+from tests.tools.processes import children
 from tests.tools.review import column, new_store, write_rows
 from tests.tools.review_page import Page, pictures, review
 from tests.tools.service import KEY, serving
@@ -243,11 +247,16 @@ def test_what_cannot_be_reviewed_is_one_line(tmp_path: Path) -> None:
             f"{store}: there is no picture with a score in it; give rows, or a folder of pictures",
         ),
         ([rows, "--store", store, "--labels", "a"], "--labels: 2 to 9 different names are needed, not a"),
+        ([rows, "--store", store, "--find", "nowhere"], "--find: there is no folder nowhere"),
         ([rows, "--store", store, "--audit", "2"], "--audit: a share from 0 to 1 is needed, not '2'"),
     ):
         assert command("review", *arguments) == (2, f"open-nsfw review: error: {message}\n")
-    status, error = command("serve", "--review", store)
-    assert (status, error) == (2, "open-nsfw serve: error: --review needs --key-file FILE\n")
+    for arguments, message in (
+        (["--review", store], "--review needs --key-file FILE"),
+        (["--together"], "--together needs --review STORE"),
+        (["--lease-minutes", "2"], "--lease-minutes needs --review STORE"),
+    ):
+        assert command("serve", *arguments) == (2, f"open-nsfw serve: error: {message}\n")
 
 
 def test_a_kill_of_the_page_loses_no_decision(tmp_path: Path) -> None:
@@ -277,6 +286,28 @@ def test_a_kill_of_the_page_loses_no_decision(tmp_path: Path) -> None:
         browser.api("begin", name="Anna")
         assert item["id"] not in {each["id"] for each in browser.api("next", count=5)["items"]}
         assert browser.api("undo")["items"][0]["id"] == item["id"]
+
+
+def test_an_orderly_end_says_nothing_of_the_pictures_in_hand(tmp_path: Path) -> None:
+    """Whose previews are being made: they are asked for in the next run, from the first moment on."""
+    planted = plant(tmp_path / "planted")
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(make_zip([("hangs.heic", planted["hang"].read_bytes())]))
+    rows = [Row(str(planted["hang"]), score=0.5, model="m"), Row("a.zip", "hangs.heic", score=0.5, model="m")]
+    source = str(write_rows(tmp_path / "rows.jsonl", rows))
+    for _ in range(2):
+        with review(tmp_path, source, cwd=tmp_path, plugin=tmp_path / "planted" / "plugin") as page:
+            assert "not there" not in page.log.read_text()
+            browser = entered(page)
+            browser.api("begin", name="Anna")
+            items = browser.api("next", count=2)["items"]
+            assert len(items) == 2
+            with ThreadPoolExecutor(2) as asking:
+                answers = [asking.submit(browser.ask, "GET", f"/review/picture/{item['id']}/0.jpg") for item in items]
+                wait_until(lambda: sum(map(is_at_work, children(page.process.pid))) == 2)
+                page.process.terminate()
+                assert page.process.wait(SECONDS) == 0
+                assert [answer.exception() is not None or answer.result()[0] >= 400 for answer in answers] == [True] * 2
 
 
 def test_a_folder_is_scored_and_what_is_new_is_added(tmp_path: Path) -> None:

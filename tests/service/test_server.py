@@ -73,6 +73,13 @@ def test_an_address_that_is_taken() -> None:
     )
 
 
+def test_a_host_that_is_no_name() -> None:
+    """Nothing would ever match it."""
+    done = run_command("open_nsfw", "serve", "--allow-host", "https://nsfw.example/", script="-m")
+    needed = "a name as in nsfw.example is needed, no address of a page, not 'https://nsfw.example/'"
+    assert (done.status, done.err) == (2, f"open-nsfw serve: error: --allow-host: {needed}\n")
+
+
 def test_a_policy_of_another_model(tmp_path: Path) -> None:
     """Is refused as by the command."""
     policy = tmp_path / "policy.json"

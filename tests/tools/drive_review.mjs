@@ -117,6 +117,9 @@ const scenarios = {
     await page.reload();
     await page.waitForSelector("figure img[src^=blob]");
     await work(page, 1000, decisions);
+    const last = await undo(page); // behind the last picture, too
+    if (!(last in decisions)) throw new Error(`undone at the end was ${last}`);
+    decisions[await decide(page, "2")] = "nsfw";
     return { decisions, end: await page.textContent("#message-title") };
   },
   // Keys pressed faster than the service answers, undo among them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -38,8 +39,9 @@ class Page:
 
 
 @contextmanager
-def review(folder: Path, *arguments: str) -> Iterator[Page]:
-    """`open-nsfw review ARGUMENTS` on a port that is free, with the store `review.sqlite` in `folder`."""
+def review(folder: Path, *arguments: str, cwd: Path = ROOT, plugin: Path = ROOT) -> Iterator[Page]:
+    """`open-nsfw review ARGUMENTS` on a port that is free, with the store `review.sqlite` in `folder`, started in `cwd`, with
+    the modules in `plugin`."""
     log = folder / "review.log"
     line = [
         sys.executable,
@@ -52,7 +54,11 @@ def review(folder: Path, *arguments: str) -> Iterator[Page]:
         "--store",
         str(folder / "review.sqlite"),
     ]
-    with open(log, "w", encoding="utf-8") as file, subprocess.Popen(line, cwd=ROOT, stderr=file, text=True) as process:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(plugin), str(ROOT)))}
+    with (
+        open(log, "w", encoding="utf-8") as file,
+        subprocess.Popen(line, cwd=cwd, env=env, stderr=file, text=True) as process,
+    ):
         try:
             page = Page(process, log)
             page.addresses()

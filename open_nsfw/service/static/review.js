@@ -384,9 +384,10 @@ document.addEventListener("keydown", event => {
   if (typing && event.target === page.note && (event.key === "Enter" || event.key === "Escape")) { page.note.blur(); event.preventDefault(); return; }
   if (typing) return;
   if (event.key === "?") { page.help.showModal(); event.preventDefault(); return; }
-  if (page.desk.hidden) return;
-  if (event.key === " " && !event.target.matches("button")) { reveal(at, true); event.preventDefault(); return; }
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  // Behind the last picture of a queue or a session nothing is left to decide, but something to undo.
+  if (page.desk.hidden && (page.undo.hidden || ACTIONS[name] !== undo)) return;
+  if (event.key === " " && !event.target.matches("button")) { reveal(at, true); event.preventDefault(); return; }
   if (event.repeat && !name.startsWith("Arrow")) return;
   if (/^[1-9]$/.test(name)) { label_(Number(name) - 1); event.preventDefault(); }
   else if (ACTIONS[name]) { ACTIONS[name](); event.preventDefault(); }
