@@ -51,6 +51,7 @@ def test_pictures_are_scored_by_hand(tmp_path: Path) -> None:
         evil,
         text,
         DATA / "pictures" / "animated.gif",
+        DATA / "pictures" / "exif-rotated.jpg",
         DATA / "pushed" / "0.500-rocket.jpg",
     ]
     with serving(tmp_path, "--key-file", keys) as service:
@@ -59,13 +60,14 @@ def test_pictures_are_scored_by_hand(tmp_path: Path) -> None:
             assert (each["problems"], each["violations"], each["docs"]) == ([], [], []), each
             assert not each["tooWide"] and not each["docsTooWide"] and each["focused"] == "drop"
             assert {asked.partition("?")[0] for asked in each["asked"]} == {address, address + "v1/score"}
-            assert each["said"] == "5 of 5 scored."
+            assert (each["said"], each["cleared"]) == ("6 of 6 scored.", "1 of 1 scored.")
             shown = {card["text"][0]: card for card in each["cards"]}
             decisions = {name: card["text"][-1] for name, card in shown.items() if name != "notes.txt"}
             assert decisions == {
                 "0.050-chelsea.jpg": "allowed",
                 EVIL: "blocked",
                 "animated.gif": "allowed",
+                "exif-rotated.jpg": "allowed",
                 "pasted.jpg": "undecided",
             }
             assert shown["notes.txt"]["text"][1].startswith("undecided") and not shown["notes.txt"]["shown"]
@@ -75,6 +77,7 @@ def test_pictures_are_scored_by_hand(tmp_path: Path) -> None:
             assert [name for name, card in shown.items() if card["veiled"]] == [EVIL, "pasted.jpg"]
             assert shown[EVIL]["text"][1].startswith("Score 0.9") and shown[EVIL]["shown"] == [True]
             assert shown["animated.gif"]["text"][1].endswith(", the highest of 3")
+            assert not shown["exif-rotated.jpg"]["turned"]  # it lies as it is stored: so its heat map fits
 
 
 def test_the_page_allows_itself_alone(service: Running) -> None:

@@ -50,10 +50,16 @@ for (const colorScheme of ["light", "dark"]) {
     const cards = await page.evaluate(() => [...document.querySelectorAll("li")].map(each => ({
       text: [...each.children].map(part => part.textContent).filter(Boolean), veiled: Boolean(each.querySelector(".veiled")),
       heat: Boolean(each.querySelector("canvas")), shown: [...each.querySelectorAll("img")].map(image => image.naturalWidth > 0),
+      turned: [...each.querySelectorAll("img")].some(image => getComputedStyle(image).imageOrientation !== "none"),
     })));
     const said = await page.textContent("#status");
     const tooWide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
     await page.screenshot({ path: join(screenshots, `${colorScheme}-${width}.png`), fullPage: true });
+    await page.setInputFiles("#files", files);
+    await page.click("#clear"); // while some are being scored
+    await page.setInputFiles("#files", files.slice(0, 1));
+    await page.waitForFunction(() => document.querySelectorAll("li .decision").length === 1, null, { timeout: 60000 });
+    const cleared = await page.textContent("#status");
     await context.close();
     const lenient = await browser.newContext({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true, ...credentials });
     const second = await lenient.newPage();
@@ -66,7 +72,7 @@ for (const colorScheme of ["light", "dark"]) {
     const docsTooWide = await second.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
     await second.screenshot({ path: join(screenshots, `docs-${colorScheme}-${width}.png`) });
     await lenient.close();
-    found.push({ colorScheme, width, problems, asked, focused, cards, said, tooWide, violations, docs, docsTooWide });
+    found.push({ colorScheme, width, problems, asked, focused, cards, said, cleared, tooWide, violations, docs, docsTooWide });
   }
 }
 await browser.close();
