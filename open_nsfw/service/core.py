@@ -85,6 +85,8 @@ class Core:
 
     async def __aenter__(self) -> Core:
         self._preparing = asyncio.Lock()
+        self.probing = asyncio.Lock()
+        """For whoever has a picture of our own scored: one is enough for all who ask at the same time."""
         self._archives = asyncio.Semaphore(MOST_ARCHIVES)
         self._pool.use(self._models)
         self._pool.start()

@@ -32,10 +32,17 @@ async def readyz(request: Request) -> Response:
         return JSONResponse({"status": "stopping"}, 503)
     if not is_fresh(service):
         with suppress(asyncio.TimeoutError, Refusal, OpenNsfwError):
-            await asyncio.wait_for(probe(service.core), PROBE_SECONDS)
+            await asyncio.wait_for(_score_now(service), PROBE_SECONDS)
     if not is_fresh(service):
         return JSONResponse({"status": "no score within the last seconds"}, 503)
     return JSONResponse({"status": "ready", "model": service.core.model})
+
+
+async def _score_now(service: Service) -> None:
+    """Have a picture of our own scored: one for all who ask at the same time, who may be strangers and many."""
+    async with service.core.probing:
+        if not is_fresh(service):
+            await probe(service.core)
 
 
 def is_fresh(service: Service) -> bool:

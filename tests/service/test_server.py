@@ -7,19 +7,34 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from open_nsfw.service.state import FRESH_SECONDS
 from tests.tools.helpers import DATA, PICTURE, ROOT, run_command, wait_until
 from tests.tools.planted_decoders import plant
-from tests.tools.service import Answer, Running, serving
+from tests.tools.service import Answer, Running, received, serving
 
 
 def test_alive_and_ready(service: Running) -> None:
     """Readiness is a real score."""
     assert service.ask("GET", "/healthz").json == {"status": "alive"}
     assert service.ask("GET", "/readyz").json["status"] == "ready"
+
+
+def test_many_who_ask_whether_it_is_ready_cost_one_score(tmp_path: Path) -> None:
+    """Whoever they are: no key is needed for that."""
+    with serving(tmp_path) as service:
+        time.sleep(FRESH_SECONDS + 0.5)
+        with ExitStack() as stack:
+            asking = [stack.enter_context(service.connect()) for _ in range(400)]
+            for each in asking:
+                each.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert max(service.metric("open_nsfw_waiting_files") for _ in range(10)) <= 1
+            assert all(received(each).startswith(b"HTTP/1.1 200 ") for each in asking)
 
 
 def test_request_ids(service: Running) -> None:
