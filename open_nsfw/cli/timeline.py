@@ -139,4 +139,6 @@ def _run(request: Request) -> int:
     write_whole(request.output, page(films, title, request.thresholds, request.thumbnails))
     if not request.quiet:
         print_text(f"{tracks:,} video{'' if tracks == 1 else 's'} in {printable(request.output)}\n")
+        if not tracks and any(film.is_still for film in films):
+            print(f"{PROGRAM}: only pictures, in which no time passes; animations need --frames all", file=sys.stderr)
     return Status.FAILED if not tracks or any(film.errors for film in films) else Status.DONE

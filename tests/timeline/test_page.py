@@ -129,7 +129,8 @@ def test_no_film_at_all(tmp_path: Path, model: list[str], capsys: pytest.Capture
     """Is a failure, and says so on the page, too."""
     output = tmp_path / "x.html"
     assert open_nsfw(["timeline", str(PICTURE), "--output", str(output), *model]) == 1
-    assert capsys.readouterr().out == f"0 videos in {output}\n"
+    told = "open-nsfw timeline: only pictures, in which no time passes; animations need --frames all\n"
+    assert capsys.readouterr() == (f"0 videos in {output}\n", told)
     assert "No video with a scored frame was found." in output.read_text()
     assert open_nsfw(["timeline", str(PICTURE), "--output", str(output), *model]) == 2
     assert capsys.readouterr().err == f"open-nsfw timeline: error: {output}: exists already; --overwrite replaces it\n"
