@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import math
 import resource
 import signal
 import socket
@@ -164,7 +165,7 @@ def _config(service: Service, more: Sequence[BaseRoute]) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=int(bounds.idle_seconds),
+        timeout_keep_alive=math.ceil(bounds.idle_seconds),  # uvicorn takes whole seconds
         timeout_graceful_shutdown=1,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import signal
 import socket
 import subprocess
@@ -35,6 +36,17 @@ def test_many_who_ask_whether_it_is_ready_cost_one_score(tmp_path: Path) -> None
                 each.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert max(service.metric("open_nsfw_waiting_files") for _ in range(10)) <= 1
             assert all(received(each).startswith(b"HTTP/1.1 200 ") for each in asking)
+
+
+def test_half_a_second_between_two_requests(tmp_path: Path) -> None:
+    """Is rounded up: a connection that may be idle for less than a second still takes a second request."""
+    with serving(tmp_path, "--idle-seconds", "0.5") as service, service.connect() as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert (answer.status, answer.read()) == (200, b'{"status":"alive"}')
+            time.sleep(0.2)
 
 
 def test_request_ids(service: Running) -> None:
