@@ -75,7 +75,9 @@ def read_table(spark: Any, name: str) -> Any:
     """A table, by the path of its files or by its name in Spark's catalog."""
     plain = name.lower().rstrip("/")
     if plain.endswith(CSV):
-        return spark.read.option("header", "true").csv(name)
+        return spark.read.options(header="true", multiLine="true", escape='"').csv(
+            name
+        )  # as spreadsheets and Python write it
     if plain.endswith(JSON):
         return spark.read.json(name)
     if plain.endswith(PARQUET) or "/" in name or os.path.exists(name):
@@ -200,6 +202,12 @@ def packed(frame: Any, slots: int, amount: tuple[int, int] | None) -> Any:
     if files <= listing.ROWS_AT_ONCE:
         frame = frame.coalesce(1)  # dealt out from one place, every task gets as many
     return frame.repartition(tasks).sortWithinPartitions(f"{ENTRY}.path")
+
+
+def spread(frame: Any, slots: int) -> Any:
+    """The rows of tables, in tasks enough for all cores: one Parquet file of a million rows may be a single task's."""
+    tasks = TASKS_PER_SLOT * slots
+    return frame if frame.rdd.getNumPartitions() >= tasks else frame.repartition(tasks)
 
 
 def _counted(frame: Any) -> tuple[int, int]:

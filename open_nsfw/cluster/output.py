@@ -47,14 +47,15 @@ def prepare(folder: Folder, asked: dict[str, Any], files: ModelFiles, how: Going
     if MARK in names and not (how.resume or how.overwrite):
         state = "a finished run" if DONE in names else "a run that did not end"
         raise UsageError(f"{folder.path}: has {state}; --resume goes on with it, --overwrite begins anew")
-    if MARK in names and how.overwrite:
-        folder.remove(DONE)
-        for name in names:
-            folder.remove(name)
-    elif MARK in names:
+    if MARK in names and not how.overwrite:
         _check_mark(folder, mark)
         folder.remove("_temporary")  # what tasks had that were under way
         finish_keeping(folder)
+        return
+    folder.remove(DONE)
+    for name in names:
+        if name != MARK:  # which says until the end whose folder this is
+            folder.remove(name)
     folder.make()
     folder.write(MARK, mark + "\n")
 
@@ -87,29 +88,49 @@ def rows(spark: Any, folder: Folder) -> Any:
 
 
 def missing(frame: Any, done: Any, prefix: str) -> Any:
-    """The entries of which `done` has no row: by path, time of change and size."""
-    functions = import_module("pyspark.sql.functions")
-    known = _known(done, prefix).distinct()
-    return frame.join(known, on=_same(frame, known, functions), how="left_anti")
+    """The entries of which `done` has no row: by path, time of change, size, and the columns that pass through. An entry that
+    is there several times is missing as often as it has more of them than `done` has rows."""
+    functions, window = import_module("pyspark.sql.functions"), import_module("pyspark.sql.window").Window
+    passing = [name for name in frame.columns if name != ENTRY and name in done.columns]
+    known = _known(done, prefix, passing)
+    own = [f"{ENTRY}.path", f"{ENTRY}.modified", f"{ENTRY}.size", "_passing"]
+    number = functions.row_number().over(window.partitionBy(*own).orderBy(functions.lit(0)))
+    frame = frame.withColumn("_passing", _as_text(passing)).withColumn("_number", number)
+    left = frame.join(
+        known, on=_same(known, functions) & (functions.col("_number") <= known["_count"]), how="left_anti"
+    )
+    return left.drop("_passing", "_number")
 
 
-def _known(done: Any, prefix: str) -> Any:
-    """Which files rows are about; a member of an archive does not say how large that is."""
+def _known(done: Any, prefix: str, passing: list[str]) -> Any:
+    """Which files rows are about, and how many entries each stands for: one has a row for each frame or member. A member of an
+    archive does not say how large that is."""
     functions = import_module("pyspark.sql.functions")
     member, size = functions.col(f"{prefix}member"), functions.col(f"{prefix}bytes")
-    return done.select(
+    found = done.select(
         functions.col(f"{prefix}path").alias("_path"),
         functions.col(f"{prefix}modified").alias("_modified"),
         functions.when(member.isNull(), size).alias("_size"),
+        _as_text(passing).alias("_passed"),
+        _as_text([f"{prefix}{name}" for name in ("member", "kind", "track", "frame")]).alias("_part"),
     )
+    entry = ("_path", "_modified", "_size", "_passed")
+    return found.groupBy(*entry, "_part").count().groupBy(*entry).agg(functions.min("count").alias("_count"))
 
 
-def _same(frame: Any, known: Any, functions: Any) -> Any:
+def _as_text(names: list[str]) -> Any:
+    """Columns as one that can be compared, whatever their types."""
+    functions = import_module("pyspark.sql.functions")
+    return functions.to_json(functions.struct(*[f"`{name}`" for name in names])) if names else functions.lit("")
+
+
+def _same(known: Any, functions: Any) -> Any:
     entry = functions.col
     return (
         (entry(f"{ENTRY}.path") == known["_path"])
         & entry(f"{ENTRY}.modified").eqNullSafe(known["_modified"])
         & (known["_size"].isNull() | entry(f"{ENTRY}.size").isNull() | (entry(f"{ENTRY}.size") == known["_size"]))
+        & (entry("_passing") == known["_passed"])
     )
 
 
@@ -118,13 +139,15 @@ def take_out(spark: Any, folder: Folder, frame: Any, prefix: str, failed: bool) 
     rows with an error: they are to be made again."""
     functions = import_module("pyspark.sql.functions")
     with told():
-        found = rows(spark, folder).withColumn("_file", functions.input_file_name())
+        found = rows(spark, folder).withColumn("_file", functions.col("_metadata.file_name"))
         now = frame.select(f"{ENTRY}.path", f"{ENTRY}.modified", f"{ENTRY}.size").toDF("_path", "_modified", "_size")
         same_path = found[f"{prefix}path"] == now["_path"]
-        changed = ~found[f"{prefix}modified"].eqNullSafe(now["_modified"]) | (
-            found[f"{prefix}member"].isNull() & (found[f"{prefix}bytes"] != now["_size"])
+        size = functions.when(found[f"{prefix}member"].isNull(), found[f"{prefix}bytes"])
+        same = found[f"{prefix}modified"].eqNullSafe(now["_modified"]) & (
+            size.isNull() | now["_size"].isNull() | (size == now["_size"])
         )
-        stale = found.join(now, same_path & changed, "left_semi").select(f"{prefix}path", "_file")
+        known = found.join(now, same_path, "left_semi")
+        stale = known.join(now, same_path & same, "left_anti").select(f"{prefix}path", "_file")
         gone = _looked_into(found, prefix, functions).join(now, same_path, "left_anti")
         stale = stale.union(gone.select(f"{prefix}path", "_file"))
         if failed:
@@ -134,13 +157,12 @@ def take_out(spark: Any, folder: Folder, frame: Any, prefix: str, failed: bool) 
         names = [row["_file"] for row in stale.select("_file").distinct().collect()]
         if names:
             paths = stale.select(functions.col(f"{prefix}path").alias("_stale")).distinct()
-            kept = spark.read.parquet(*names).join(
+            kept = spark.read.parquet(*map(folder.path_of, names)).join(
                 paths, functions.col(f"{prefix}path") == paths["_stale"], "left_anti"
             )
             folder.remove(KEPT)
             kept.write.parquet(folder.path_of(KEPT))
-            old = [name.rpartition("/")[2] for name in names]
-            folder.write(KEPT_DONE, json.dumps(old))
+            folder.write(KEPT_DONE, json.dumps(names))
         stale.unpersist()
     finish_keeping(folder)
 

@@ -10,7 +10,7 @@ from typing import Any
 from open_nsfw.cluster import output
 from open_nsfw.cluster.dataframes import compute, model_of, ship_model
 from open_nsfw.cluster.folder import Folder
-from open_nsfw.cluster.inputs import TABLE, Inputs, packed, read
+from open_nsfw.cluster.inputs import TABLE, Inputs, packed, read, spread
 from open_nsfw.cluster.options import ScoreOptions
 from open_nsfw.cluster.output import Going
 from open_nsfw.cluster.session import SessionOptions, session, told
@@ -85,7 +85,9 @@ def run_in(spark: Any, request: JobRequest) -> Outcome:
 
 def _score(frame: Any, folder: Folder, request: JobRequest, inputs: Inputs) -> None:
     context = frame.sparkSession.sparkContext
-    if not inputs.is_table:
+    if request.column is not None:
+        frame = spread(frame, context.defaultParallelism)
+    elif not inputs.is_table:
         frame = packed(frame, context.defaultParallelism, inputs.amount)
     result = compute(frame, request.options, inputs.one_row)
     context.setJobDescription(f"{request.session.name}: {', '.join(request.inputs[:3])} -> {request.output}")

@@ -215,6 +215,102 @@ def test_tables_of_paths(spark: Any, tmp_path: Path) -> None:
     assert {row["label"] for row in rows.values()} == {"x"}
 
 
+def test_a_path_that_a_table_has_twice(spark: Any, tmp_path: Path) -> None:
+    """Two people have posted one picture, one of them twice; a kill has lost some of the rows. A second run makes those, and no
+    others."""
+    for path in PUSHED[:2]:
+        shutil.copy(path, tmp_path)
+    one, two = (str(tmp_path / path.name) for path in PUSHED[:2])
+    rows = [(one, "ann", {"a": 1}), (one, "bob", {"a": 1}), (one, "bob", {"a": 1}), (two, "ann", {}), (None, "cat", {})]
+    rows += [(None, "cat", {}), (str(tmp_path / "gone.jpg"), "dan", {})]
+    table, target = str(tmp_path / "table"), tmp_path / "scores"
+    spark.createDataFrame(rows, "file string, user string, more map<string,int>").repartition(7).write.parquet(table)
+
+    def found() -> list[tuple[str, str]]:
+        return sorted((row["file"] or "", row["user"]) for row in spark.read.parquet(str(target)).collect())
+
+    run_in(spark, job(table, target, column="file"))
+    expected = sorted((path or "", user) for path, user, _ in rows)
+    assert found() == expected
+    for lost in sorted(target.glob("part-*.parquet"))[::2]:
+        lost.unlink()
+        before = files(target)
+        run_in(spark, job(table, target, RESUME, column="file"))
+        assert found() == expected
+        assert before.items() <= files(target).items()
+
+
+def test_pictures_that_have_one_name(spark: Any, tmp_path: Path) -> None:
+    """In a table: each has a row, and a second run makes none of them again."""
+    rows = [("a.jpg", bytearray(path.read_bytes())) for path in PUSHED[:3]]
+    table, target = str(tmp_path / "table"), tmp_path / "scores"
+    spark.createDataFrame(rows, "path string, picture binary").write.parquet(table)
+    run_in(spark, job(table, target, column="picture"))
+    before = files(target)
+    run_in(spark, job(table, target, RESUME, column="picture"))
+    assert files(target) == before
+    assert sorted(round(row["score"], 2) for row in written(target)) == [0.05, 0.1, 0.19]
+
+
+def test_csv_as_spreadsheets_write_it(spark: Any, tmp_path: Path) -> None:
+    """Quotes in quotes, commas and line breaks: a row each, and every cell as it was."""
+    import csv
+
+    cells = ['a "quoted" word, and a comma', "two\nlines", "back\\slash", "plain"]
+    for path in PUSHED[:4]:
+        shutil.copy(path, tmp_path)
+    with open(tmp_path / "list.csv", "w", newline="") as file:
+        csv.writer(file).writerows(
+            [("caption", "file"), *((cell, tmp_path / path.name) for cell, path in zip(cells, PUSHED))]
+        )
+    run_in(spark, job(tmp_path / "list.csv", tmp_path / "scores", column="file"))
+    rows = spark.read.parquet(str(tmp_path / "scores")).collect()
+    assert sorted(row["caption"] for row in rows) == sorted(cells)
+    assert all(row["error"] is None for row in rows)
+
+
+def test_a_table_in_one_piece_is_work_for_all_cores(spark: Any, tmp_path: Path) -> None:
+    """As one Parquet file of few bytes is."""
+    rows = [(str(path),) for path in PUSHED * 4]
+    table, target = str(tmp_path / "table"), tmp_path / "scores"
+    spark.createDataFrame(rows, "file string").coalesce(1).write.parquet(table)
+    run_in(spark, job(table, target, column="file"))
+    sizes = [spark.read.parquet(str(path)).count() for path in target.glob("part-*")]
+    assert sum(sizes) == len(rows)
+    assert len(sizes) == 8 and max(sizes) <= len(rows) // 4
+
+
+def test_a_folder_whose_name_has_a_space(spark: Any, photos: Path, tmp_path: Path) -> None:
+    """What has changed is taken out of its files."""
+    target = tmp_path / "my scores"
+    run_in(spark, job(photos, target))
+    shutil.copy(PUSHED[8], photos / PUSHED[0].name)
+    run_in(spark, job(photos, target, RESUME))
+    assert_same(written(target), by_command(tmp_path, str(photos)))
+
+
+def test_a_kill_while_a_folder_is_emptied(spark: Any, photos: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """It stays a folder of ours until the end."""
+    target = tmp_path / "scores"
+    run_in(spark, job(photos, target))
+    removed: list[str] = []
+    remove = Folder.remove
+
+    def three(folder: Folder, name: str) -> None:
+        if folder.has(name):
+            removed.append(name)
+        if len(removed) > 3:
+            raise KeyboardInterrupt
+        remove(folder, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "remove", three)
+        with pytest.raises(KeyboardInterrupt):
+            run_in(spark, job(photos, target, Going(overwrite=True)))
+    run_in(spark, job(photos, target, Going(overwrite=True)))
+    assert_same(written(target), by_command(tmp_path, str(photos)))
+
+
 def test_what_is_in_the_way(spark: Any, photos: Path, tmp_path: Path) -> None:
     """One line each, and nothing is touched."""
     target = tmp_path / "scores"
