@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from open_nsfw.calibration.labelled_set import Example
+from open_nsfw.calibration.labels import Entry
 from open_nsfw.calibration.looks import names_of_groups
 from open_nsfw.calibration.sample import Floats, Ints, Sample
 from open_nsfw.cores import default_jobs
@@ -40,9 +41,14 @@ class Grouping:
 
 def by_column(examples: Sequence[Example]) -> Grouping:
     """By the column `group`; a picture without one stands for itself. Raises UsageError where no picture has one."""
-    if all(example.group is None for example in examples):
-        raise UsageError("--group-by column: LABELS has no column group")
+    check_column(examples)
     return Grouping(COLUMN, numbered([example.group for example in examples]))
+
+
+def check_column(labelled: Sequence[Example] | Sequence[Entry]) -> None:
+    """Raises UsageError where none has a group."""
+    if all(each.group is None for each in labelled):
+        raise UsageError("--group-by column: LABELS has no column group")
 
 
 def sample_of(examples: Sequence[Example], groups: Ints | None) -> Sample:

@@ -139,7 +139,7 @@ def add_training_options(group: Any) -> None:
     add_prevalence_option(group)
     add_confidence_option(group)
     add_resamples_option(group)
-    add("--seed", type=parsing.whole, default=0, metavar="N", help="seed of all that is drawn (default 0)")
+    add("--seed", type=parsing.seed, default=0, metavar="N", help="seed of all that is drawn (default 0)")
 
 
 def add_run_options(group: Any) -> None:

@@ -97,6 +97,7 @@ def _value(action: argparse.Action) -> str:
 
 MOST_JOBS = 1024  # each is a thread and a process
 LEAST_CACHE = 1024**2  # bytes
+LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 
 _SIZE = re.compile(r"([0-9]{1,18}) ?b?|([0-9]{0,18}\.?[0-9]{1,18}) ?([kmgt])(i?)(b?)", re.IGNORECASE)
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
@@ -125,6 +126,14 @@ def whole(text: str) -> int:
 def count(text: str) -> int:
     """1, 2, 3, ..."""
     return _whole(text, 1, "a whole number above 0 is needed")
+
+
+def seed(text: str) -> int:
+    """A seed of random numbers, as NumPy and scikit-learn take it."""
+    needed = f"a whole number from 0 to {LARGEST_SEED} is needed"
+    if (value := _whole(text, 0, needed)) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{needed}, not '{text}'")
+    return value
 
 
 def gpu_number(text: str) -> int:

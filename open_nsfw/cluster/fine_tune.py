@@ -3,6 +3,7 @@ together. Everything else is one machine's run, which finds its features compute
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ class ClusterTuning:
 def tune_on_cluster(request: ClusterTuning) -> Tuning | int:
     """What `training.fine_tune.fine_tune` gives, computed on a cluster. Raises UsageError, ModelError, OutputError, and
     SetupError."""
-    tune = request.tune
+    tune, started = request.tune, time.monotonic()
     labels = read_pictures(tune)
     source = find_model_files(tune.model_def, tune.pretrained_model)
     head = find_head(source)
@@ -48,5 +49,7 @@ def tune_on_cluster(request: ClusterTuning) -> Tuning | int:
     table = request.table or str(Path(tune.folder, FOLDER, EXTRACTED).resolve())
     with session(request.session) as spark:
         labelled.compute(spark, labels, source, head, tune, table, request.session.name)
+        if tune.overwrite:
+            output.remove_trainings(Path(tune.folder, FOLDER))
         place = ClusterPlace(spark, table, request.session.name, request.workers)
-        return fine_tune(replace(tune, resume=True, overwrite=False), place)
+        return fine_tune(replace(tune, resume=True, overwrite=False), place, started)

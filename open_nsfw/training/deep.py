@@ -38,6 +38,8 @@ class Asked:
     """time.monotonic() at which it ends; None: when it is done."""
     least_epochs: int
     """1 where the stage was asked for by name, 0 where it may turn out not to help."""
+    epoch_seconds: float = 0.0
+    """What an epoch of all folds is expected to take, until one was timed; 0 where nobody knows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,7 @@ class _Run:
     ) -> None:
         self._trainers, self._held, self._nsfw, self._asked, self._say = trainers, held, nsfw, asked, say
         self.found: list[EpochFound] = []
-        self._seconds = 0.0  # of the last epoch
+        self._seconds = asked.epoch_seconds  # of the last epoch
 
     @property
     def epochs(self) -> int:
@@ -124,13 +126,12 @@ class _Run:
     def until_done(self) -> bool:
         """Train until nothing gets better any more; whether the time was over before."""
         for epoch in range(MOST_EPOCHS + 1):
-            started, trained = time.monotonic(), False
             if self._is_late(epoch):
                 return True
+            started, is_whole = time.monotonic(), all(trainer.epochs < epoch for trainer in self._trainers)
             for trainer in self._trainers:
-                trained |= trainer.epochs < epoch
                 trainer.run(epoch)
-            self._seconds = time.monotonic() - started if trained else self._seconds
+            self._seconds = time.monotonic() - started if is_whole else self._seconds
             if not np.isfinite(self.logits(epoch)).all():
                 break  # the weights have grown without end; no later epoch can be better
             self._measure(epoch)

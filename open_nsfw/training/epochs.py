@@ -16,6 +16,7 @@ from open_nsfw.errors import SetupError
 from open_nsfw.installing import install_command
 from open_nsfw.training.logistic import log_loss
 from open_nsfw.training.measure import recall_at
+from open_nsfw.training.torch_net import load_torch
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class EpochLog:
 
 
 def open_board(folder: str) -> Any:
-    """What writes for TensorBoard into a folder. Raises SetupError where its library is not installed."""
+    """What writes for TensorBoard into a folder. Raises SetupError where its library or torch is not installed."""
+    load_torch()
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

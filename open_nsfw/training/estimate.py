@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,24 +27,29 @@ class Rates:
     """Of steps of training, what they read included."""
 
 
-def measure(course: Course, first: Wanted, done: Callable[[], None]) -> Rates:
-    """Compute the first views, and the gradient of a batch twice, of which the second counts."""
+def measure(course: Course, digests: Sequence[str], first: Wanted, done: Callable[[], None]) -> Rates:
+    """Compute the first views, and the gradient of a batch twice, of which the second counts. `digests`: of the pictures,
+    those that `first` has in front."""
     started = time.perf_counter()
     course.inputs.prepare(first, done)
     views = len(first) / (time.perf_counter() - started) if first else 0.0
-    inputs = np.zeros((BATCH, *course.inputs.shape), np.float32)
-    nsfw = np.arange(BATCH) % 2 == 0
-    course.net.gradient(inputs, nsfw)
-    started = time.perf_counter()
-    course.net.gradient(inputs, nsfw)
-    return Rates(views, BATCH / (time.perf_counter() - started))
+    some = digests[:BATCH]
+    nsfw = np.arange(len(some)) % 2 == 0
+    for _ in range(2):
+        started = time.perf_counter()
+        course.net.gradient(course.inputs.middles(some), nsfw)
+    return Rates(views, len(some) / (time.perf_counter() - started))
+
+
+def epoch_seconds(rates: Rates, pictures: int, folds: int) -> float:
+    """For an epoch of all folds."""
+    return pictures * (folds - 1 + FORWARD_SHARE) / rates.gradients
 
 
 def seconds(rates: Rates, views: int, pictures: int, folds: int, epochs: int) -> float:
     """For so many views to compute, and so many epochs of all folds and of the last training."""
     computing = views / rates.views if views else 0.0
-    an_epoch = pictures * (folds - 1 + 1 + FORWARD_SHARE) / rates.gradients
-    return computing + epochs * an_epoch
+    return computing + epochs * (epoch_seconds(rates, pictures, folds) + pictures / rates.gradients)
 
 
 def describe(what: str, rates: Rates, views: int, pictures: int, folds: int) -> str:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_nsfw.calibration import scored
+from open_nsfw.calibration.groups import weights_of
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.labels import Labels
+from open_nsfw.calibration.sample import Floats
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.formats import SIDE
 from open_nsfw.pictures.pixels import Pixels
@@ -46,6 +48,13 @@ class Dataset:
     """bool (N,)"""
     scored: scored.Scored
     """What was found, and what does not count."""
+
+    @property
+    def weights(self) -> Floats:
+        """float64 (N,), above 0: how many pictures each stands for, by the column `weight` of LABELS; all 1 where none says
+        more than another."""
+        found = weights_of(self.examples)
+        return np.ones(len(self.examples)) if found is None else found
 
 
 def extract(

@@ -48,7 +48,7 @@ from open_nsfw.training.place import Place
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.result import Tuning
 from open_nsfw.training.split import Split, split
-from open_nsfw.training.stages import DEEP, find_part
+from open_nsfw.training.stages import DEEP, HEAD, find_part
 from open_nsfw.training.steps import Material, keeps_pixels, take_steps, trained_score
 from open_nsfw.training.torch_net import check_device, check_part
 from open_nsfw.training.tune import Tuned, check_labels, tune_head
@@ -56,15 +56,15 @@ from open_nsfw.training.tune import Tuned, check_labels, tune_head
 CANDIDATE = "candidate.caffemodel"  # the new weights until they are checked
 
 
-def fine_tune(request: TuneRequest, place: Place = THIS_MACHINE) -> Tuning | int:
+def fine_tune(request: TuneRequest, place: Place = THIS_MACHINE, started: float | None = None) -> Tuning | int:
     """Everything up to the files; a signal's number if one cut the work short. `place`: where layers below the head are
-    trained.
+    trained. `started`: what time.monotonic() said when the work began; None: it begins now.
 
     Raises UsageError for labels that nothing can be learnt from, ModelError for a model that cannot be tuned, OutputError
     where the folder cannot be written.
     """
+    started = time.monotonic() if started is None else started
     labels = read_pictures(request)
-    started = time.monotonic()
     source = find_model_files(request.model_def, request.pretrained_model)
     head = find_head(source)
     check_request(source, request)
@@ -73,6 +73,8 @@ def fine_tune(request: TuneRequest, place: Place = THIS_MACHINE) -> Tuning | int
     data = extract(labels, source, head, request, place.keeps_pixels and keeps_pixels(request.train))
     if isinstance(data, int):
         return data
+    if request.overwrite:
+        output.remove_trainings(Path(request.folder, FOLDER))
     scores = np.array([example.score for example in data.examples])
     check_labels(scores, data.nsfw, request.labels)
     parts = split(data.examples, data.features, data.nsfw, data.scored.folders, request.group_by, request.seed)
@@ -82,11 +84,10 @@ def fine_tune(request: TuneRequest, place: Place = THIS_MACHINE) -> Tuning | int
     tuned = take_steps(material, tune_head(head, data, parts, request.prevalence, request.seed))
     found = {"before": scores[parts.test], "recalibrated": tuned.recalibrated, "after": tuned.test_scores}
     how = BootstrapOptions(request.resamples, request.seed, request.confidence)
-    comparison = compare(
-        found, data.nsfw[parts.test], parts.groups[parts.test], request.max_fpr, request.prevalence, how
-    )
-    model = _candidate(source, tuned, request)
     tested = [data.examples[index] for index in parts.test]
+    sample = groups.sample_of(tested, parts.groups[parts.test])
+    comparison = compare(found, sample, request.max_fpr, request.prevalence, how)
+    model = _candidate(source, tuned, request)
     try:
         with trained_score(material, tuned) as trained:
             agreements = check_files(trained, model, tested, request.jobs)
@@ -105,11 +106,15 @@ def read_pictures(request: TuneRequest) -> Labels:
         raise UsageError(
             f"{request.labels}: has scores; fine-tuning needs the pictures: give the columns path and label alone"
         )
+    if request.group_by == groups.COLUMN:
+        groups.check_column(labels.entries)
     return labels
 
 
 def check_request(source: ModelFiles, request: TuneRequest) -> None:
-    """Raises ModelError and SetupError for what is asked for and cannot be had, before any work."""
+    """Raises UsageError, ModelError and SetupError for what is asked for and cannot be had, before any work."""
+    if request.train == HEAD and (request.gpu is not None or request.tensorboard is not None):
+        raise UsageError("--gpu and --tensorboard are for layers below the head; leave them out with --train head")
     if request.train in DEEP:
         part = find_part(read_net(source.model_def, source.pretrained_model), request.train)
         check_device(request.gpu)

@@ -84,13 +84,20 @@ def one_thread() -> Iterator[None]:
 
 
 def fit_path(
-    features: Float32, source: Floats, nsfw: Flags, strengths: Sequence[float], targets: Floats | None = None
+    features: Float32,
+    source: Floats,
+    nsfw: Flags,
+    strengths: Sequence[float],
+    targets: Floats | None = None,
+    weights: Floats | None = None,
 ) -> list[Fit]:
     """A fit for each strength, which must fall: each begins where the last one ended, only to get there sooner.
 
-    `targets`: the probabilities to fit, float64 (N,); None for 1 and 0.
+    `targets`: the probabilities to fit, float64 (N,); None for 1 and 0. `weights`: how much each counts, float64 (N,), above 0;
+    None: all as much.
     """
     targets = nsfw.astype(np.float64) if targets is None else targets
+    weights = np.ones(len(nsfw)) if weights is None else weights
     standard = Standard.of(features)
     inputs = standard(features)
     centre, spread = float(source.mean()), float(source.std()) or 1.0
@@ -100,21 +107,22 @@ def fit_path(
     values[-1] = centre
     fits = []
     for strength in strengths:
-        values = _minimum(values, inputs, signal, targets, strength)
+        values = _minimum(values, inputs, signal, targets, strength, weights)
         slope = float(values[-2]) / spread
         fits.append(Fit(standard, values[:-2], slope, float(values[-1]) - slope * centre))
     return fits
 
 
-def fit_line(source: Floats, nsfw: Flags) -> tuple[float, float]:
+def fit_line(source: Floats, nsfw: Flags, weights: Floats) -> tuple[float, float]:
     """(slope, offset) of the logits that fit the labels best: a temperature and a prior, by which no ranking changes.
+    `weights`: how many pictures each stands for, float64 (N,), on any scale.
 
     The targets are Platt's (Advances in Large Margin Classifiers, 1999), a little off 0 and 1: logits that part the labels
     without an error would otherwise be made ever larger.
     """
     positives, negatives = int(nsfw.sum()), int((~nsfw).sum())
     targets = np.where(nsfw, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    (fit,) = fit_path(np.zeros((len(source), 0), np.float32), source, nsfw, [1.0], targets)
+    (fit,) = fit_path(np.zeros((len(source), 0), np.float32), source, nsfw, [1.0], targets, weights)
     return fit.slope, fit.offset
 
 
@@ -134,33 +142,38 @@ def held_out_logits(
     return logits
 
 
-def log_loss(logits: Floats, nsfw: Flags) -> float:
-    """The mean over the pictures, natural logarithm."""
-    return float(np.logaddexp(0, np.where(nsfw, -logits, logits)).mean())
+def log_loss(logits: Floats, nsfw: Flags, weights: Floats | None = None) -> float:
+    """The mean over the pictures, natural logarithm. `weights`: how many pictures each stands for, float64 (N,)."""
+    return float(np.average(np.logaddexp(0, np.where(nsfw, -logits, logits)), weights=weights))
 
 
-def objective(values: Floats, inputs: Floats, signal: Floats, targets: Floats, strength: float) -> tuple[float, Floats]:
+def objective(
+    values: Floats, inputs: Floats, signal: Floats, targets: Floats, strength: float, weights: Floats
+) -> tuple[float, Floats]:
     """(mean log loss with the penalty, its gradient) at `values`, float64 (K + 2,): change, slope and offset.
 
-    `inputs`: float64 (N, K). `signal`: float64 (N,), what the slope multiplies. `targets`: float64 (N,), 0..1.
+    `inputs`: float64 (N, K). `signal`: float64 (N,), what the slope multiplies. `targets`: float64 (N,), 0..1. `weights`:
+    float64 (N,), how much each counts.
     """
     from scipy.special import expit
 
     change, slope, offset = values[:-2], values[-2], values[-1]
     logits = inputs @ change + slope * signal + offset
-    slopes = (expit(logits) - targets) / len(targets)
+    slopes = weights * (expit(logits) - targets) / weights.sum()
     gradient = np.concatenate((slopes @ inputs + strength * change, [slopes @ signal, slopes.sum()]))
-    loss = (np.logaddexp(0, logits) - targets * logits).mean()
+    loss = np.average(np.logaddexp(0, logits) - targets * logits, weights=weights)
     return float(loss + strength / 2 * change @ change), gradient
 
 
-def _minimum(start: Floats, inputs: Floats, signal: Floats, targets: Floats, strength: float) -> Floats:
+def _minimum(
+    start: Floats, inputs: Floats, signal: Floats, targets: Floats, strength: float, weights: Floats
+) -> Floats:
     """float64 (K + 2,): change, slope and offset. The slope is not negative: the source model is never turned round."""
     from scipy.optimize import minimize
 
     bounds = [(None, None)] * inputs.shape[1] + [(0.0, MOST_SLOPE), (-MOST_SLOPE, MOST_SLOPE)]
     options = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "ftol": 0.0, "gtol": TOLERANCE, "maxcor": 20}
-    others = (inputs, signal, targets, strength)
+    others = (inputs, signal, targets, strength, weights)
     found = minimize(objective, start, others, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     values: Floats = found.x
     return values

@@ -13,7 +13,7 @@ import numpy as np
 
 from open_nsfw.calibration.curves import BootstrapOptions, Curves, curves
 from open_nsfw.calibration.rates import Rate, class_rate, tails
-from open_nsfw.calibration.sample import Flags, Floats, Ints, Sample
+from open_nsfw.calibration.sample import Flags, Floats, Sample
 
 SMALLEST_SCORE = 1e-15  # of a log loss; a score of 0 or 1 would make one wrong label infinite
 NAMES = {
@@ -58,18 +58,17 @@ class Comparison:
 
 def compare(
     scores: dict[str, Floats],
-    nsfw: Flags,
-    groups: Ints,
+    tested: Sample,
     max_fpr: float,
     prevalence: float | None,
     how: BootstrapOptions,
 ) -> Comparison:
-    """`scores`: `before`, `recalibrated` and `after`, float64 (N,) each, 0..1."""
-    weights = _class_weights(nsfw, prevalence)
-    values = {name: _values(each, nsfw, weights, max_fpr) for name, each in scores.items()}
-    draws = _draws(scores, nsfw, groups, weights, max_fpr, how)
+    """`scores`: `before`, `recalibrated` and `after`, float64 (N,) each, 0..1. `tested`: the test pictures, with any scores."""
+    before, after = (replace(tested, scores=scores[name]) for name in ("before", "after"))
+    at_share = _at_share(tested, prevalence)
+    values = {name: _values(each, tested.nsfw, tested.each_weight, at_share, max_fpr) for name, each in scores.items()}
+    draws = _draws(scores, tested, at_share, max_fpr, how)
     sides = tails(how.confidence)
-    before, after = (Sample(scores[name], nsfw, groups) for name in ("before", "after"))
     before_curves, after_curves = curves(before, how), curves(after, how)
     measures = tuple(
         Measure(name, *_rates("before", "after", number, values, draws, sides)) for number, name in enumerate(NAMES)
@@ -94,17 +93,17 @@ def compare(
 def _with_counts(recall: Rate, sample: Sample, max_fpr: float, confidence: float) -> Rate:
     """The recall with the wider of two intervals at each end: the bootstrap's, which knows that the threshold is the
     sample's, and Clopper and Pearson's, which has a width also where no picture is missed."""
-    found = sample.scores >= threshold_at(sample.scores, sample.nsfw, max_fpr)
+    found = sample.scores >= threshold_at(sample.scores, sample.nsfw, max_fpr, sample.weights)
     counted = class_rate(sample, True, found, confidence)
     return Rate(recall.value, min(recall.low, counted.low), max(recall.high, counted.high))
 
 
-def threshold_at(scores: Floats, nsfw: Flags, max_fpr: float) -> float:
+def threshold_at(scores: Floats, nsfw: Flags, max_fpr: float, weights: Floats | None = None) -> float:
     """The lowest threshold among the scores at which at most that share of the sfw pictures counts as nsfw; above all
-    scores if there is none."""
+    scores if there is none. `weights`: how many pictures each stands for, float64 (N,)."""
     from sklearn.metrics import roc_curve
 
-    fpr, _, thresholds = roc_curve(nsfw, scores, drop_intermediate=False)
+    fpr, _, thresholds = roc_curve(nsfw, scores, sample_weight=weights, drop_intermediate=False)
     return float(thresholds[np.searchsorted(fpr, max_fpr, side="right") - 1])
 
 
@@ -113,15 +112,15 @@ def recall_at(scores: Floats, nsfw: Flags, max_fpr: float) -> float:
     return float((scores[nsfw] >= threshold_at(scores, nsfw, max_fpr)).mean())
 
 
-def _class_weights(nsfw: Flags, prevalence: float | None) -> Floats:
-    """float64 (N,), 1 on average: with them, the share of nsfw is `prevalence`."""
-    share = float(nsfw.mean())
-    wanted = share if prevalence is None else prevalence
-    return np.where(nsfw, wanted / share, (1 - wanted) / (1 - share))
+def _at_share(tested: Sample, prevalence: float | None) -> Floats:
+    """float64 (N,): what weights are multiplied by, so that the share of nsfw is `prevalence`."""
+    share, wanted = tested.share(None), tested.share(prevalence)
+    return np.where(tested.nsfw, wanted / share, (1 - wanted) / (1 - share))
 
 
-def _values(scores: Floats, nsfw: Flags, weights: Floats, max_fpr: float) -> Floats:
-    """float64 (len(NAMES),), in the order of `NAMES`."""
+def _values(scores: Floats, nsfw: Flags, weights: Floats, at_share: Floats, max_fpr: float) -> Floats:
+    """float64 (len(NAMES),), in the order of `NAMES`. The ROC curve does not hang on the share of nsfw, so it has the plain
+    weights, whose rates are exact."""
     from sklearn import metrics
 
     fpr, recall, _ = metrics.roc_curve(nsfw, scores, sample_weight=weights, drop_intermediate=False)
@@ -130,23 +129,24 @@ def _values(scores: Floats, nsfw: Flags, weights: Floats, max_fpr: float) -> Flo
         [
             metrics.auc(fpr, recall),
             recall[np.searchsorted(fpr, max_fpr, side="right") - 1],
-            metrics.log_loss(nsfw, inside, sample_weight=weights, labels=[False, True]),
-            float(np.average((scores - nsfw) ** 2, weights=weights)),
+            metrics.log_loss(nsfw, inside, sample_weight=weights * at_share, labels=[False, True]),
+            float(np.average((scores - nsfw) ** 2, weights=weights * at_share)),
         ]
     )
 
 
 def _draws(
-    scores: dict[str, Floats], nsfw: Flags, groups: Ints, weights: Floats, max_fpr: float, how: BootstrapOptions
+    scores: dict[str, Floats], tested: Sample, at_share: Floats, max_fpr: float, how: BootstrapOptions
 ) -> dict[str, Floats]:
     """float64 (resamples, len(NAMES)) of each model, with the same weights in the same row."""
     random = np.random.default_rng(how.seed)
+    groups = np.arange(len(tested.nsfw)) if tested.groups is None else tested.groups
     number = np.unique(groups, return_inverse=True)[1]
     found = {name: np.empty((how.resamples, len(NAMES))) for name in scores}
     for row in range(how.resamples):
-        drawn = weights * random.standard_exponential(int(number.max()) + 1)[number]
+        drawn = tested.each_weight * random.standard_exponential(int(number.max()) + 1)[number]
         for name, each in scores.items():
-            found[name][row] = _values(each, nsfw, drawn, max_fpr)
+            found[name][row] = _values(each, tested.nsfw, drawn, at_share, max_fpr)
     return found
 
 

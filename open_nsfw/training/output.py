@@ -12,6 +12,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from open_nsfw.calibration.json_values import json_value
 from open_nsfw.calibration.output import make_folder
 from open_nsfw.calibration.policy_file import check_replaceable, write_policy
@@ -82,7 +84,7 @@ def write(result: Tuning) -> None:
     write_whole(folder / REPORT, report.page(result))
     write_whole(folder / NUMBERS, json.dumps(json_value(numbers(result)), indent=1, allow_nan=False) + "\n")
     remove_candidate(result.model)
-    _remove_activations(folder / FOLDER)
+    remove_trainings(folder / FOLDER)
 
 
 def remove_candidate(model: ModelFiles) -> None:
@@ -99,8 +101,8 @@ def _write_ranges(result: Tuning, path: Path) -> None:
         os.unlink(path)  # of an earlier run
 
 
-def _remove_activations(work: Path) -> None:
-    """They are large, and their run has ended."""
+def remove_trainings(work: Path) -> None:
+    """Activations and the states of trainings, of a run that has ended or is begun anew."""
     for what in DEEP:
         shutil.rmtree(work / what, ignore_errors=True)
 
@@ -142,6 +144,7 @@ def numbers(result: Tuning) -> dict[str, Any]:
         "better": result.comparison.better,
         "labels": {
             **{"pictures": len(data.nsfw), "sfw": int((~data.nsfw).sum()), "nsfw": int(data.nsfw.sum())},
+            "share_of_nsfw": float(np.average(data.nsfw, weights=data.weights)),
             **{"sha256": result.data_hash(), "missing": found.missing, "unreadable": found.unreadable},
             **{"duplicates": found.duplicates, "conflicts": found.conflicts},
         },

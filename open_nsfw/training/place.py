@@ -43,6 +43,9 @@ class Task:
     """Called after every step."""
 
 
+ACTIVATIONS = "activations.f32"  # in the folder of a part
+
+
 class Place:
     """This machine."""
 
@@ -52,7 +55,7 @@ class Place:
     @contextmanager
     def course(self, task: Task) -> Iterator[Course]:
         """What trainers train with. Raises SetupError without torch, ModelError, OutputError."""
-        path = str(task.folder / "activations.f32")
+        path = str(task.folder / ACTIVATIONS)
         with FeatureFile(str(task.work / PIXELS), PIXELS_KIND) as pixels:
             with (
                 Inputs(task.source, task.net, task.part, pixels, task.seed, task.jobs, path, task.views) as inputs,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from open_nsfw.calibration.groups import weights_of
 from open_nsfw.calibration.labelled_set import Example
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.nets.ranges import Ranges
@@ -17,7 +18,7 @@ from open_nsfw.training.head import Head
 from open_nsfw.training.measure import Comparison, threshold_at
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.split import Split
-from open_nsfw.training.tune import Tuned
+from open_nsfw.training.tune import Tuned, prior_to_add
 
 NOT_BETTER = "-not-better"  # in the names of files
 
@@ -73,8 +74,8 @@ class Tuning:
         rest = self.split.rest
         old = np.array([self.data.examples[index].score for index in rest])
         limit = self.request.max_fpr
-        nsfw = self.data.nsfw[rest]
-        return threshold_at(old, nsfw, limit), threshold_at(self.tuned.held_out, nsfw, limit)
+        nsfw, weights = self.data.nsfw[rest], self.data.weights[rest]
+        return threshold_at(old, nsfw, limit, weights), threshold_at(self.tuned.held_out, nsfw, limit, weights)
 
     def flips(self) -> list[Flip]:
         """The test pictures that the two models put on different sides of their own thresholds, the largest change
@@ -87,14 +88,23 @@ class Tuning:
         return sorted(found, key=lambda flip: -abs(flip.after - flip.before))
 
     def doubtful(self) -> list[tuple[Example, float]]:
-        """The pictures whose label is the least likely by a fit that they were held out from, with that score; only those
-        that it contradicts."""
-        pairs = zip(self.split.rest.tolist(), self.tuned.held_out.tolist())
+        """The pictures whose label is the least likely by a fit that they were held out from, with its score at the labels'
+        own share of nsfw; only those that it contradicts."""
+        from scipy.special import expit
+
+        rest = self.split.rest
+        nsfw = self.data.nsfw[rest]
+        logits = self.tuned.calibrated + prior_to_add(nsfw, self.data.weights[rest], float(nsfw.mean()))
+        pairs = zip(rest.tolist(), expit(logits).tolist())
         found = [(self.data.examples[index], score) for index, score in pairs]
         wrong = [pair for pair in found if (pair[1] >= 0.5) != pair[0].nsfw]
         return sorted(wrong, key=lambda pair: -abs(pair[1] - pair[0].nsfw))
 
     def data_hash(self) -> str:
-        """SHA-256 over the sorted lines `SHA-256 of a picture,LABEL`, each with its line end; 1 for nsfw, 0 for sfw."""
-        lines = sorted(f"{example.sha256},{int(example.nsfw)}\n" for example in self.data.examples)
+        """SHA-256 over the sorted lines `SHA-256 of a picture,LABEL`, each with its line end; 1 for nsfw, 0 for sfw; where
+        pictures have weights, `SHA-256,LABEL,WEIGHT`, the weight as Python's repr has it."""
+        pairs = [f"{example.sha256},{int(example.nsfw)}" for example in self.data.examples]
+        if weights_of(self.data.examples) is not None:
+            pairs = [f"{pair},{example.weight!r}" for pair, example in zip(pairs, self.data.examples)]
+        lines = sorted(pair + "\n" for pair in pairs)
         return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()

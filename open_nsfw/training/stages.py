@@ -39,7 +39,7 @@ def find_part(net: Net, what: str) -> Part:
     """The part of a net that `what`, one of `DEEP`, trains. Raises ModelError for a net that has no such stage,
     and for one whose layers share parameters there."""
     softmax = next(layer for layer in reversed(net.layers) if OUTPUT in layer.tops)
-    layers = [layer for layer in net.layers if layer.type != "Input" and layer is not softmax]
+    layers = [layer for layer in _makers(net, softmax.bottoms[0]) if layer.type != "Input"]
     first = 0 if what == ALL else _first_of(layers, what)
     part = tuple(layers[first:])
     (start,) = _inputs(part) or {net.input_name}
@@ -48,6 +48,16 @@ def find_part(net: Net, what: str) -> Part:
     found = Part(start, part, softmax.bottoms[0], what == ALL)
     check_not_shared(net, found.trained)
     return found
+
+
+def _makers(net: Net, blob: str) -> list[Layer]:
+    """The layers that a blob hangs on, in Caffe's order: others, such as a second output, have no gradient."""
+    needed, found = {blob}, []
+    for layer in reversed(net.layers):
+        if not needed.isdisjoint(layer.tops):
+            needed.update(layer.bottoms)
+            found.append(layer)
+    return found[::-1]
 
 
 def _first_of(layers: list[Layer], stage: str) -> int:

@@ -29,12 +29,12 @@ from open_nsfw.training.features import Dataset
 from open_nsfw.training.head import Head
 from open_nsfw.training.inputs import views_that_fit
 from open_nsfw.training.logistic import STRENGTHS, fit_line, fit_path, log_loss, one_thread
-from open_nsfw.training.place import Place, Task
+from open_nsfw.training.place import ACTIVATIONS, Place, Task
 from open_nsfw.training.request import TuneRequest
 from open_nsfw.training.sampling import BATCH
 from open_nsfw.training.split import Split
 from open_nsfw.training.stages import ALL, AUTO, DEEP, HEAD, STAGE2, STAGE3, Part, find_part
-from open_nsfw.training.torch_net import TorchNet
+from open_nsfw.training.torch_net import TorchNet, check_part
 from open_nsfw.training.trainer import Blobs, Course, Pictures, part_logits
 from open_nsfw.training.tune import DeepTuned, Step, Tuned, prior_to_add, rounded, source_logits
 from open_nsfw.training.views import MIDDLE
@@ -86,6 +86,11 @@ class Material:
         return Pictures(digests, self.data.nsfw[self.parts.rest])
 
     @property
+    def weights(self) -> Floats:
+        """float64 (rest,): how many pictures each of them stands for."""
+        return self.data.weights[self.parts.rest]
+
+    @property
     def tested(self) -> list[str]:
         """SHA-256 of the test pictures."""
         return [self.data.examples[index].sha256 or "" for index in self.parts.test]
@@ -126,7 +131,7 @@ def _why_not(material: Material, best: Tuned, what: str) -> str:
     if find_spec("torch") is None:
         return f"torch is not installed: {install_command('train')}"
     try:
-        find_part(material.net, what)
+        check_part(find_part(material.net, what))
     except ModelError as error:
         return str(error)
     return ""
@@ -153,38 +158,40 @@ def _take(material: Material, best: Tuned, what: str) -> Tuned:
         watch=say.step,
     )
     with material.place.course(task) as course:
-        if material.place.keeps_pixels:
-            _prepare(material, course, what, say)
-        found = _trained(material, course, best, what, folder, say)
+        expected = _prepare(material, course, what, say) if material.place.keeps_pixels else 0.0
+        found = _trained(material, course, best, what, folder, say, expected)
     return best.after(Step(what, None, False, found)) if isinstance(found, str) else found
 
 
-def _prepare(material: Material, course: Course, what: str, say: _Speaker) -> None:
-    """Compute what the part reads, and say how long everything may take."""
+def _prepare(material: Material, course: Course, what: str, say: _Speaker) -> float:
+    """Compute what the part reads, and say how long everything may take; how many seconds an epoch may."""
     views = [MIDDLE] if course.inputs.views > BATCH else range(course.inputs.views)
     rest = material.rest
     wanted = course.inputs.missing([(sha256, number) for number in views for sha256 in rest.digests])
     first, others = wanted[: estimate.TRIED], wanted[estimate.TRIED :]
     with Progress(len(wanted), shown=not material.request.quiet) as progress:
-        rates = estimate.measure(course, first, progress.advance)
+        rates = estimate.measure(course, rest.digests, first, progress.advance)
         say(estimate.describe(what, rates, len(others), len(rest.nsfw), len(material.parts.folds)))
         course.inputs.prepare(others, progress.advance)
+    return estimate.epoch_seconds(rates, len(rest.nsfw), len(material.parts.folds))
 
 
-def _trained(material: Material, course: Course, best: Tuned, what: str, folder: Path, say: _Speaker) -> Tuned | str:
+def _trained(
+    material: Material, course: Course, best: Tuned, what: str, folder: Path, say: _Speaker, expected: float
+) -> Tuned | str:
     request, rest = material.request, material.rest
     deadline = None if request.time_limit is None else material.started + request.time_limit
     by_name = request.train == what
-    asked = Asked(request.max_fpr, request.confidence, deadline, 1 if by_name else 0)
+    asked = Asked(request.max_fpr, request.confidence, deadline, 1 if by_name else 0, expected)
     log = EpochLog(what, request.max_fpr, say, material.board)
     start = _start(material, course.part, best.strength)
     with say.bar(_most(rest, len(material.parts.folds))):
         deep = train_deep(course, rest, material.parts.folds, start, folder, asked, log, material.place)
     if isinstance(deep, str):
         return deep
-    slope, offset = fit_line(deep.held_out, rest.nsfw)
+    slope, offset = fit_line(deep.held_out, rest.nsfw, material.weights)
     calibrated = slope * deep.held_out + offset
-    loss = log_loss(calibrated, rest.nsfw)
+    loss = log_loss(calibrated, rest.nsfw, material.weights)
     helps = bool(deep.best) and _helps(best.calibrated, calibrated, material)
     step = Step(what, loss, helps or by_name, "" if helps else "it does not help on held-out folds")
     if not step.used or not deep.blobs:
@@ -199,7 +206,7 @@ def _finished(
     from scipy.special import expit
 
     slope, offset = line
-    shift = prior_to_add(material.rest.nsfw, material.request.prevalence)
+    shift = prior_to_add(material.rest.nsfw, material.weights, material.request.prevalence)
     weights, bias = (each.astype(np.float64) for each in deep.found.blobs[material.head.layer])
     trained = Head(material.head.layer, material.head.features, weights.reshape(2, -1), bias.reshape(-1))
     head = rounded(trained.with_difference(slope * trained.direction, slope * trained.offset + offset + shift))
@@ -236,7 +243,10 @@ def _helps(old: Floats, new: Floats, material: Material) -> bool:
     nsfw = material.rest.nsfw
     signs = np.where(nsfw, -1.0, 1.0)
     gain = np.logaddexp(0, signs * old) - np.logaddexp(0, signs * new)
-    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+    share = material.weights / material.weights.sum()
+    mean = share @ gain
+    error = np.sqrt(share**2 @ (gain - mean) ** 2 * len(gain) / (len(gain) - 1))
+    return bool(mean > error)
 
 
 def _start(material: Material, part: Part, strength: float) -> Callable[[Ints], Blobs]:
@@ -267,12 +277,15 @@ def _plan(material: Material, part: Part, folder: Path) -> int:
         "device": material.device,
     }
     path = folder / "plan.json"
+    before: dict[str, Any] = {}
     with suppress(FileNotFoundError, ValueError):
         before = json.loads(path.read_text(encoding="utf-8"))
         if {**before, "views": None} == {**said, "views": None}:
             return int(before["views"])
     for old in folder.glob("*.npz"):
         old.unlink()
+    if before.get("seed") != said["seed"]:  # of which other views of the same pictures are drawn
+        (folder / ACTIVATIONS).unlink(missing_ok=True)
     views = views_that_fit(material.net, part, len(rest.nsfw), len(material.tested), str(folder))
     write_whole(path, json.dumps({**said, "views": views}))
     return views

@@ -68,7 +68,7 @@ class Tuned:
     held_out: Floats
     """float64 (rest,): each picture's score by a fit that it was held out from."""
     calibrated: Floats
-    """float64 (rest,): the logits of `held_out`, at the labels' own share of nsfw."""
+    """float64 (rest,): the logits of `held_out`, at the share of nsfw that the pictures learnt from stand for."""
     curve: tuple[tuple[int, float], ...]
     """(pictures learnt from, held-out log loss) for each of `SHARES`, of the head."""
     blobs: Mapping[str, tuple[Blob, ...]]
@@ -89,7 +89,8 @@ def check_labels(scores: Floats, nsfw: Flags, labels: str) -> None:
     if lowest > highest:
         raise UsageError(
             f"{labels}: every nsfw picture scores {lowest:.4g} or more and every sfw one {highest:.4g} or less by this very "
-            "model: labels that come from its scores teach it nothing; have people label the pictures"
+            "model: such labels teach it nothing. If they come from its scores, have people label the pictures; if people gave "
+            "them, label pictures that it gets wrong"
         )
 
 
@@ -101,16 +102,17 @@ def tune_head(head: Head, data: Dataset, parts: Split, prevalence: float | None,
     with one_thread():
         source = source_logits(head, data.features)
         features, nsfw, old = data.features[parts.rest], data.nsfw[parts.rest], source[parts.rest]
+        weights = data.weights[parts.rest]
         logits = held_out_logits(features, old, nsfw, parts.folds)
         losses = tuple(log_loss(each, nsfw) for each in logits)
-        shift = prior_to_add(nsfw, prevalence)
-        lines = [fit_line(each, nsfw) for each in logits]
+        shift = prior_to_add(nsfw, weights, prevalence)
+        lines = [fit_line(each, nsfw, weights) for each in logits]
         fits = fit_path(features, old, nsfw, STRENGTHS)
         heads = [fit.scaled(a, b + shift).head(head) for fit, (a, b) in zip(fits, lines)]
         best = _best(losses, [rounding(each, data.features) for each in heads])
         (slope, offset), tuned = lines[best], rounded(heads[best])
         calibrated = slope * logits[best] + offset
-        old_slope, old_offset = fit_line(old, nsfw)
+        old_slope, old_offset = fit_line(old, nsfw, weights)
         return Tuned(
             head=tuned,
             strength=STRENGTHS[best],
@@ -121,7 +123,7 @@ def tune_head(head: Head, data: Dataset, parts: Split, prevalence: float | None,
             held_out=expit(calibrated + shift),
             calibrated=calibrated,
             blobs={tuned.layer: tuned.blobs()},
-            steps=(Step(HEAD, log_loss(calibrated, nsfw), True),),
+            steps=(Step(HEAD, log_loss(calibrated, nsfw, weights), True),),
             curve=_curve(data, parts, old, STRENGTHS[: best + 1], seed),
         )
 
@@ -153,11 +155,11 @@ def rounded(head: Head) -> Head:
     return Head(head.layer, head.features, weights, bias)
 
 
-def prior_to_add(nsfw: Flags, prevalence: float | None) -> float:
-    """What is added to a logit that was fitted at the labels' share of nsfw, to be right at `prevalence`."""
+def prior_to_add(nsfw: Flags, weights: Floats, prevalence: float | None) -> float:
+    """What is added to a logit that is right at the share of nsfw that the pictures stand for, to be right at `prevalence`."""
     if prevalence is None:
         return 0.0
-    share = float(nsfw.mean())
+    share = float(np.average(nsfw, weights=weights))
     return float(np.log(prevalence / (1 - prevalence)) - np.log(share / (1 - share)))
 
 

@@ -166,6 +166,37 @@ def test_report(tuned: Path) -> None:
         assert f">{title}<" in page
 
 
+def test_labels_in_doubt_do_not_hang_on_the_prevalence(tuned: Path, labelled: Path, tmp_path: Path) -> None:
+    """That of the traffic lowers all scores; a label is in doubt if the picture looks like those of the other one."""
+    out = tmp_path / "out"
+    shutil.copytree(tuned, out)
+    line = ["fine-tune", str(labelled), "--output", str(out), *OPTIONS, "--resume", "--prevalence", "0.0001"]
+    assert open_nsfw([*line, "--keep-anyway"]) == 0
+    pages = [(folder / "report.html").read_text() for folder in (tuned, out)]
+    plain, rare = (page.partition("Labels to look at again")[2].partition("<section")[0] for page in pages)
+    assert rare == plain
+
+
+def test_weights_of_labels(tuned: Path, labelled: Path, tmp_path: Path) -> None:
+    """As `open-nsfw review export` writes them: of every ten sfw pictures one was labelled. Prior and numbers are of all."""
+    from sklearn import metrics
+
+    out = tmp_path / "out"
+    lines = [f"{path},{path.parent.name},{20 if path.parent.name == 'sfw' else 2}" for path in labelled.glob("*/*.jpg")]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,weight", *lines, ""]))
+    assert open_nsfw(["fine-tune", str(tmp_path / "labels.csv"), "--output", str(out), *OPTIONS]) == 0
+    numbers, plain = (json.loads((folder / "training.json").read_text()) for folder in (out, tuned))
+    assert numbers["labels"]["share_of_nsfw"] == pytest.approx(1 / 11)
+    assert plain["labels"]["share_of_nsfw"] == 0.5
+    assert numbers["labels"]["sha256"] != plain["labels"]["sha256"]
+    rows = [json.loads(line) for line in (out / "work" / "scores.jsonl").read_text().splitlines()]
+    tested = [row for row in rows if row["sha256"] in numbers["split"]["test"]]
+    nsfw = np.array([Path(row["path"]).parent.name == "nsfw" for row in tested])
+    scores, weights = np.array([row["score"] for row in tested]), np.where(nsfw, 1.0, 10.0)
+    expected = metrics.log_loss(nsfw, scores, sample_weight=weights)
+    assert numbers["measures"]["log_loss"]["before"]["value"] == pytest.approx(expected, abs=1e-9)
+
+
 def test_every_number_is_that_of_scikit_learn(tuned: Path, labelled: Path) -> None:
     """Called directly on scores of the test pictures: what training.json says, and what the report shows of it."""
     from sklearn import metrics
@@ -390,7 +421,30 @@ def test_labels_of_this_very_model(tuned: Path, tmp_path: Path, capsys: pytest.C
         csv.writer(file).writerows([("path", "label"), *((row["path"], int(row["score"] >= middle)) for row in rows)])
     line = failed(capsys, tmp_path / "labels.csv", "--output", tmp_path / "out")
     assert line.startswith(f"open-nsfw fine-tune: error: {tmp_path}/labels.csv: every nsfw picture scores ")
-    assert line.endswith("labels that come from its scores teach it nothing; have people label the pictures")
+    assert line.endswith(
+        "such labels teach it nothing. If they come from its scores, have people label the pictures; if people gave them, label "
+        "pictures that it gets wrong"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (["--seed", "4294967296"], "--seed: a whole number from 0 to 4294967295 is needed, not '4294967296'"),
+        (["--group-by", "column"], "--group-by column: LABELS has no column group"),
+        (["--gpu"], "--gpu and --tensorboard are for layers below the head; leave them out with --train head"),
+        (
+            ["--tensorboard", "b"],
+            "--gpu and --tensorboard are for layers below the head; leave them out with --train head",
+        ),
+    ],
+)
+def test_options_that_cannot_be(
+    options: list[str], what: str, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, before anything is decoded or written."""
+    assert failed(capsys, labelled, "--output", tmp_path / "out", *options) == f"open-nsfw fine-tune: error: {what}"
+    assert not (tmp_path / "out").exists()
 
 
 def test_scores_in_place_of_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -212,16 +211,21 @@ def test_a_disk_that_fills_up(labelled: Path, net: list[str], tmp_path: Path) ->
     assert run(labelled, out, *net, "--train", "stage3", "--resume")[0] == 0
 
 
-def test_a_damaged_checkpoint(labelled: Path, net: list[str], tmp_path: Path) -> None:
-    """Is named; nothing goes on from it in silence."""
-    out = tmp_path / "out"
+def begin(labelled: Path, net: list[str], out: Path) -> Path:
+    """Start a run of stage 3 and kill it when the first fold has a state, whose file this gives."""
     command = [sys.executable, "-m", "open_nsfw", "fine-tune", str(labelled), "--output", str(out), *OPTIONS, *net]
     fold = out / "work" / "stage3" / "fold0.npz"
     with subprocess.Popen([*command, "--train", "stage3", "--quiet"], cwd=ROOT, start_new_session=True) as process:
         while not fold.exists() and process.poll() is None:
             time.sleep(0.01)
         process.kill()
-    shutil.copy(fold, fold.with_suffix(".copy"))
+    return fold
+
+
+def test_a_damaged_checkpoint(tuned: Path, labelled: Path, net: list[str], tmp_path: Path) -> None:
+    """Is named; nothing goes on from it in silence, and --overwrite begins anew, as the line says."""
+    out = tmp_path / "out"
+    fold = begin(labelled, net, out)
     content = bytearray(fold.read_bytes())
     content[len(content) // 2] ^= 255
     fold.write_bytes(content)
@@ -229,3 +233,16 @@ def test_a_damaged_checkpoint(labelled: Path, net: list[str], tmp_path: Path) ->
     assert status == 2
     assert lines[-1].startswith(f"open-nsfw fine-tune: error: {fold}: is damaged (")
     assert lines[-1].endswith("); --overwrite begins anew")
+    status, lines = run(labelled, out, *net, "--train", "stage3", "--overwrite")
+    assert status == 0, lines
+    assert sha256(out / "tuned.caffemodel") == sha256(tuned / "tuned.caffemodel")
+
+
+def test_another_seed_after_a_kill(labelled: Path, net: list[str], tmp_path: Path) -> None:
+    """Other views are drawn, with which the training begins anew; the pictures are kept."""
+    out = tmp_path / "out"
+    begin(labelled, net, out)
+    scores = (out / "work" / "scores.jsonl").stat().st_mtime_ns
+    status, lines = run(labelled, out, *net, "--train", "stage3", "--resume", "--seed", "1")
+    assert status == 0, lines
+    assert (out / "work" / "scores.jsonl").stat().st_mtime_ns == scores

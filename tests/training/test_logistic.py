@@ -80,9 +80,24 @@ def test_a_feature_that_never_varies() -> None:
 def test_line_of_labels_that_are_parted() -> None:
     """The slope stays finite and the probabilities are those that so few pictures support."""
     source = np.array([-2.0, -1.0, 1.0, 2.0])
-    slope, offset = fit_line(source, source > 0)
+    slope, offset = fit_line(source, source > 0, np.ones(4))
     scores = 1 / (1 + np.exp(-(slope * source + offset)))
     assert 0.5 < scores[2] < 0.95
+
+
+def test_weights_are_those_of_scikit_learn() -> None:
+    """Of a fit, and of a loss; on any scale."""
+    from sklearn.metrics import log_loss as reference
+
+    features, source, nsfw = sample()
+    weights = np.where(nsfw, 1.0, 9.0) * np.random.default_rng(2).exponential(size=len(nsfw))
+    model = sklearn.LogisticRegression(C=1e12, tol=1e-10, max_iter=10_000).fit(source[:, np.newaxis], nsfw, weights)
+    expected = model.decision_function(source[:, np.newaxis])
+    for scale in (1.0, 1e6):
+        (fit,) = fit_path(features[:, :0], source, nsfw, [1.0], weights=scale * weights)
+        np.testing.assert_allclose(fit.logits(features[:, :0], source), expected, atol=1e-4)
+        found = log_loss(source, nsfw, scale * weights)
+        assert found == pytest.approx(reference(nsfw, 1 / (1 + np.exp(-source)), sample_weight=weights), abs=1e-9)
 
 
 def test_held_out() -> None:
@@ -124,7 +139,7 @@ def test_the_gradient_is_that_of_caffe(tmp_path: Path) -> None:
     net.backward()
     signal = features.astype(np.float64) @ (head[1] - head[0]).astype(np.float64)
     values = np.concatenate([np.zeros(5), [1.0, -0.75]])
-    loss, gradient = objective(values, features.astype(np.float64), signal, nsfw.astype(np.float64), 0.0)
+    loss, gradient = objective(values, features.astype(np.float64), signal, nsfw.astype(np.float64), 0.0, np.ones(8))
     assert loss == pytest.approx(float(net.blobs["loss"].data), abs=1e-6)
     np.testing.assert_allclose(gradient[:5], net.params["fc"][0].diff[1], atol=1e-6)
     np.testing.assert_allclose(gradient[:5], -net.params["fc"][0].diff[0], atol=1e-6)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from open_nsfw.calibration.curves import BootstrapOptions
+from open_nsfw.calibration.sample import Sample
 from open_nsfw.training.measure import Comparison, compare, threshold_at
 
 metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed in this interpreter")
@@ -17,10 +18,18 @@ def scores(nsfw: np.ndarray, apart: float, seed: int) -> np.ndarray:
     return 1 / (1 + np.exp(-(apart * (2 * nsfw - 1) + random.normal(size=len(nsfw)))))
 
 
-def compared(before: np.ndarray, after: np.ndarray, nsfw: np.ndarray, prevalence: float | None = None) -> Comparison:
+def compared(
+    before: np.ndarray,
+    after: np.ndarray,
+    nsfw: np.ndarray,
+    prevalence: float | None = None,
+    weights: np.ndarray | None = None,
+    max_fpr: float = 0.1,
+) -> Comparison:
     """With 200 resamples."""
     found = {"before": before, "recalibrated": before, "after": after}
-    return compare(found, nsfw, np.arange(len(nsfw)), 0.1, prevalence, BootstrapOptions(200))
+    tested = Sample(before, nsfw, np.arange(len(nsfw)), weights)
+    return compare(found, tested, max_fpr, prevalence, BootstrapOptions(200))
 
 
 NSFW = np.arange(200) % 4 == 0
@@ -72,6 +81,39 @@ def test_prevalence() -> None:
     expected = metrics.log_loss(NSFW, after, sample_weight=weights)
     assert rare.measure("log_loss").after.value == pytest.approx(expected, abs=1e-12)
     assert rare.measure("auc").after.value == pytest.approx(plain.measure("auc").after.value or 0, abs=1e-12)
+
+
+def test_weights() -> None:
+    """Each picture counts as many times as it stands for, in every number, also at another share of nsfw."""
+    before, after = scores(NSFW, 0.5, 0), scores(NSFW, 2, 1)
+    weights = np.where(NSFW, 1.0, 9.0) * np.random.default_rng(2).integers(1, 9, len(NSFW))
+    found = compared(before, after, NSFW, weights=weights)
+    for name, values in (("before", before), ("after", after)):
+        measured = {each.name: getattr(each, name).value for each in found.measures}
+        assert measured["auc"] == pytest.approx(metrics.roc_auc_score(NSFW, values, sample_weight=weights), abs=1e-12)
+        expected = metrics.log_loss(NSFW, values, sample_weight=weights)
+        assert measured["log_loss"] == pytest.approx(expected, abs=1e-12)
+        expected = metrics.brier_score_loss(NSFW, values, sample_weight=weights)
+        assert measured["brier"] == pytest.approx(expected, abs=1e-12)
+        fpr, recall, _ = metrics.roc_curve(NSFW, values, sample_weight=weights)
+        assert measured["recall"] == pytest.approx(recall[fpr <= 0.1].max(), abs=1e-12)
+    rare = compared(before, after, NSFW, 0.01, weights)
+    share = weights[NSFW].sum() / weights.sum()
+    expected = metrics.log_loss(NSFW, after, sample_weight=weights * np.where(NSFW, 0.01 / share, 0.99 / (1 - share)))
+    assert rare.measure("log_loss").after.value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("prevalence", [0.01, 0.02, 0.05, 0.1, 0.3])
+def test_recall_is_the_same_at_any_share_of_nsfw(prevalence: float) -> None:
+    """To the last picture, where the limit is a rate that the sample can have: 3 of 60."""
+    nsfw = np.arange(100) % 5 < 2
+    for seed in range(5):
+        values = scores(nsfw, 1, seed)
+        plain, other = (
+            compared(values, values, nsfw, max_fpr=0.05),
+            compared(values, values, nsfw, prevalence, None, 0.05),
+        )
+        assert other.measure("recall").after.value == plain.measure("recall").after.value
 
 
 def test_threshold_at() -> None:

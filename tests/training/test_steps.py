@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,19 @@ def test_a_net_without_the_stage(tmp_path: Path, taken: list[str]) -> None:
     assert str(caught.value) == what
 
 
+def test_a_layer_that_torch_does_not_compute(tmp_path: Path, taken: list[str]) -> None:
+    """auto says so and stays with the head, which is learnt by then."""
+    found = material(tmp_path, 150)
+    text = (tmp_path / "net" / "net.prototxt").read_text()
+    before, fully_connected, after = text.rpartition('layer {\n  name: "fc_nsfw"')
+    drop = 'layer { name: "drop" type: "Dropout" bottom: "pool" top: "pool" }\n'
+    (tmp_path / "dropping.prototxt").write_text(before + drop + fully_connected + after)
+    net = read_net(tmp_path / "dropping.prototxt", tmp_path / "net" / "net.caffemodel")
+    what = 'layer "drop" (Dropout) cannot be trained here; --train head trains the last layer alone'
+    assert take_steps(replace(found, net=net), tuned(0.5)).steps[-1].why == what
+    assert taken == []
+
+
 def test_without_torch(tmp_path: Path, taken: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The head is what can be learnt; the command for more is named."""
     monkeypatch.setattr(steps, "find_spec", lambda _: None)
@@ -115,7 +129,7 @@ def test_helps() -> None:
     random: Any = np.random.default_rng(0)
     nsfw = np.arange(400) % 2 == 0
     old = random.normal(size=400) + np.where(nsfw, 1.0, -1.0)
-    parts = type("M", (), {"rest": type("R", (), {"nsfw": nsfw})})
+    parts = type("M", (), {"rest": type("R", (), {"nsfw": nsfw}), "weights": np.ones(400)})
     assert steps._helps(old, 2 * old, parts)  # type: ignore[arg-type]
     assert not steps._helps(old, old, parts)  # type: ignore[arg-type]
     assert not steps._helps(old, old + 0.01 * random.normal(size=400), parts)  # type: ignore[arg-type]

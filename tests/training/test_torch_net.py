@@ -174,3 +174,16 @@ def test_what_each_stage_trains() -> None:
             find_part(small(kind)[1], STAGE3)
         what = "its stages are stage0, stage1; --train head and --train all work with it"
         assert str(caught.value) == f"the net has no stage3 to train: {what}"
+
+
+@pytest.mark.parametrize("what", DEEP)
+def test_layers_that_the_score_does_not_hang_on(what: str, tmp_path: Path) -> None:
+    """Behind it and beside it: they have no gradient, and are no part of what is trained."""
+    files, net = packaged()
+    beside = 'layer { name: "beside" type: "Power" bottom: "eltwise_stage3_block2" top: "beside" }\n'
+    behind = 'layer { name: "behind" type: "Power" bottom: "prob" top: "behind" }\n'
+    (tmp_path / "net.prototxt").write_text(files.model_def.read_text() + beside + behind)
+    found = find_part(read_net(tmp_path / "net.prototxt", files.pretrained_model), what)
+    expected = find_part(net, what)
+    assert (found.start, found.trained) == (expected.start, expected.trained)
+    assert [layer.name for layer in found.layers] == [layer.name for layer in expected.layers]

@@ -63,6 +63,26 @@ def test_prevalence_goes_into_the_bias_alone() -> None:
     assert rare.head.offset - plain.head.offset == pytest.approx(expected, abs=1e-5)
 
 
+def test_weights_go_into_temperature_and_prior() -> None:
+    """Of a sample with nine of ten sfw pictures left out: scores are right at the share that all of them have. On any scale."""
+    head, data = data_set()
+    found = []
+    for scale in (1.0, 1e3):
+        examples = [replace(each, weight=scale * (1.0 if each.nsfw else 10.0)) for each in data.examples]
+        weighted = replace(data, examples=examples)
+        parts = split(examples, data.features, data.nsfw, [], "none", 0)
+        found.append(tune_head(head, weighted, parts, None, 0))
+    weights, nsfw = weighted.weights[parts.rest], data.nsfw[parts.rest]
+    share = np.average(nsfw, weights=weights)
+    assert share < 0.2
+    assert np.average(found[1].held_out, weights=weights) == pytest.approx(share, abs=0.02)
+    assert np.average(tuned().held_out, weights=weights) > 1.2 * share
+    np.testing.assert_allclose(found[0].head.weights, found[1].head.weights, atol=1e-5)
+    rare = tune_head(head, weighted, parts, 0.01, 0)
+    expected = np.log(0.01 / 0.99) - np.log(share / (1 - share))
+    assert rare.head.offset - found[1].head.offset == pytest.approx(expected, abs=1e-5)
+
+
 def test_the_head_is_what_the_file_will_have() -> None:
     """float32, and the test scores are of those values."""
     head = tuned().head
@@ -75,8 +95,9 @@ def test_labels_that_came_from_the_model() -> None:
     with pytest.raises(UsageError) as caught:
         check_labels(scores, scores > 0.5, "labels.csv")
     assert str(caught.value) == (
-        "labels.csv: every nsfw picture scores 0.7 or more and every sfw one 0.2 or less by this very model: labels that "
-        "come from its scores teach it nothing; have people label the pictures"
+        "labels.csv: every nsfw picture scores 0.7 or more and every sfw one 0.2 or less by this very model: such labels teach "
+        "it nothing. If they come from its scores, have people label the pictures; if people gave them, label pictures that it "
+        "gets wrong"
     )
     check_labels(scores, np.array([False, True, False, True]), "labels.csv")
 
