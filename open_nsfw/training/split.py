@@ -30,7 +30,7 @@ WAYS = (groups.AUTO, groups.COLUMN, groups.FOLDER, groups.NONE)
 ALIKE = 0.8
 ROWS_AT_ONCE = 512  # compared with all others
 FOLDS = 5  # the first is the test fold; and again as many among the rest
-LEAST_TESTED = 2  # pictures of a class in the test fold: of one, nothing can be said
+LEAST_OF_A_CLASS = 2  # pictures, wherever something is learnt or tested: of one, nothing can be said
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,8 @@ def split(
     )
     rest, test = next(_folds(nsfw, numbers, seed, too_few))
     folds = tuple(_folds(nsfw[rest], numbers[rest], seed, too_few))
-    if any(np.bincount(nsfw[part], minlength=2).min() < LEAST_TESTED for part in (test, rest)):
+    sides = (test, rest, *(rest[learnt] for learnt, _ in folds))
+    if any(np.bincount(nsfw[part], minlength=2).min() < LEAST_OF_A_CLASS for part in sides):
         raise too_few
     return Split(numbers, test, rest, folds)
 

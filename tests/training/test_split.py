@@ -85,6 +85,22 @@ def test_same_seed_same_split() -> None:
     assert tests[0] == tests[1] != tests[2]
 
 
+@pytest.mark.parametrize("seed", [1996, 2833, 3084])
+def test_a_fold_that_would_learn_from_one_class_alone(seed: int) -> None:
+    """Few groups of very different sizes: refused, as scikit-learn's folds keep both classes on the test side only."""
+    random = np.random.default_rng(seed)
+    count, share = int(random.integers(40, 120)), random.choice([0.2, 0.35, 0.5, 0.65])
+    nsfw = random.random(count) < share
+    sfw_groups, nsfw_groups = int(random.integers(1, 8)), int(random.integers(1, 8))
+    sfw_sizes = random.dirichlet(np.ones(sfw_groups) * random.choice([0.2, 1, 5]))
+    nsfw_sizes = random.dirichlet(np.ones(nsfw_groups) * random.choice([0.2, 1, 5]))
+    of_nsfw = random.choice(nsfw_groups, count, p=nsfw_sizes)
+    groups = np.where(nsfw, of_nsfw, random.choice(sfw_groups, count, p=sfw_sizes))
+    examples = [example(number, bool(each), group=str(group)) for number, (each, group) in enumerate(zip(nsfw, groups))]
+    with pytest.raises(UsageError, match="too few or too unequal to be split"):
+        split(examples, features(count), nsfw, [], "column", seed)
+
+
 @pytest.mark.parametrize("alone", [(), (0,), (0, 39), (0, 1, 2, 39)])
 def test_too_few_groups(alone: tuple[int, ...]) -> None:
     """Two groups, most pictures in one of them: one line that says what to do."""
