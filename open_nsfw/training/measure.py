@@ -3,6 +3,11 @@
 The intervals of differences are those of a Bayesian bootstrap of groups (Rubin, Annals of Statistics 1981): in each
 resample the pictures of a group share one random weight, and both models are measured with the same weights. The area of
 one model has the interval of calibration/curves.py.
+
+Of few groups a bootstrap knows too little: its variance is too small by (m - 1) / m, and its tails are those of a normal
+distribution. Intervals are therefore stretched by sqrt(m / (m - 1)) and the ratio of Student's quantile to the normal one (Korn
+and Graubard, Survey Methodology 1998), m being the groups of the class that has fewer. Two models that guess, on two groups of
+each class: one of them is called better in 22 % of 1,500 draws without that, in 1 % with it; on ten each in 4.5 and 2.5 %.
 """
 
 from __future__ import annotations
@@ -68,10 +73,10 @@ def compare(
     at_share = _at_share(tested, prevalence)
     values = {name: _values(each, tested.nsfw, tested.each_weight, at_share, max_fpr) for name, each in scores.items()}
     draws = _draws(scores, tested, at_share, max_fpr, how)
-    sides = tails(how.confidence)
+    intervals = _Intervals(tails(how.confidence), _stretch(tested, how.confidence))
     before_curves, after_curves = curves(before, how), curves(after, how)
     measures = tuple(
-        Measure(name, *_rates("before", "after", number, values, draws, sides)) for number, name in enumerate(NAMES)
+        Measure(name, *_rates("before", "after", number, values, draws, intervals)) for number, name in enumerate(NAMES)
     )
     measures = (
         replace(measures[0], before=before_curves.auc, after=after_curves.auc),
@@ -83,7 +88,7 @@ def compare(
         *measures[2:],
     )
     at = list(NAMES).index("log_loss")
-    recalibrated = Measure("log_loss", *_rates("recalibrated", "after", at, values, draws, sides))
+    recalibrated = Measure("log_loss", *_rates("recalibrated", "after", at, values, draws, intervals))
     area = measures[0].difference
     improves = area.low > 0 or recalibrated.difference.high < 0
     worsens = area.high < 0 or recalibrated.difference.low > 0
@@ -150,20 +155,40 @@ def _draws(
     return found
 
 
+def _stretch(tested: Sample, confidence: float) -> float:
+    """By how much intervals are longer than the bootstrap has them."""
+    from scipy.special import ndtri, stdtrit
+
+    groups = np.arange(len(tested.nsfw)) if tested.groups is None else tested.groups
+    fewest = max(min(len(np.unique(groups[tested.nsfw == nsfw])) for nsfw in (False, True)), 2)
+    end = tails(confidence)[1]
+    return float(np.sqrt(fewest / (fewest - 1)) * stdtrit(fewest - 1, end) / ndtri(end))
+
+
+@dataclass(frozen=True)
+class _Intervals:
+    """How draws become an interval."""
+
+    sides: tuple[float, float]
+    stretch: float
+
+    def rate(self, value: float, draws: Floats, least: float, most: float) -> Rate:
+        """A number that is from `least` to `most`."""
+        below, above = np.quantile(draws, self.sides) - value
+        low, high = value + self.stretch * min(below, 0.0), value + self.stretch * max(above, 0.0)
+        return Rate(float(value), float(max(low, least)), float(min(high, most)))
+
+
 def _rates(
     before: str,
     after: str,
     number: int,
     values: dict[str, Floats],
     draws: dict[str, Floats],
-    sides: tuple[float, float],
+    intervals: _Intervals,
 ) -> tuple[Rate, Rate, Rate]:
     """Before, after, and the difference."""
-    old, new = (_rate(values[name][number], draws[name][:, number], sides) for name in (before, after))
+    most = np.inf if list(NAMES)[number] == "log_loss" else 1.0
+    old, new = (intervals.rate(values[name][number], draws[name][:, number], 0.0, most) for name in (before, after))
     difference = draws[after][:, number] - draws[before][:, number]
-    return old, new, _rate(values[after][number] - values[before][number], difference, sides)
-
-
-def _rate(value: float, draws: Floats, sides: tuple[float, float]) -> Rate:
-    low, high = np.quantile(draws, sides)
-    return Rate(float(value), min(float(low), float(value)), max(float(high), float(value)))
+    return old, new, intervals.rate(values[after][number] - values[before][number], difference, -most, most)

@@ -41,8 +41,8 @@ METHODS = (
     "have a cosine of 0.8 or more, as versions of one picture and neighbouring frames of a film have. A group is never on "
     "both sides.",
     "Before and after are scikit-learn's numbers on the same test pictures. Intervals are of a Bayesian bootstrap of groups "
-    "in which both models are measured with the same weights; log loss and Brier score are at the share of nsfw that was "
-    "asked for.",
+    "in which both models are measured with the same weights, stretched for few groups; log loss and Brier score are at the "
+    "share of nsfw that was asked for.",
     "Better means: the interval of the area's difference is above 0, or that of the log loss against the old model brought "
     "to these labels by a temperature and a prior alone is below 0; and neither is on the wrong side of 0.",
 )

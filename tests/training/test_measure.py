@@ -58,6 +58,21 @@ def test_better_and_worse() -> None:
     assert [compared(*pair, NSFW).better for pair in ((bad, good), (good, bad), (good, good))] == [True, False, False]
 
 
+@pytest.mark.parametrize(("groups", "better"), [(4, False), (8, False), (40, True)])
+def test_few_groups_tell_little(groups: int, better: bool) -> None:
+    """All of both classes in order, as it may be by chance where 80 pictures come from four or eight sources; one source in four
+    was out of order before."""
+    number = np.arange(80) % groups
+    nsfw, odd = number % 2 == 0, number % 4 == 0
+    after = np.where(nsfw, 0.6, 0.4) + 0.01 * np.random.default_rng(0).random(80)
+    before = np.where(odd, 0.3, after)
+    found = {"before": before, "recalibrated": after, "after": after}
+    tested = Sample(before, nsfw, number)
+    comparison = compare(found, tested, 0.1, None, BootstrapOptions(200))
+    assert comparison.measure("auc").after.value == 1
+    assert comparison.better == better
+
+
 def test_the_same_model_has_differences_of_0() -> None:
     """Paired: both are measured with the same weights."""
     found = compared(scores(NSFW, 1, 0), scores(NSFW, 1, 0), NSFW)
