@@ -19,6 +19,8 @@ from open_nsfw.nets.onnx_layers import OPERATORS
 from open_nsfw.nets.onnx_nodes import Graph
 from open_nsfw.nets.shapes import LayerShapes, infer
 
+NAMED = 4  # blobs in a message
+
 
 def convert(net: Net, output: str, fold: bool = True) -> bytes:
     """An ONNX model of `net` up to the blob `output`, serialized.
@@ -51,7 +53,7 @@ def _graph(net: Net, outputs: Sequence[str]) -> Graph:
     for output in outputs:
         if output in net.blob_names:
             continue
-        raise ModelError(f'the net makes no blob "{output}"; it makes {", ".join(net.output_names)}')
+        raise ModelError(f'the net makes no blob "{output}"; its last ones are {", ".join(net.blob_names[-NAMED:])}')
     mixing, stated = mixing_layer(net, outputs), net.input_shape[0]
     if mixing is not None and stated > 1:
         raise mixing.unsupported(

@@ -28,7 +28,10 @@ def test_the_score_is_the_exact_one() -> None:
 
 def test_unknown_blob() -> None:
     """One line with what there is."""
-    with pytest.raises(ModelError, match=r'deploy\.prototxt: the net makes no blob "pooling"; it makes prob$'):
+    with pytest.raises(
+        ModelError,
+        match=r'deploy\.prototxt: the net makes no blob "pooling"; its last ones are .*, pool, fc_nsfw, prob$',
+    ):
         BlobEngine(find_model_files(), ["pooling"])
 
 
