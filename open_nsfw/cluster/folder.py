@@ -7,6 +7,11 @@ from typing import Any
 from open_nsfw.cluster.session import told
 
 
+def as_pattern(path: str) -> str:
+    """What Spark's readers, which take paths for patterns, find at this path and at no other."""
+    return "".join(f"\\{letter}" if letter in "\\{}[]*?" else letter for letter in path)
+
+
 class Folder:
     """A folder, which need not be there yet. Names are relative to it. All methods raise SetupError for what fails."""
 

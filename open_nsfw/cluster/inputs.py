@@ -12,7 +12,7 @@ from typing import Any
 
 from open_nsfw.cluster import entries, listing
 from open_nsfw.cluster.entries import ENTRY
-from open_nsfw.cluster.folder import Folder
+from open_nsfw.cluster.folder import Folder, as_pattern
 from open_nsfw.cluster.options import ScoreOptions
 from open_nsfw.errors import UsageError
 
@@ -59,7 +59,7 @@ def read(spark: Any, names: Sequence[str], column: str | None, options: ScoreOpt
     theirs = [name for name, is_mine in zip(names, on_disk) if not is_mine]
     found = listing.list_files(mine, options.sources, folder, TABLE)
     functions = import_module("pyspark.sql.functions")
-    frame = spark.read.parquet(found.table).select(functions.struct(*entries.FIELDS).alias(ENTRY))
+    frame = spark.read.parquet(as_pattern(found.table)).select(functions.struct(*entries.FIELDS).alias(ENTRY))
     if theirs:
         frame = frame.union(_binary_files(spark, theirs, options.sources.limits.max_bytes))
     amount = (found.files, found.size)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from open_nsfw.calibration.labels import Labels
+from open_nsfw.cluster.folder import as_pattern
 from open_nsfw.cluster.options import ScoreOptions
 from open_nsfw.cluster.output import Going
 from open_nsfw.cluster.results import PIXELS
@@ -52,7 +53,7 @@ def compute(
     going = Going(resume=not request.overwrite, overwrite=request.overwrite)
     run_in(spark, JobRequest(inputs, table, options=options, going=going, session=SessionOptions(name)))
     spark.sparkContext.setJobDescription(f"{name}: bring the features to the driver")
-    _write_down(spark.read.parquet(table).drop(PIXELS), source, head, os.path.join(request.folder, FOLDER))
+    _write_down(spark.read.parquet(as_pattern(table)).drop(PIXELS), source, head, os.path.join(request.folder, FOLDER))
 
 
 def _write_down(found: Any, source: ModelFiles, head: Head, folder: str) -> None:

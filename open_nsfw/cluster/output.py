@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from open_nsfw.cluster.entries import ENTRY
-from open_nsfw.cluster.folder import Folder
+from open_nsfw.cluster.folder import Folder, as_pattern
 from open_nsfw.cluster.session import told
 from open_nsfw.errors import UsageError
 from open_nsfw.scoring.model_files import ModelFiles
@@ -84,7 +84,7 @@ def has_rows(folder: Folder) -> bool:
 
 def rows(spark: Any, folder: Folder) -> Any:
     """All rows, as a DataFrame."""
-    return spark.read.parquet(folder.path)
+    return spark.read.parquet(as_pattern(folder.path))
 
 
 def missing(frame: Any, done: Any, prefix: str) -> Any:
@@ -157,7 +157,7 @@ def take_out(spark: Any, folder: Folder, frame: Any, prefix: str, failed: bool) 
         names = [row["_file"] for row in stale.select("_file").distinct().collect()]
         if names:
             paths = stale.select(functions.col(f"{prefix}path").alias("_stale")).distinct()
-            kept = spark.read.parquet(*map(folder.path_of, names)).join(
+            kept = spark.read.parquet(*(as_pattern(folder.path_of(name)) for name in names)).join(
                 paths, functions.col(f"{prefix}path") == paths["_stale"], "left_anti"
             )
             folder.remove(KEPT)

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from open_nsfw.cluster.folder import as_pattern
 from open_nsfw.cluster.lessons import LOGITS, SHA256, STATE, Lesson, Subject, scores, trains
 from open_nsfw.cluster.model_archive import ship
 from open_nsfw.cluster.options import ENGINE
@@ -66,7 +67,7 @@ class ClusterPlace(Place):
     def _pictures(self) -> Any:
         """SHA-256 and pixels of each picture, once, in as many parts as there are tasks."""
         functions = import_module("pyspark.sql.functions")
-        found = self._spark.read.parquet(self._table)
+        found = self._spark.read.parquet(as_pattern(self._table))
         found = found.filter((functions.col("kind") != "frame") & functions.col(PIXELS).isNotNull())
         return found.select(SHA256, PIXELS).dropDuplicates([SHA256]).repartition(self._count, SHA256)
 

@@ -280,9 +280,9 @@ def test_a_table_in_one_piece_is_work_for_all_cores(spark: Any, tmp_path: Path) 
     assert len(sizes) == 8 and max(sizes) <= len(rows) // 4
 
 
-def test_a_folder_whose_name_has_a_space(spark: Any, photos: Path, tmp_path: Path) -> None:
-    """What has changed is taken out of its files."""
-    target = tmp_path / "my scores"
+def test_a_folder_of_any_name(spark: Any, photos: Path, tmp_path: Path) -> None:
+    """Spaces, and what stands for other names in patterns: what has changed is taken out of its files."""
+    target = tmp_path / "my scores [1] {a,b}"
     run_in(spark, job(photos, target))
     shutil.copy(PUSHED[8], photos / PUSHED[0].name)
     run_in(spark, job(photos, target, RESUME))
