@@ -167,7 +167,10 @@ def test_decisions_follow_the_score(service: Running) -> None:
             "?frames=some",
             'frames "some": first, all, every=N or max=N is needed, N a whole number above 0 of at most 18 digits',
         ),
-        ("?frames=", 'frames "": first, all, every=N or max=N is needed, N a whole number above 0 of at most 18 digits'),
+        (
+            "?frames=",
+            'frames "": first, all, every=N or max=N is needed, N a whole number above 0 of at most 18 digits',
+        ),
         (
             f"?frames=max={'9' * 5000}",
             f'frames "max={"9" * 73}...": first, all, every=N or max=N is needed, N a whole number above 0 of at most 18 digits',
