@@ -79,6 +79,7 @@ def test_ranges_that_cannot_be_measured(
     assert capsys.readouterr().err.splitlines()[-1] == expected
 
 
+@pytest.mark.once
 def test_safe_pictures_alone_are_told(
     exact: OnnxRuntimeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -484,6 +484,7 @@ def test_a_file_of_paths_and_members(labelled: Path) -> None:
     assert sample["missing"] == [f"{labelled}/all.zip!none.jpg"]
 
 
+@pytest.mark.once
 def test_a_signal_ends_it_and_the_next_run_goes_on(labelled: Path) -> None:
     """With the scores that are there."""
     for number in range(15):

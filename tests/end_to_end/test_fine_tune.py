@@ -398,6 +398,7 @@ def test_too_few_pictures(labelled: Path, tmp_path: Path, capsys: pytest.Capture
     assert line == f"open-nsfw fine-tune: error: {folder}: no pictures labelled 'nsfw' can be used; {needed}"
 
 
+@pytest.mark.once
 def test_pictures_that_do_not_count(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each is named, with the reason, and costs nothing else."""
     folder = tmp_path / "odd"

@@ -59,6 +59,7 @@ def make_inputs(folder: Path) -> list[str]:
     return ["in", "x.zip", "x.tar", *(["clip.mkv"] if (folder / "clip.mkv").exists() else []), "missing.jpg"]
 
 
+@pytest.mark.once
 def test_rows_are_those_of_a_run_without_a_cache(tmp_path: Path) -> None:
     """In each way to score, at the first run that fills the cache and at the second, which scores nothing; all ways share
     one file, in which none finds what another has put there."""

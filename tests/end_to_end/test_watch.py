@@ -301,6 +301,7 @@ def test_a_name_that_is_not_utf_8_does_not_end_it(start: Start, inbox: Path) -> 
     assert set(watch.names().values()) == {1}
 
 
+@pytest.mark.once
 def test_a_burst_of_ten_thousand_files(start: Start, inbox: Path, tmp_path: Path) -> None:
     """Each has one row."""
     watch = start()

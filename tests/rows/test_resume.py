@@ -334,6 +334,7 @@ def test_json_lines_stay_as_they_are_where_no_verdict_changes(tmp_path: Path) ->
     assert (tmp_path / "rows").read_bytes() == lines
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_a_file_cut_anywhere_goes_on_to_the_same_file(form: str, files: list[Path], tmp_path: Path) -> None:
     """At every single byte: what a second run has to add makes the file that was never cut."""

@@ -129,6 +129,7 @@ def test_a_policy_whose_scores_make_no_sense(edges: Any, tmp_path: Path) -> None
         assert row["verdict"] == "high"
 
 
+@pytest.mark.once
 def test_policy_check_reads_the_histogram(tmp_path: Path) -> None:
     """It comes to the same as by the rows themselves; a histogram of another policy is refused."""
     path, metrics, rows = tmp_path / "policy.json", tmp_path / "metrics.txt", tmp_path / "rows.jsonl"
