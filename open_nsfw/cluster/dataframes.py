@@ -7,7 +7,7 @@ features(df)    ... -> blobs of the net
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -69,7 +69,16 @@ def compute(frame: Any, options: ScoreOptions, one_row: bool) -> Any:
         with_pixels=options.with_pixels,
         one_row=one_row,
     )
-    return frame.mapInArrow(mapper(work), _schema(frame, work))
+    return mapped(frame, mapper(work), _schema(frame, work))
+
+
+def mapped(frame: Any, function: Callable[[Iterator[Any]], Iterator[Any]], schema: Any) -> Any:
+    """What mapInArrow gives, of columns with any names: it looks them up without quotes, and so finds none with a dot or a
+    backtick. `function` gets, and gives, the columns that pass through as `_0`, `_1`, ..., by their place in `frame`."""
+    types = import_module("pyspark.sql.types")
+    numbered = {name: name if name == ENTRY else f"_{at}" for at, name in enumerate(frame.columns)}
+    made = [types.StructField(numbered.get(one.name, one.name), one.dataType, one.nullable) for one in schema]
+    return frame.toDF(*numbered.values()).mapInArrow(function, types.StructType(made)).toDF(*schema.names)
 
 
 def model_of(options: ScoreOptions) -> tuple[ModelFiles, LoadOptions]:

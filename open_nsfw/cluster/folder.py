@@ -12,6 +12,11 @@ def as_pattern(path: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\{}[]*?" else letter for letter in path)
 
 
+def quoted(column: str) -> str:
+    """A column's name as Spark's functions take it, dots and backticks included."""
+    return "`{}`".format(column.replace("`", "``"))
+
+
 class Folder:
     """A folder, which need not be there yet. Names are relative to it. All methods raise SetupError for what fails."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from open_nsfw.cluster import entries, listing
 from open_nsfw.cluster.entries import ENTRY
-from open_nsfw.cluster.folder import Folder, as_pattern
+from open_nsfw.cluster.folder import Folder, as_pattern, quoted
 from open_nsfw.cluster.options import ScoreOptions
 from open_nsfw.errors import UsageError
 
@@ -75,9 +75,8 @@ def read_table(spark: Any, name: str) -> Any:
     """A table, by the path of its files or by its name in Spark's catalog."""
     plain = name.lower().rstrip("/")
     if plain.endswith(CSV):
-        return spark.read.options(header="true", multiLine="true", escape='"').csv(
-            name
-        )  # as spreadsheets and Python write it
+        written = {"header": "true", "multiLine": "true", "escape": '"'}  # as spreadsheets and Python write it
+        return spark.read.options(**written).csv(name)
     if plain.endswith(JSON):
         return spark.read.json(name)
     if plain.endswith(PARQUET) or "/" in name or os.path.exists(name):
@@ -91,7 +90,7 @@ def table_entries(frame: Any, column: str | None, options: ScoreOptions) -> Any:
     functions = import_module("pyspark.sql.functions")
     name = column or _default_column(frame)
     kind = _type_of(frame, name)
-    values = functions.col(name)
+    values = functions.col(_reference(frame, name))
     if kind == "binary":
         made = _pictures(frame, values, options.sources.limits.max_bytes)
     elif kind == "string":
@@ -154,9 +153,14 @@ def _default_column(frame: Any) -> str:
 
 def _type_of(frame: Any, name: str) -> str:
     try:
-        return str(dict(frame.select(name).dtypes).popitem()[1])
+        return str(dict(frame.select(_reference(frame, name)).dtypes).popitem()[1])
     except import_module("pyspark.errors").AnalysisException:
         raise UsageError(f"there is no column {name}; there are {', '.join(frame.columns)}") from None
+
+
+def _reference(frame: Any, name: str) -> str:
+    """A column as Spark's functions take it: in quotes, or else a field of a column, as `image.bytes`."""
+    return quoted(name) if name in frame.columns else name
 
 
 def _without(frame: Any, name: str) -> Any:

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from open_nsfw.cluster.entries import ENTRY
-from open_nsfw.cluster.folder import Folder, as_pattern
+from open_nsfw.cluster.folder import Folder, as_pattern, quoted
 from open_nsfw.cluster.session import told
 from open_nsfw.errors import UsageError
 from open_nsfw.scoring.model_files import ModelFiles
@@ -121,7 +121,7 @@ def _known(done: Any, prefix: str, passing: list[str]) -> Any:
 def _as_text(names: list[str]) -> Any:
     """Columns as one that can be compared, whatever their types."""
     functions = import_module("pyspark.sql.functions")
-    return functions.to_json(functions.struct(*[f"`{name}`" for name in names])) if names else functions.lit("")
+    return functions.to_json(functions.struct(*map(quoted, names))) if names else functions.lit("")
 
 
 def _same(known: Any, functions: Any) -> Any:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from open_nsfw.cluster import output
-from open_nsfw.cluster.dataframes import compute, model_of, ship_model
+from open_nsfw.cluster.dataframes import compute, mapped, model_of, ship_model
 from open_nsfw.cluster.folder import Folder
 from open_nsfw.cluster.inputs import TABLE, Inputs, packed, read, spread
 from open_nsfw.cluster.options import ScoreOptions
@@ -100,7 +100,7 @@ def _left(spark: Any, folder: Folder, request: JobRequest, inputs: Inputs) -> An
     spark.sparkContext.setJobDescription(f"{request.session.name}: find what is missing")
     if not inputs.has_paths:
         raise UsageError("--resume goes by the path of a picture, and the table has no column path")
-    frame = inputs.frame.mapInArrow(measurer(os.getcwd()), inputs.frame.schema) if inputs.is_table else inputs.frame
+    frame = mapped(inputs.frame, measurer(os.getcwd()), inputs.frame.schema) if inputs.is_table else inputs.frame
     output.take_out(spark, folder, frame, prefix, request.going.retry_failed)
     if not output.has_rows(folder):
         return frame

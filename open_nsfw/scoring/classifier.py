@@ -16,6 +16,7 @@ from open_nsfw.scoring.engine import OUTPUT, Engine
 Decoded = Union[Pixels, InputError]
 """uint8 (256, 256, 3) after the resize and JPEG round trip, or why there are none."""
 
+_OF_PATHS = "OU"  # kinds of NumPy's types: objects and text
 NSFW = 1  # index of the class in `prob`; 0 is "safe for work"
 
 
@@ -114,9 +115,7 @@ class Classifier:
 
 def check_several(images: object) -> None:
     """Raises TypeError for what is one picture: a string would be scored letter by letter, an array row by row."""
-    is_array = (
-        isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype.kind not in "OU"
-    )  # those are of paths
+    is_array = isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype.kind not in _OF_PATHS
     is_stream = hasattr(images, "__iter__") or hasattr(images, "__getitem__")
     one = (str, bytes, bytearray, memoryview, os.PathLike)
     if is_array or not is_stream or isinstance(images, one) or hasattr(images, "read"):

@@ -224,10 +224,12 @@ def test_a_path_that_a_table_has_twice(spark: Any, tmp_path: Path) -> None:
     rows = [(one, "ann", {"a": 1}), (one, "bob", {"a": 1}), (one, "bob", {"a": 1}), (two, "ann", {}), (None, "cat", {})]
     rows += [(None, "cat", {}), (str(tmp_path / "gone.jpg"), "dan", {})]
     table, target = str(tmp_path / "table"), tmp_path / "scores"
-    spark.createDataFrame(rows, "file string, user string, more map<string,int>").repartition(7).write.parquet(table)
+    spark.createDataFrame(rows, "file string, `us.``er` string, more map<string,int>").repartition(7).write.parquet(
+        table
+    )
 
     def found() -> list[tuple[str, str]]:
-        return sorted((row["file"] or "", row["user"]) for row in spark.read.parquet(str(target)).collect())
+        return sorted((row["file"] or "", row["us.`er"]) for row in spark.read.parquet(str(target)).collect())
 
     run_in(spark, job(table, target, column="file"))
     expected = sorted((path or "", user) for path, user, _ in rows)
@@ -244,10 +246,10 @@ def test_pictures_that_have_one_name(spark: Any, tmp_path: Path) -> None:
     """In a table: each has a row, and a second run makes none of them again."""
     rows = [("a.jpg", bytearray(path.read_bytes())) for path in PUSHED[:3]]
     table, target = str(tmp_path / "table"), tmp_path / "scores"
-    spark.createDataFrame(rows, "path string, picture binary").write.parquet(table)
-    run_in(spark, job(table, target, column="picture"))
+    spark.createDataFrame(rows, "path string, `the.picture` binary").write.parquet(table)
+    run_in(spark, job(table, target, column="the.picture"))
     before = files(target)
-    run_in(spark, job(table, target, RESUME, column="picture"))
+    run_in(spark, job(table, target, RESUME, column="the.picture"))
     assert files(target) == before
     assert sorted(round(row["score"], 2) for row in written(target)) == [0.05, 0.1, 0.19]
 
