@@ -89,7 +89,7 @@ class Tally:
             f"{self.failed:,} failed",
         ]
         earlier = f"; {self._earlier:,} of them by earlier runs" if self._earlier else ""
-        cached = f"; {found:,} known by content (--cache)" if found else ""
+        cached = f"; {found:,} known by content" if found else ""
         rest = f"; {passed_over:,} other files passed over" if passed_over else ""
         return f"{', '.join(filter(None, parts))}{earlier}{cached}; {rate:.1f} pictures/s{rest}"
 

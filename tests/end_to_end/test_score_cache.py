@@ -73,8 +73,8 @@ def test_rows_are_those_of_a_run_without_a_cache(tmp_path: Path) -> None:
             assert (result.out, result.status) == (fresh.out, 1), name
             assert result.err.splitlines()[:-1] == fresh.err.splitlines()[:-1]
         contents, files = (8, 13) if "clip.mkv" in inputs else (7, 11)
-        assert f"; {files - contents} known by content (--cache); " in first.err
-        assert f"; {files} known by content (--cache); " in second.err
+        assert f"; {files - contents} known by content; " in first.err
+        assert f"; {files} known by content; " in second.err
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "parquet"])

@@ -194,7 +194,7 @@ def test_moves_are_not_scored_again(start: Start, inbox: Path) -> None:
     _, err = watch.end()
     assert len({row["score"] for row in watch.rows()}) == 1
     assert set(watch.names().values()) == {1}
-    assert "3 known by content" in err
+    assert "; 3 known by content; " in err
 
 
 def test_a_folder_with_a_temporary_name_is_looked_through(start: Start, inbox: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_answers_are_those_of_a_service_without_a_cache(tmp_path: Path) -> None:
         assert answers == [fresh[2]] * 20
         limits = ("--max-bytes", "32MiB", "--max-frames", "1000")
         found = run_command(PICTURE, PICTURE, "--cache", cache, *limits)
-        assert "; 2 known by content (--cache); " in found.err
+        assert "; 2 known by content; " in found.err
         assert service.stop() == 0
     assert [path.name for path in tmp_path.glob("cache*")] == ["cache"]
 

@@ -38,7 +38,7 @@ SECONDS = 120  # no single run of the command may take longer, however busy the 
 SUMMARY = re.compile(
     r"classify_nsfw: ([\d,]+) scored \([\d,]+ below 0\.2, [\d,]+ in the middle, [\d,]+ at 0\.8 or above\)"
     r"(?:, [\w, ]+ --(?:fail|move|copy)-above [\d.]+)*"
-    r", ([\d,]+) failed(?:; [\d,]+ of them by earlier runs)?(?:; [\d,]+ known by content \(--cache\))?"
+    r", ([\d,]+) failed(?:; [\d,]+ of them by earlier runs)?(?:; [\d,]+ known by content)?"
     r"; [\d.]+ pictures/s(; [\d,]+ other files passed over)?"
 )
 
