@@ -40,6 +40,14 @@ def brief(text: str, longest: int = 300, longest_word: int = 80) -> str:
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
 
+MOST_DIGITS = 18  # of a whole number: Python takes long for thousands, and refuses more; SQLite counts in 63 bits
+
+
+def whole(text: str) -> int | None:
+    """A whole number, 0 or above, of at most `MOST_DIGITS` digits; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+
+
 def number(text: str) -> float:
     """A number, or a percentage (`80%`) as what it is of 1; NaN for anything else."""
     digits, percent = (text[:-1], 100) if text.endswith("%") else (text, 1)

@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 
 from open_nsfw.cli.process import print_text
 from open_nsfw.errors import UsageError
-from open_nsfw.pictures.extraction import LEAST_MEMORY, MOST_DIGITS
+from open_nsfw.pictures.extraction import LEAST_MEMORY
 from open_nsfw.text import number
+from open_nsfw.text import whole as whole_number
 
 # How messages of argparse begin.
 _UNKNOWN, _CHOICE, _MISSING = "unrecognized arguments: ", "invalid choice: ", "the following arguments are required: "
@@ -142,10 +143,10 @@ def gpu_number(text: str) -> int:
 
 
 def _whole(text: str, least: int, needed: str) -> int:
-    is_whole = text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
-    if not is_whole or int(text) < least:
+    value = whole_number(text)
+    if value is None or value < least:
         raise argparse.ArgumentTypeError(f"{needed}, not '{text}'")
-    return int(text)
+    return value
 
 
 def jobs(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import BinaryIO, Union
 from open_nsfw.cgroup import memory_limit
 from open_nsfw.errors import InputError, UsageError
 from open_nsfw.pictures.formats import FORMATS, Limits
-from open_nsfw.text import brief
+from open_nsfw.text import MOST_DIGITS, brief, whole
 
 # What may be decoded: the path of a file, an encoded file, or an open one that has a descriptor, from its beginning.
 Encoded = Union[str, bytes, BinaryIO]
@@ -21,7 +21,6 @@ PICTURE_FORMATS = (*FORMATS, "MPO")  # as rows name them, a JPEG of several pict
 VIEWS = ("tiles",)  # what may be looked at beside the whole of a picture
 LEAST_MEMORY = 256 * 1024**2  # bytes of address space; with less, Python and Pillow alone would not fit
 LONGEST_SCENE = 10.0  # seconds of one scene without a frame that is scored
-MOST_DIGITS = 18  # of a whole number: Python takes long for thousands, and refuses more
 NO_PICTURES = "no-pictures"  # the code of the error of a file that plays and has nothing to see
 
 
@@ -48,16 +47,15 @@ class FrameChoice:
     ) -> FrameChoice:
         """From `first`, `all`, `every=N` or `max=N`. `every_seconds`: None for 1, and with `scenes` for 10. Raises UsageError
         for anything else, and for seconds that are no finite number above 0."""
-        mode, _, number = text.partition("=")
+        mode, _, digits = text.partition("=")
         if every_seconds is None:
             every_seconds = LONGEST_SCENE if scenes else cls.every_seconds
         if not 0 < every_seconds < math.inf:
             raise UsageError(f"every {every_seconds} seconds: a number above 0 is needed")
         if text in ("first", "all"):
             return cls(text, 1, every_seconds, max_frames, scenes)
-        is_whole = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
-        if mode in ("every", "max") and is_whole and int(number) > 0:
-            return cls(mode, int(number), every_seconds, max_frames, scenes)
+        if mode in ("every", "max") and (count := whole(digits)):
+            return cls(mode, count, every_seconds, max_frames, scenes)
         raise UsageError(
             f'--frames "{brief(text)}": first, all, every=N or max=N is needed, N a whole number above 0 of at most '
             f"{MOST_DIGITS} digits"

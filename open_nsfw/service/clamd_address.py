@@ -13,7 +13,7 @@ import socket
 import stat
 
 from open_nsfw.errors import UsageError
-from open_nsfw.text import printable
+from open_nsfw.text import printable, whole
 
 BACKLOG = 128  # connections that wait to be accepted
 UNIX = "unix:"
@@ -26,11 +26,12 @@ def bound(address: str) -> socket.socket:
     if address.startswith(UNIX) or "/" in address:
         return _unix(path)
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    number = whole(port)
+    if not colon or not host or number is None or number > 65535:
         raise UsageError(
             f"--clamd {printable(address)}: HOST:PORT or the path of a socket is needed, as 127.0.0.1:3310"
         )
-    return _tcp(host.strip("[]"), int(port), address)
+    return _tcp(host.strip("[]"), number, address)
 
 
 def name_of(listener: socket.socket) -> str:

@@ -28,10 +28,10 @@ from open_nsfw.service.json_body import is_unicode
 from open_nsfw.service.refusals import Refusal, bad_request, too_large
 from open_nsfw.service.review_sessions import TOKEN, Sessions, Tokens
 from open_nsfw.service.service import service_of
+from open_nsfw.text import whole
 
 PREFIX = "/review"
 LONGEST_BODY = 64 * 1024  # bytes; a note has 2,000 letters
-MOST_DIGITS = 18  # of a picture's number, which SQLite counts in 63 bits
 STATIC = Path(__file__).with_name("static")
 PAGE = "review.html"
 MEDIA_TYPES = {
@@ -165,10 +165,10 @@ def _answered(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _number_in(request: Request, name: str) -> int:
     """A number in the path, of no more digits than SQLite gives. Raises Refusal (404) for anything else."""
-    text = request.path_params[name]
-    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+    found = whole(request.path_params[name])
+    if found is None:
         raise Refusal(HTTPStatus.NOT_FOUND, "no-such-path", "there is nothing of this name")
-    return int(text)
+    return found
 
 
 async def _json(request: Request) -> dict[str, Any]:

@@ -6,8 +6,8 @@ one model has the interval of calibration/curves.py.
 
 Of few groups a bootstrap knows too little: its variance is too small by (m - 1) / m, and its tails are those of a normal
 distribution. Intervals are therefore stretched by sqrt(m / (m - 1)) and the ratio of Student's quantile to the normal one (Korn
-and Graubard, Survey Methodology 1998), m being the groups of the class that has fewer. Two models that guess, on two groups of
-each class: one of them is called better in 22 % of 1,500 draws without that, in 1 % with it; on ten each in 4.5 and 2.5 %.
+and Graubard, Survey Methodology 1998), m being the groups of the class that has fewer. Without that, one of
+two models that guess is often called better.
 """
 
 from __future__ import annotations

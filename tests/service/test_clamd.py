@@ -217,6 +217,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         ),
         ("3310", "HOST:PORT or the path of a socket is needed, as 127.0.0.1:3310"),
         ("127.0.0.1:99999", "HOST:PORT or the path of a socket is needed, as 127.0.0.1:3310"),
+        ("127.0.0.1:" + "9" * 5000, "HOST:PORT or the path of a socket is needed, as 127.0.0.1:3310"),
         ("no.such.host.invalid:1", "there is no such address ("),
         ("unix:/none/x.sock", "cannot be listened on: No such file or directory"),
         ("/" + "x" * 200, "cannot be listened on: AF_UNIX path too long"),
