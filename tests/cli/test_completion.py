@@ -43,32 +43,32 @@ def _script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["classify_nsfw", "--fail"], {"--fail-above"}),
-        (["classify_nsfw", "--format", ""], {"text", "jsonl", "csv", "parquet"}),
-        (["classify_nsfw", "--engine", "o"], {"onnxruntime", "openvino"}),
-        (["classify_nsfw", "pic"], {"picture.jpg", "pictures"}),
-        (["classify_nsfw", "--output", "pic"], {"picture.jpg", "pictures"}),
-        (["classify_nsfw", "--copy-above", "0.8", "pic"], {"pictures"}),
-        (["open-nsfw", "ca"], {"cache", "calibrate"}),
-        (["open-nsfw", "calibrate", "--max"], {"--max-fpr"}),
-        (["open-nsfw", "calibrate", "--plots", ""], {"svg", "png"}),
-        (["open-nsfw", "policy", ""], {"check"}),
-        (["open-nsfw", "policy", "check", "--policy"], {"--policy-for-any-model"}),
-        (["open-nsfw", "review", "pic"], {"picture.jpg", "pictures"}),
-        (["open-nsfw", "review", "--aud"], {"--audit"}),
-        (["open-nsfw", "review", "export", "--o"], {"--output", "--overwrite"}),
-        (["open-nsfw", "review", "report", "--j"], {"--json"}),
-        (["open-nsfw", "completion", ""], {"bash", "zsh"}),
+        (["classify_nsfw", "--fail"], ["--fail-above"]),
+        (["classify_nsfw", "--format", ""], ["csv", "jsonl", "parquet", "text"]),
+        (["classify_nsfw", "--engine", "o"], ["onnxruntime", "openvino"]),
+        (["classify_nsfw", "pic"], ["picture.jpg", "pictures"]),
+        (["classify_nsfw", "--output", "pic"], ["picture.jpg", "pictures"]),
+        (["classify_nsfw", "--copy-above", "0.8", "pic"], ["pictures"]),
+        (["open-nsfw", "ca"], ["cache", "calibrate"]),
+        (["open-nsfw", "calibrate", "--max"], ["--max-fpr"]),
+        (["open-nsfw", "calibrate", "--plots", ""], ["png", "svg"]),
+        (["open-nsfw", "policy", ""], ["check"]),
+        (["open-nsfw", "policy", "check", "--policy"], ["--policy-for-any-model"]),
+        (["open-nsfw", "review", "pic"], ["picture.jpg", "pictures"]),
+        (["open-nsfw", "review", "--aud"], ["--audit"]),
+        (["open-nsfw", "review", "export", "--o"], ["--output", "--overwrite"]),
+        (["open-nsfw", "review", "report", "--j"], ["--json"]),
+        (["open-nsfw", "completion", ""], ["bash", "zsh"]),
     ],
     ids=" ".join,
 )
-def test_what_bash_offers(words: list[str], offered: set[str], script: Path, tmp_path: Path) -> None:
+def test_what_bash_offers(words: list[str], offered: list[str], script: Path, tmp_path: Path) -> None:
     """Options, their choices, files and folders, verbs and their options."""
     (tmp_path / "pictures").mkdir()
     (tmp_path / "picture.jpg").touch()
     line = ["env", f"SCRIPT={script}", "bash", "-c", TAB, "bash", *words]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert (set(done.stdout.split()), done.stderr) == (offered, "")
+    assert (sorted(done.stdout.split()), done.stderr) == (offered, "")
 
 
 def test_zsh(capsys: pytest.CaptureFixture[str]) -> None:
