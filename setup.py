@@ -244,7 +244,8 @@ INSTALLING = runpy.run_path(str(ROOT / "open_nsfw" / "installing.py"))
 REQUIREMENTS = list(INSTALLING["REQUIREMENTS"])
 EXTRAS = {extra: list(libraries) for extra, libraries in INSTALLING["EXTRAS"].items()}
 EXTRAS["test"] = [
-    *("pytest>=7.3", "hypothesis", "jsonschema", "mypy", "ruff", "setuptools>=77", "types-protobuf", "types-tqdm"),
+    *("pytest>=7.3", "pytest-xdist>=3.2", "hypothesis", "jsonschema", "setuptools>=77"),
+    *("mypy", "ruff", "types-protobuf", "types-tqdm"),
     "schemathesis>=4.4; python_version >= '3.10'",  # asks the service for what it says about itself
     *("scikit-image", "pooch"),  # pictures to compare engines on
     *(

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,6 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 if not os.environ.get("FUZZ"):
     hypothesis.settings.load_profile("repeatable")
-
-_fidelity: list[tuple[str, str, int, float]] = []
-
 
 # Libraries that the extra `test` leaves out because they are large: marker -> module. .ci/run installs them and runs these.
 _LARGE = {"torch": "torch"}
@@ -73,17 +70,22 @@ def session_cache() -> Path:
     return Path(_CACHE)
 
 
-@pytest.fixture(scope="session")
-def fidelity_table() -> Any:
-    """Call with (engine, against, pictures, worst difference): a row of the table that ends the output."""
-    return lambda *row: _fidelity.append(row)
+@pytest.fixture
+def fidelity_table(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Call with (engine, against, pictures, worst difference): a row of the table that ends the output.
+
+    It is a property of the test, which comes with its report from whichever process ran it.
+    """
+    return lambda *row: record_property("fidelity", row)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the fidelity table, which docs/fidelity.md repeats."""
-    if not _fidelity:
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    rows = sorted(value for report in reports for name, value in report.user_properties if name == "fidelity")
+    if not rows:
         return
     terminalreporter.section("fidelity")
     lines = ["| engine | against | pictures | worst \\|difference\\| |", "|---|---|---|---|"]
-    lines += [f"| {engine} | {against} | {count} | {worst:.2g} |" for engine, against, count, worst in _fidelity]
+    lines += [f"| {engine} | {against} | {count} | {worst:.2g} |" for engine, against, count, worst in rows]
     terminalreporter.write_line("\n".join(lines))
