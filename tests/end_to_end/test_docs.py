@@ -249,5 +249,5 @@ def test_the_two_lines_come_first() -> None:
     """CI runs them as they stand."""
     lines = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("python3 -m venv")]
     assert lines[0].endswith("./classify_nsfw.py tests/data/pictures/baseline.jpg")
-    assert lines[1].endswith("-m pytest")
+    assert lines[1].endswith("-m pytest -n auto")
     assert (ROOT / "tests/data/pictures/baseline.jpg").is_file()
