@@ -6,6 +6,7 @@ one container whose magic bytes the file has, and no protocol by which it could 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 from open_nsfw.errors import InputError
 from open_nsfw.installing import install_command
 
+MOST_ATOMS = 10_000  # of a film that are looked at for where it ends
 READ_ERRORS = 16  # in a row, after which nothing more of the file is expected
 
 OPTIONS = {"protocol_whitelist": "none"}  # there is no protocol of that name
@@ -38,9 +40,13 @@ class FilmFile:
             return b""
 
     def seek(self, to: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place; where that is, in bytes from `start`."""
+        """Go to a place; where that is, in bytes from `start`. A place that no file has, which only a damaged film tells of, is
+        an error that FFmpeg gets as its own: the negative number of it."""
         at = self._start + to if whence == os.SEEK_SET else to
-        return self._file.seek(max(at, self._start) if whence == os.SEEK_SET else at, whence) - self._start
+        try:
+            return self._file.seek(max(at, self._start) if whence == os.SEEK_SET else at, whence) - self._start
+        except (OSError, ValueError, OverflowError):  # ValueError: before the beginning, of a file in memory
+            return -errno.EINVAL
 
     def tell(self) -> int:
         """Where the next bytes come from, counted from `start`."""
@@ -97,7 +103,34 @@ def open_film(av: Any, file: FilmFile, container: str) -> Any:
     except (av.error.FFmpegError, ValueError) as error:
         if file.error is not None:
             raise file.error from error
+        if isinstance(error, av.error.EOFError) or getattr(error, "errno", 0) == errno.EIO or _is_cut(file, container):
+            raise InputError("truncated", "a damaged video: it ends before a frame of it can be decoded") from error
         raise InputError("undecodable", f"a damaged or unknown video: {reason_of(error)}") from error
+
+
+def _is_cut(file: FilmFile, container: str) -> bool:
+    """Whether the file is shorter than the film says itself, as one that was not fetched or recorded to its end."""
+    file.seek(0)
+    if container == "avi":
+        return 8 + int.from_bytes(file.read(8)[4:], "little") > file.size
+    return container == "mov" and _atoms_end(file) > file.size
+
+
+def _atoms_end(file: FilmFile) -> int:
+    """Where the last of the atoms ends that stand one behind the other from the beginning on; 0 where that is not said."""
+    at = 0
+    for _ in range(MOST_ATOMS):
+        if at + 8 > file.size:
+            return at
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:
+            size = int.from_bytes(head[8:], "big")
+        if size < 8:
+            return 0
+        at += size
+    return 0
 
 
 def packets(av: Any, container: Any, streams: list[Any], damage: Damage) -> Iterator[Any]:

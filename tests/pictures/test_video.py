@@ -120,6 +120,17 @@ def test_another_file_that_an_atom_names(tmp_path: Path, monkeypatch: pytest.Mon
     assert error == "truncated: a damaged video: not one frame of it can be decoded"
 
 
+def test_a_place_that_no_file_has(tmp_path: Path) -> None:
+    """A damaged film whose index sends its reader there has the frames that it has in memory: its file can be read."""
+    data = bytearray(film("nut"))
+    data[-19:-11] = (2**62 - 1).to_bytes(8, "big")
+    path = tmp_path / "film"
+    path.write_bytes(data)
+    found, error = shown(bytes(data))
+    assert (numbers(found), error) == ([0, 10, 20, 29], None)
+    assert numbers(video.video_pictures(str(path), Extraction())) == numbers(found)
+
+
 # ------------------------------------------------------------------------------------------------------------ sampling
 
 
@@ -354,6 +365,25 @@ def test_nothing_behind_the_first_bytes() -> None:
         found, error = shown(head)
         assert found == []
         assert error == "undecodable: a damaged or unknown video: Invalid data found when processing input"
+
+
+@pytest.mark.parametrize(("container", "kept"), [("mp4", 0.05), ("mp4", 0.2), ("avi", 0.03), ("matroska", 0.03)])
+def test_cut_before_anything_can_be_decoded(container: str, kept: float) -> None:
+    """As a film that was not fetched to its end, whose index comes last: it is not damaged otherwise."""
+    data = film(container)
+    found, error = shown(data[: int(len(data) * kept)])
+    assert found == []
+    assert error == "truncated: a damaged video: it ends before a frame of it can be decoded"
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_an_index_that_is_damaged(large: bool) -> None:
+    """Of a film that is as long as it says. The data before the index may have a size of 64 bits."""
+    data = film("mp4").replace(b"trak", b"TRAK").replace(b"mvhd", b"MVHD")
+    at = data.index(b"moov") - 4
+    data = data[:at] + (b"\0\0\0\1free" + (20).to_bytes(8, "big") + b"1234" if large else b"") + b"\0\0\0\4moov"
+    found, error = shown(data)
+    assert (found, error) == ([], "undecodable: a damaged or unknown video: Invalid data found when processing input")
 
 
 class Failing(io.BytesIO):
