@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 _SIGNATURE = 8  # bytes before the first chunk
+_MOST = 1 << 31  # frames; Pillow takes a file that claims more for no animation
 _CHUNK = struct.Struct(">I4s")  # length and kind; the content and four bytes of checksum follow
 
 
@@ -22,4 +23,4 @@ def frame_count(data: bytes) -> int:
         elif kind == b"IDAT":
             has_default = has_default or not found
         at += _CHUNK.size + length + 4
-    return max(1, min(claimed, found) + has_default) if claimed else 1
+    return max(1, min(claimed, found) + has_default) if 0 < claimed <= _MOST else 1

@@ -174,7 +174,9 @@ def decoder_error(kind: str, error: BaseException, where: str = "") -> InputErro
     if unsupported is not None:
         return InputError("unsupported", f"a {kind} file of a kind that is not read: {where}{unsupported}")
     reason = " ".join(str(error).split()) or type(error).__name__
-    code = "truncated" if "truncated" in reason.lower() else "undecodable"
+    # A chunk that is too short is no end of the file; a picture of several that is not there is.
+    is_cut = ("truncated" in reason.lower() and not reason.endswith(" chunk")) or reason == "No data found for frame"
+    code = "truncated" if is_cut else "undecodable"
     return InputError(code, f"a damaged {kind} file: {where}{reason}")
 
 

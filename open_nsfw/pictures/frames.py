@@ -12,7 +12,7 @@ from PIL import Image
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.apng import frame_count
 from open_nsfw.pictures.containers import container_of
-from open_nsfw.pictures.damage import reasons_known
+from open_nsfw.pictures.damage import reasons_known, with_reason
 from open_nsfw.pictures.decode import check_pixels, decoder_error, open_as, open_image, to_rgb
 from open_nsfw.pictures.extraction import Extraction, too_many_frames
 from open_nsfw.pictures.formats import sniff
@@ -45,7 +45,7 @@ def _pictures(data: bytes, options: Extraction, quick_side: int | None) -> Itera
     if options.frames.mode != "first" and sniff(data) == "TIFF":
         pages = TiffPages(data, MOST_PAGES)
         if len(pages.offsets) > 1:
-            yield from _tiff_pages(pages, options)
+            yield from _tiff_pages(pages, data, options)
             return
     image = open_image(data, options.limits)
     total = 1
@@ -57,7 +57,7 @@ def _pictures(data: bytes, options: Extraction, quick_side: int | None) -> Itera
         else:
             yield quick_picture(image, len(data), quick_side, options.upright)
     elif image.format in INDEPENDENT:
-        yield from _members(image, options, total)
+        yield from _members(image, data, options, total)
     else:
         yield from _animation(image, options, total)
 
@@ -83,19 +83,19 @@ def _taken(options: Extraction, total: int) -> tuple[list[int], bool]:
     return wanted[: options.frames.max_frames], len(wanted) <= options.frames.max_frames
 
 
-def _tiff_pages(pages: TiffPages, options: Extraction) -> Iterator[Found]:
+def _tiff_pages(pages: TiffPages, data: bytes, options: Extraction) -> Iterator[Found]:
     """The pages of a TIFF, each opened by itself: one that cannot be read costs no other its score."""
     taken, are_all = _taken(options, len(pages.offsets))
     for index in taken:
         try:
             yield from views(open_as("TIFF", pages.file(index), options.limits), options, index)
         except InputError as error:
-            yield Failure(error, index)
+            yield Failure(with_reason(error, data, pages.end(index)), index)
     if not are_all:
         raise too_many_frames(options.frames)
 
 
-def _members(image: Image.Image, options: Extraction, total: int) -> Iterator[Found]:
+def _members(image: Image.Image, data: bytes, options: Extraction, total: int) -> Iterator[Found]:
     """Pictures that only share a file: one that cannot be read costs no other its score."""
     taken, are_all = _taken(options, total)
     for index in taken:
@@ -104,7 +104,7 @@ def _members(image: Image.Image, options: Extraction, total: int) -> Iterator[Fo
             check_pixels(image.width, image.height, options.limits)
             yield from views(image, options, index)
         except InputError as error:
-            yield Failure(error, index)
+            yield Failure(with_reason(error, data), index)
     if not are_all:
         raise too_many_frames(options.frames)
 

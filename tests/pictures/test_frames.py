@@ -19,6 +19,7 @@ from open_nsfw.pictures.decode import open_image
 from open_nsfw.pictures.extraction import Extraction, FrameChoice
 from open_nsfw.pictures.formats import Limits
 from open_nsfw.pictures.picture import Failure, Found
+from open_nsfw.pictures.tiff_pages import TiffPages
 from tests.tools.helpers import DATA
 
 ALL = FrameChoice("all")
@@ -173,6 +174,13 @@ def test_a_frame_count_that_lies(choice: FrameChoice) -> None:
     assert found(data, choice) == [(0, 0.0), (1, 0.1)]
 
 
+def test_an_animated_png_of_more_frames_than_there_can_be() -> None:
+    """Is none: its first picture is shown, alone."""
+    size = (24, 16)
+    data = animated_png(size, random_parts(1, size)[:2], claimed=2**31 + 1)
+    assert found(data) == [(None, None)]
+
+
 def test_an_animated_png_that_is_cut() -> None:
     """Up to the frame that is not whole."""
     size = (24, 16)
@@ -181,6 +189,18 @@ def test_an_animated_png_that_is_cut() -> None:
     *whole, last = found(data[: at + 10])
     assert [frame for frame, _ in whole] == [0, 1, 2, 3, 4]
     assert last[0] is None and last[1].startswith(("truncated: a damaged PNG file", "undecodable: a damaged PNG file"))
+
+
+def test_pictures_of_a_file_that_are_cut_off() -> None:
+    """Of a JPEG with several, each that is not there has its row."""
+    data = encoded("MPO", [RED, GREEN, BLUE])
+    at = [index for index in range(len(data)) if data.startswith(b"\xff\xd8\xff", index)]
+    for end, whole in ((at[1] + 200, 1), (data.index(b"\xff\xda"), 0)):
+        rows = found(data[:end])
+        assert rows[:whole] == [(0, None)][:whole]
+        assert [(frame, error.split(":")[0]) for frame, error in rows[whole:]] == [
+            (frame, "truncated") for frame in range(whole, 3)
+        ]
 
 
 # ----------------------------------------------------------------------------------------------------------------- pages
@@ -263,9 +283,11 @@ def test_pages_that_are_cut_off() -> None:
     pages = [Image.effect_noise((60, 40), 90) for _ in range(3)]
     pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
     data = buffer.getvalue()
-    rows = found(data[: len(data) - 1000])
-    assert rows[:2] == [(0, None), (1, None)]
-    assert [(frame, error.split(":")[0]) for frame, error in rows[2:]] == [(2, "truncated")]
+    tags = TiffPages(data, 9).offsets[2]
+    for end in (len(data) - 1000, *range(tags - 3, tags + 200, 7)):  # in the pixels of the last page, and in its tags
+        rows = found(data[:end])
+        assert rows[:2] == [(0, None), (1, None)]
+        assert [(frame, error.split(":")[0]) for frame, error in rows[2:]] == [(2, "truncated")]
 
 
 def test_a_page_over_the_limit_of_pixels() -> None:
