@@ -10,6 +10,7 @@ from typing import Any
 
 from open_nsfw.cli import parsing
 from open_nsfw.cli.options import add_debug_option, add_overwrite_option
+from open_nsfw.cli.outputs import check_not_an_input
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status
@@ -125,6 +126,8 @@ def _training(values: dict[str, Any]) -> TrainingOptions:
 
 
 def _run(request: Request) -> int:
+    if request.initialize is not None:
+        check_not_an_input(request.initialize, [request.source], "--initialize")
     cost = count(request.net)
     files = _files(request)
     for path in files:

@@ -88,7 +88,7 @@ def parser() -> OneLineParser:
 def _run(request: Request) -> int:
     if find_spec("pyarrow") is None:
         raise SetupError(f"pyarrow is not installed: {install_command('parquet')}")
-    check_output(request.output, request.inputs)
+    check_output(request.output, [*request.inputs, request.model_def, request.pretrained_model])
     check_free(request.output, request.overwrite)
     check_writable(request.output)
     files = find_model_files(request.model_def, request.pretrained_model)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from open_nsfw.cli import parsing
 from open_nsfw.cli.options import add_debug_option, add_model_options, add_overwrite_option
+from open_nsfw.cli.outputs import check_output
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import Status
@@ -86,6 +87,7 @@ def parser() -> OneLineParser:
 
 
 def _run(request: Request) -> int:
+    check_output(request.output, [request.model_def, request.pretrained_model])
     check_free(request.output, request.overwrite)
     check_writable(request.output)
     files = find_model_files(request.model_def, request.pretrained_model)

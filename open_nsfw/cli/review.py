@@ -14,6 +14,7 @@ from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.calibration.libraries import check_installed
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.calibration.scored import ScoringOptions
+from open_nsfw.cli.outputs import check_output
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.review_options import PROGRAM, desk_options, export_parser, report_parser
@@ -111,6 +112,7 @@ def _run(request: Request) -> int:
 
 def _export(values: argparse.Namespace) -> int:
     request = ExportRequest(values.output, LabelNames(values.positive, values.negative), values.use, values.overwrite)
+    check_output(request.output, [values.store])
     with open_store(values.store) as store:
         exported = exporting.export(store, request)
     for line in exporting.told(exported, request):

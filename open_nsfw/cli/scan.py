@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from open_nsfw.cli.decisions import decide
-from open_nsfw.cli.outputs import check_output
+from open_nsfw.cli.outputs import Name, check_output, files_of
 from open_nsfw.cli.reporter import Reporter, Tally
 from open_nsfw.cli.request import ScanRequest
 from open_nsfw.cli.status import Status, ended_by
@@ -51,7 +51,7 @@ class Scan:
     def run(self) -> int:
         """Score everything; the exit status. Raises UsageError, OutputError and SetupError."""
         request = self._request
-        check_output(request.output.path, (*request.inputs, *filter(None, [request.from_list])))
+        check_output(request.output.path, _files_read(request))
         with self._open_cache() as cache, open_writer(self._output_options()) as writer:
             record = _Record(writer, self._reporter(writer), self._request)
             if writer.finished is not None:
@@ -211,6 +211,12 @@ class _Record:
             return Status.ABOVE
         failed = self._reporter.tally.failed or (self._sorter is not None and self._sorter.failed)
         return Status.FAILED if failed else Status.DONE
+
+
+def _files_read(request: ScanRequest) -> list[Name]:
+    """Everything that the command line names to be read, None where it does not."""
+    kept = None if request.cache is None else request.cache.path
+    return [*request.inputs, request.from_list, request.verdict.policy, kept, *files_of(request.load)]
 
 
 def _sorter(request: ScanRequest, reporter: Reporter) -> Sorter | None:

@@ -18,7 +18,7 @@ from open_nsfw.cli.options import (
     add_model_options,
     add_overwrite_option,
 )
-from open_nsfw.cli.outputs import check_output
+from open_nsfw.cli.outputs import check_output, files_of
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
@@ -117,7 +117,7 @@ def parser() -> OneLineParser:
 
 
 def _run(request: Request) -> int:
-    check_output(request.output, request.inputs)
+    check_output(request.output, [*request.inputs, *files_of(request.load)])
     check_free(request.output, request.overwrite)
     check_writable(request.output)
     classifier, films = load_models(request.load).exact, list[Film]()

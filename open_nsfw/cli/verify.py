@@ -36,6 +36,7 @@ from open_nsfw.cli.options import (
     add_overwrite_option,
     add_ranges_option,
 )
+from open_nsfw.cli.outputs import check_not_an_input, files_of
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.process import guarded, print_text
 from open_nsfw.cli.status import SIGNALS, Status, ended_by
@@ -193,6 +194,7 @@ def _run(request: Request) -> int:
     thresholds = request.compared.thresholds
     if request.plot is not None:
         check_plot(request.plot)
+        check_not_an_input(request.plot, [*request.inputs, *files_of(request.compared)], "--plot")
         check_free(request.plot, request.overwrite)
     files = find_model_files(request.compared.model_def, request.compared.pretrained_model)
     reference, compared = load_models(request.reference, files), load_models(request.compared, files)

@@ -11,7 +11,9 @@ import pytest
 
 import classify_nsfw
 from open_nsfw.__main__ import main as open_nsfw
+from open_nsfw.calibration.policy import Policy
 from tests.tools.helpers import MODEL_DEF, PICTURE, small_net, write_model
+from tests.tools.review import new_store, rows_of
 from tests.tools.samples import simulate, write_csv
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed in this interpreter")
@@ -151,3 +153,36 @@ def test_an_output_never_replaces_an_input(
     what = "is a picture or another input, which is not replaced; name another --output"
     assert capsys.readouterr() == ("", f"{command}: error: {output}: {what}\n")
     assert output.read_bytes() == before
+
+
+WHAT = "is a picture or another input, which is not replaced; name another --output"
+READ = {
+    "policy.json": ("classify_nsfw x.jpg --format csv --policy policy.json --output policy.json", WHAT),
+    "net.prototxt": ("open-nsfw features x.jpg --model-def net.prototxt --output net.prototxt", WHAT),
+    "net.caffemodel": ("open-nsfw quantize-ranges . --pretrained-model net.caffemodel --output net.caffemodel", WHAT),
+    "start.caffemodel": (
+        "open-nsfw build-net -b 1 -n 8 --from start.caffemodel --initialize start.caffemodel",
+        "is an input, which is not replaced; name another --initialize",
+    ),
+    "x.png": ("open-nsfw verify x.png --plot x.png", "is an input, which is not replaced; name another --plot"),
+    "review.sqlite": ("open-nsfw review export review.sqlite --output review.sqlite", WHAT),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_an_output_never_replaces_another_file_that_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as a policy, weights, or the store of all that people decided."""
+    monkeypatch.chdir(tmp_path)
+    line, message = READ[name]
+    write_model(tmp_path, small_net())
+    Policy((0.2, 0.8)).write(tmp_path / "policy.json")
+    shutil.copy(PICTURE, "x.jpg")
+    shutil.copy(PICTURE, "x.png")
+    shutil.copy("net.caffemodel", "start.caffemodel")
+    new_store(tmp_path, rows_of([0.5], tmp_path)).close()
+    before = (tmp_path / name).read_bytes()
+    assert run(f"{line} --overwrite") == 2
+    assert capsys.readouterr().err.endswith(f": error: {name}: {message}\n")
+    assert (tmp_path / name).read_bytes() == before
