@@ -32,7 +32,7 @@ READ_BYTES = 65536
 DRAIN_SECONDS = 2.0
 DRAIN_BYTES = 8 * 1024 * 1024  # of a refused stream that are still read
 CLEAN, BLOCKED, UNDECIDED, OTHER = b"OK", b"NSFW.Blocked FOUND", b"NSFW.Undecided FOUND", b"NSFW.NotAPicture FOUND"
-NOT_PICTURES = ("not-a-picture", "no-pictures")
+NOT_PICTURES = ("not-a-picture", "no-pictures", "empty")
 TOO_SLOW = b"COMMAND READ TIMED OUT"
 TOO_MANY = b"too many connections. ERROR\n"
 

@@ -17,7 +17,7 @@ LONGEST_COMMAND = 1024  # bytes, its end included
 LENGTH = struct.Struct(">I")  # before each chunk; 0 ends the stream
 TERMINATORS = {b"z": b"\0", b"n": b"\n"}  # by the letter before a command: what ends it, and its answer
 COMMANDS = (b"PING", b"VERSION", b"VERSIONCOMMANDS", b"INSTREAM", b"IDSESSION", b"END")
-OLD_STYLE = (b"PING", b"VERSION")  # those that may come without such a letter, ended by a line's end
+OLD_STYLE = (b"PING", b"VERSION")  # those that may come without such a letter, and also without an end
 UNKNOWN = b"UNKNOWN COMMAND"
 TOO_LARGE = b"INSTREAM size limit exceeded. ERROR"
 SMALL = b"INSTREAM: too many small chunks. ERROR"
@@ -112,15 +112,15 @@ class ClamdProtocol:
         """The events that these bytes bring about."""
         self._buffer += data
         while self._state is not _State.CLOSED:
+            if self._state is _State.COMMAND and self._commands is None and self._buffer in OLD_STYLE:
+                self._buffer += b"\n"  # clamd takes such a command as it comes, without an end
             events = self._next()
             if events is None:
                 return
             yield from events
 
     def end(self) -> Iterator[Event]:
-        """The other side sends nothing more. What it sent may be a command of the old style without its end."""
-        if self._state is _State.COMMAND and self._commands is None and bytes(self._buffer) in OLD_STYLE:
-            yield from self.receive(b"\n")
+        """The other side sends nothing more."""
         if self._state in (_State.LENGTH, _State.CHUNK):
             yield Reply(self._address.answer(NO_STREAM))
         if self._state is not _State.CLOSED:

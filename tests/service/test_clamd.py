@@ -58,10 +58,8 @@ def test_files_are_judged(address: str) -> None:
     """As files_antivirus of Nextcloud asks."""
     assert clamd_scan(address, LOW) == "clean"
     assert clamd_scan(address, HIGH) == "NSFW.Blocked"
-    assert (
-        clamd_scan(address, MIDDLE) == clamd_scan(address, LOW[:3000]) == clamd_scan(address, b"") == "NSFW.Undecided"
-    )
-    assert clamd_scan(address, b"text") == "NSFW.NotAPicture"
+    assert clamd_scan(address, MIDDLE) == clamd_scan(address, LOW[:3000]) == "NSFW.Undecided"
+    assert clamd_scan(address, b"text") == clamd_scan(address, b"") == "NSFW.NotAPicture"
     assert clamd_scan(address, make_zip([("a.jpg", LOW)])) == "clean"
     assert clamd_scan(address, make_zip([("a.jpg", LOW), ("b.jpg", HIGH)])) == "NSFW.Blocked"
 

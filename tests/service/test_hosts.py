@@ -273,6 +273,7 @@ def test_pictrs_is_told_why(service: Running) -> None:
         (Outcome(UNDECIDED, None, "truncated", "x", 1), b"", "NSFW.Undecided FOUND NSFW.Undecided FOUND OK OK"),
         (Outcome(UNDECIDED, None, "not-a-picture", "x", 1), b"%PDF", "NSFW.NotAPicture FOUND OK " * 2),
         (Outcome(UNDECIDED, None, "no-pictures", "x", 1), b"PK", "NSFW.NotAPicture FOUND OK " * 2),
+        (Outcome(UNDECIDED, None, "empty", "x", 1), b"", "NSFW.NotAPicture FOUND OK " * 2),
         (Outcome(), b"PK", "NSFW.NotAPicture FOUND OK " * 2),
         (Outcome(UNDECIDED, None, "encrypted", "x", 2), b"PK", "NSFW.Undecided FOUND NSFW.Undecided FOUND OK OK"),
         # Pictures in formats that are not read are no other files.
