@@ -17,10 +17,12 @@ from open_nsfw.service.refusals import ClientGone, Refusal, bad_request, too_lar
 async def pieces(
     request: Request, ticket: Ticket, bounds: Bounds, most: int | None = None, why: str = ""
 ) -> AsyncIterator[bytes]:
-    """The body of a request. `most`: bytes, if fewer than `bounds.max_body`, and `why` they are so few. Raises Refusal: 413 as
+    """The body of a request. `most`: bytes, if fewer than the bounds allow, and `why` they are so few. Raises Refusal: 413 as
     soon as it is known to be too large, 408 if it does not come in time, 503 where the service has no room for it; ClientGone."""
     notes = notes_of(request)
-    limit, why = (bounds.max_body, "--max-body") if most is None or most >= bounds.max_body else (most, why)
+    # What is over --max-held by itself would be told to come again for ever.
+    limits = [(bounds.max_body, "--max-body"), (bounds.max_held, "--max-held")]
+    limit, why = min(limits if most is None else [*limits, (most, why)], key=lambda each: each[0])
     expected = _content_length(request)
     if expected is not None and expected > limit:
         raise _too_large(limit, why)

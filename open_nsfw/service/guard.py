@@ -86,7 +86,7 @@ class Guard:
             self._service.log.add(scope, notes)
 
     def _check(self, scope: Scope) -> None:
-        """Raises Refusal."""
+        """Raises Refusal. A target in absolute form becomes its path."""
         names = [name for name, _ in scope["headers"]]
         if names.count(b"host") != 1 and scope["http_version"] != "1.0":
             raise bad_request("one header Host is needed")
@@ -103,6 +103,19 @@ class Guard:
             )
         if not _is_link(scope["method"], headers):
             _check_origin(headers, host)
+        scope["path"] = _path_in(scope["path"], host)
+
+
+def _path_in(target: str, host: str) -> str:
+    """The path of a target, which may name scheme and host before it (RFC 9112, section 3.2.2), as clients of proxies send it.
+    Raises Refusal for another host than the header's."""
+    scheme, mark, rest = target.partition("://")
+    if not mark or scheme.lower() not in ("http", "https"):
+        return target
+    authority, _, path = rest.partition("/")
+    if authority.lower() != host:
+        raise bad_request("the target and the header Host name two hosts")
+    return f"/{path}"
 
 
 def _refusal(error: HTTPException) -> Refusal:

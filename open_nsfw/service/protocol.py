@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import ClassVar
+from http import HTTPStatus
+from typing import ClassVar, NamedTuple
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -21,7 +22,19 @@ HEAD, BODY = "head", "body"
 # Each chunk of a body takes h11 as long as kilobytes of a larger one, in the thread that all connections share: a client that
 # sends bytes one by one would hold up everybody.
 FREE_CHUNKS, LEAST_MEAN = 1000, 64  # a body may have so many chunks, and one more for so many bytes
-NO_HTTP, SMALL_CHUNKS = "what came is no valid HTTP", "the body comes in too many small chunks"
+
+
+class Fault(NamedTuple):
+    """What is wrong with what came, as it is answered."""
+
+    status: HTTPStatus
+    code: str
+    message: str
+
+
+NO_HTTP = Fault(HTTPStatus.BAD_REQUEST, "bad-request", "what came is no valid HTTP")
+SMALL_CHUNKS = Fault(HTTPStatus.BAD_REQUEST, "bad-request", "the body comes in too many small chunks")
+LARGE_HEAD = Fault(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too-large", "the head of the request is too large")
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -36,14 +49,20 @@ class _Reader(h11.Connection):
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """As h11 gives it. Raises RemoteProtocolError, also for too many chunks."""
-        event = super().next_event()
+        is_head = self.their_state is h11.IDLE
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            if is_head and error.error_status_hint == LARGE_HEAD.status:
+                self.fault = LARGE_HEAD
+            raise
         if isinstance(event, h11.Request):
             self._chunks = self._bytes = 0
         elif isinstance(event, h11.Data):
             self._chunks, self._bytes = self._chunks + event.chunk_start, self._bytes + len(event.data)
             if self._chunks > FREE_CHUNKS + self._bytes // LEAST_MEAN:
                 self.fault = SMALL_CHUNKS
-                raise h11.RemoteProtocolError(SMALL_CHUNKS)
+                raise h11.RemoteProtocolError(SMALL_CHUNKS.message)
         return event
 
 
@@ -84,7 +103,8 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """The answer to what is refused as it comes; none where another answer has begun."""
-        body = json.dumps({"error": {"code": "bad-request", "message": self.conn.fault}}).encode()
+        fault = self.conn.fault
+        body = json.dumps({"error": {"code": fault.code, "message": fault.message}}).encode()
         headers = [
             ("content-type", "application/json"),
             ("content-length", str(len(body))),
@@ -92,7 +112,7 @@ class Connection(H11Protocol):
         ]
         try:
             for event in (
-                h11.Response(status_code=400, headers=headers, reason="Bad Request"),
+                h11.Response(status_code=int(fault.status), headers=headers, reason=fault.status.phrase),
                 h11.Data(data=body),
                 h11.EndOfMessage(),
             ):

@@ -173,8 +173,17 @@ def test_a_slow_second_head(strict: Running) -> None:
 
 
 def test_a_head_of_a_megabyte(strict: Running) -> None:
-    """400, and the end of the connection."""
-    assert status(strict.raw(HEAD + b"X: " + b"y" * 1_000_000)) in (400, 0)
+    """431, and the end of the connection."""
+    assert status(strict.raw(HEAD + b"X: " + b"y" * 1_000_000)) in (431, 0)
+
+
+def test_a_head_that_is_too_large(strict: Running) -> None:
+    """Such as one with the cookies of a whole site: the answer says so."""
+    with strict.connect() as connection:
+        connection.sendall(HEAD + b"Cookie: " + b"y" * 20_000)
+        answer = received(connection)
+    assert status(answer) == 431
+    assert answer.endswith(b'{"error": {"code": "too-large", "message": "the head of the request is too large"}}')
 
 
 def test_ten_thousand_parts(strict: Running) -> None:
@@ -278,6 +287,22 @@ def test_pipelined_requests_are_answered_in_order(strict: Running) -> None:
     last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = strict.raw(first * 3 + last)
     assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"200", b"404"]
+
+
+def test_a_target_in_absolute_form(strict: Running) -> None:
+    """As clients of proxies send it, which servers must take (RFC 9112); not with another host than the header's."""
+    for target, host, expected in (
+        (b"http://localhost/healthz", b"localhost", 200),
+        (b"HTTP://LocalHost:80/v1/score?frames=0", b"localhost:80", 405),
+        (b"http://localhost", b"localhost", 200),
+        (b"http://localhost/nothing", b"localhost", 404),
+        (b"http://localhost/healthz", b"127.0.0.1", 400),
+        (b"http://nsfw.example/healthz", b"localhost", 400),
+        (b"http://nsfw.example/healthz", b"nsfw.example", 421),
+        (b"ftp://localhost/healthz", b"localhost", 404),
+    ):
+        answer = strict.raw(b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (target, host))
+        assert (target, host, status(answer)) == (target, host, expected)
 
 
 def test_a_client_that_does_not_read_its_answer(strict: Running) -> None:

@@ -209,9 +209,20 @@ def test_other_methods_and_paths(service: Running) -> None:
 
 def test_a_body_over_a_limit_names_the_option(tmp_path: Path) -> None:
     """The one that counts: of a file alone, and of a request."""
-    with serving(tmp_path, "--max-bytes", "1000", "--max-body", "2000", "--allow-host", "nsfw.example:8443") as service:
+    with serving(tmp_path, "--max-bytes", "1000", "--max-body", "2000") as service:
         answer = service.score(bytes(1001))
         assert answer.json["error"]["message"] == "the body has more than 1,000 bytes (--max-bytes)"
         answer = service.score(*[b"x" * 2001, "", {"Content-Type": "multipart/form-data; boundary=x"}])
         assert answer.json["error"]["message"] == "the body has more than 2,000 bytes (--max-body)"
-        assert service.ask("GET", "/healthz", None, {"Host": "nsfw.example:8443"}).status == 200  # with its port, too
+    with serving(tmp_path, "--max-held", "1500") as service:  # busy is for what may be tried again
+        answer = service.score(bytes(1501))
+        assert (answer.status, answer.json["error"]["message"]) == (
+            413,
+            "the body has more than 1,500 bytes (--max-held)",
+        )
+
+
+def test_a_name_that_is_allowed_may_have_a_port(tmp_path: Path) -> None:
+    """As programs write it behind a proxy."""
+    with serving(tmp_path, "--allow-host", "nsfw.example:8443") as service:
+        assert service.ask("GET", "/healthz", None, {"Host": "nsfw.example:8443"}).status == 200
