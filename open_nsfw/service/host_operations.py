@@ -19,6 +19,11 @@ def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
+def _refused(schema: dict[str, Any]) -> dict[str, Any]:
+    """By the host's own interface, in its form; or before that, as whatever has another Host or Origin, in the service's."""
+    return _answer("Refused as a whole.", {"anyOf": [schema, {"$ref": "#/components/schemas/Error"}]})
+
+
 _ERROR = _object({"code": _TEXT, "message": _TEXT})
 _MISSKEY_RESULT = {
     "oneOf": [
@@ -45,7 +50,7 @@ _MISSKEY = {
                 }
             ),
         ),
-        "default": _answer("Refused as a whole.", _object({"success": {"const": False}, "error": _ERROR})),
+        "default": _refused(_object({"success": {"const": False}, "error": _ERROR})),
     },
 }
 _PHOTOPRISM_RESULT = _object(
@@ -87,7 +92,7 @@ _PHOTOPRISM = {
                 }
             ),
         ),
-        "default": _answer("Refused as a whole.", _object({"id": _TEXT, "code": {"type": "integer"}, "error": _TEXT})),
+        "default": _refused(_object({"id": _TEXT, "code": {"type": "integer"}, "error": _TEXT})),
     },
 }
 _PICTRS_ANSWER = _object(

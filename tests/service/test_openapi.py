@@ -35,6 +35,18 @@ def test_a_route_that_nothing_is_written_of_has_its_docstring() -> None:
     assert said["get"]["summary"] == "Give one thing" and said["get"]["parameters"][0]["name"] == "name"
 
 
+@pytest.mark.parametrize("path", ["/v1/score", "/v1/detect-images", "/api/v1/vision/nsfw"])
+@pytest.mark.parametrize("headers", [{}, {"Host": "nsfw.example"}, {"Origin": "http://nsfw.example"}])
+def test_refusals_have_the_form_that_is_described(path: str, headers: dict[str, str], service: Running) -> None:
+    """Also those that come before the route: a host's form where the host's interface refuses, else the service's."""
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema, which schemathesis needs, is not installed")
+    content = service.ask("GET", "/openapi.json").json
+    described = content["paths"][path]["post"]["responses"]["default"]["content"]["application/json"]["schema"]
+    answer = service.ask("POST", path, b"{}", {"Content-Type": "application/json", **headers})
+    assert answer.status in (400, 403, 415, 421)
+    jsonschema.validate(answer.json, {**described, "components": content["components"]})
+
+
 @pytest.mark.skipif(
     sys.version_info < (3, 10),
     reason="the schemathesis of Python 3.9 takes every body for one that is against `binary`",
