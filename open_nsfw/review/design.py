@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.errors import UsageError
-from open_nsfw.review.store import set_setting, setting
+from open_nsfw.review.store import reads, set_setting, setting
 from open_nsfw.scoring.fast import THRESHOLDS
 
 DESIGN = "design"  # the name of the setting
@@ -63,8 +63,9 @@ def design_in(connection: sqlite3.Connection) -> Design:
     text = setting(connection, DESIGN)
     if text is None:
         return Design()
-    values = json.loads(text)
-    return Design(**{**values, "policy": Policy.from_json(values["policy"]), "labels": tuple(values["labels"])})
+    with reads(f"the setting {DESIGN}"):
+        values = json.loads(text)
+        return Design(**{**values, "policy": Policy.from_json(values["policy"]), "labels": tuple(values["labels"])})
 
 
 def settle_design(connection: sqlite3.Connection, wishes: Wishes) -> tuple[Design, bool]:

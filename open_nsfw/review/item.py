@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
+from open_nsfw.review.store import reads
 from open_nsfw.rows.parquet import spell, unspell
 from open_nsfw.rows.row import Row
 
@@ -59,7 +60,8 @@ COLUMNS = "id, path, member, place_on_disk, kind, score, sha256, bytes, frame_ch
 
 def item_of(row: sqlite3.Row) -> Item:
     """The item in a row with `COLUMNS`."""
-    frames = tuple(Frame(*each) for each in json.loads(row["frames"]))
+    with reads(f"what is kept of the frames of item {row['id']}"):
+        frames = tuple(Frame(*each) for each in json.loads(row["frames"]))
     return Item(
         id=row["id"],
         path=text_in(row["path"]) or "",

@@ -156,6 +156,16 @@ def _told(path: str) -> Iterator[None]:
         raise _damaged(path, error) from error
 
 
+@contextmanager
+def reads(what: str) -> Iterator[None]:
+    """Around what makes sense of a value in a transaction: where it makes none, the store is as damaged as where SQLite finds
+    it so."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise sqlite3.DatabaseError(f"{what} makes no sense") from error
+
+
 def _damaged(path: str, error: Exception) -> UsageError:
     return UsageError(
         f"{printable(path)}: the store is damaged or cut off ({error}); bring it back from a copy, or name another --store"

@@ -1,4 +1,5 @@
-"""A request's body, piece by piece: within its limit, its deadline and the service's room, and nothing read ahead."""
+"""A request's body: of what type it is, and its bytes piece by piece, within its limit, its deadline and the service's room, and
+nothing read ahead."""
 
 from __future__ import annotations
 
@@ -12,6 +13,11 @@ from open_nsfw.service.admission import Ticket
 from open_nsfw.service.notes import notes_of
 from open_nsfw.service.options import Bounds
 from open_nsfw.service.refusals import ClientGone, Refusal, bad_request, too_large, too_slow
+
+
+def media_type(request: Request) -> str:
+    """What a request's body is: its Content-Type in lower case, without parameters; empty without one."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def pieces(

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from open_nsfw.errors import OpenNsfwError
+from open_nsfw.service.body import media_type
 from open_nsfw.service.multipart import Part, multipart_parts
 from open_nsfw.service.outcomes import Outcome, outcomes_for
 from open_nsfw.service.refusals import Refusal
@@ -53,8 +54,7 @@ async def detect_images(request: Request) -> Response:
 async def _results(request: Request) -> list[dict[str, Any]]:
     service = service_of(request)
     with service.admit(request) as ticket:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "multipart/form-data":
+        if media_type(request) != "multipart/form-data":
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media-type", "the body must be multipart/form-data")
         parts = await multipart_parts(request, ticket, service.options.bounds, service.options.core.extraction.limits)
         problems = [problem_of(part) for part in parts]

@@ -24,6 +24,7 @@ from open_nsfw.errors import OpenNsfwError, UsageError
 from open_nsfw.review.desk import Desk, Session
 from open_nsfw.review.log import Decision, TakenError
 from open_nsfw.review.serving import Wanted
+from open_nsfw.service.body import media_type
 from open_nsfw.service.json_body import is_unicode
 from open_nsfw.service.refusals import Refusal, bad_request, too_large
 from open_nsfw.service.review_sessions import TOKEN, Sessions, Tokens
@@ -84,13 +85,13 @@ class Review:
         elif TOKEN in request.query_params:
             self._tokens.redeem(request.query_params[TOKEN])
             response: Response = RedirectResponse(f"{PREFIX}/", HTTPStatus.SEE_OTHER, HEADERS)
-            self._sessions.begin(response)
+            self._sessions.begin(request, response)
             return response
         response = Response(self._files[PAGE], media_type=MEDIA_TYPES[PAGE], headers=HEADERS)
         if self._sessions.find(request) is None:
             if self._tokens is not None:
                 raise self._stranger()
-            self._sessions.begin(response)
+            self._sessions.begin(request, response)
         return response
 
     async def file(self, request: Request) -> Response:
@@ -172,7 +173,7 @@ def _number_in(request: Request, name: str) -> int:
 
 
 async def _json(request: Request) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if media_type(request) != "application/json":
         raise bad_request("JSON is needed, with Content-Type: application/json")
     body = b""
     async for piece in request.stream():

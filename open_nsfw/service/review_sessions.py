@@ -16,7 +16,7 @@ from starlette.responses import Response
 from open_nsfw.review.desk import Session
 from open_nsfw.service.refusals import Refusal
 
-COOKIE = "open_nsfw_review"
+COOKIE = "open_nsfw_review"  # its name's beginning
 TOKEN = "token"  # the parameter of the address that is printed
 MOST_SESSIONS = 1000  # browsers that are remembered; beyond, the one that was here longest ago is forgotten
 
@@ -32,17 +32,17 @@ class Sessions:
 
     def find(self, request: Request) -> Session | None:
         """The session of the browser that a request is from."""
-        digest = _digest(request.cookies.get(COOKIE, ""))
+        digest = _digest(request.cookies.get(_cookie(request), ""))
         with self._lock:
             session = self._by_digest.get(digest)
             if session is not None:
                 self._by_digest.move_to_end(digest)
         return session
 
-    def begin(self, response: Response) -> None:
-        """Let the browser in that gets this response."""
+    def begin(self, request: Request, response: Response) -> None:
+        """Let the browser in that sent this request, and gets this response."""
         secret = secrets.token_urlsafe(32)
-        response.set_cookie(COOKIE, secret, path=self._path, httponly=True, samesite="strict")
+        response.set_cookie(_cookie(request), secret, path=self._path, httponly=True, samesite="strict")
         with self._lock:
             self._by_digest[_digest(secret)] = Session(holder=secrets.token_hex(8))
             while len(self._by_digest) > MOST_SESSIONS:
@@ -73,6 +73,11 @@ class Tokens:
                 )
             self._token = secrets.token_urlsafe(24)
             self._tell(self._token)
+
+
+def _cookie(request: Request) -> str:
+    """The name of the cookie. Browsers send a host's cookies to all of its ports, where another review may be."""
+    return f"{COOKIE}_{request.scope['server'][1]}"
 
 
 def _digest(secret: str) -> str:

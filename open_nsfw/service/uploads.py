@@ -19,7 +19,7 @@ from starlette.requests import Request
 from open_nsfw.errors import InputError
 from open_nsfw.pictures.formats import Limits, too_many_bytes
 from open_nsfw.service.admission import Ticket
-from open_nsfw.service.body import pieces
+from open_nsfw.service.body import media_type, pieces
 from open_nsfw.service.json_body import LONGEST_NAME, MOST_BYTES, WHY_SO_FEW, object_in
 from open_nsfw.service.multipart import multipart_items
 from open_nsfw.service.options import Bounds
@@ -30,7 +30,7 @@ from open_nsfw.sources.payload import PayloadBuffer
 
 async def items_of(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> list[Item]:
     """The items in a request's body, at least one. Raises Refusal and ClientGone."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(request)
     if kind == "application/json":
         return await _json_items(request, ticket, bounds, limits)
     if kind == "multipart/form-data":

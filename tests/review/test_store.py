@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.errors import OutputError, UsageError
 from open_nsfw.review.log import follow_log_anew
+from open_nsfw.review.report import report
 from open_nsfw.review.store import open_store
 from tests.tools.helpers import ROOT, SECONDS
 from tests.tools.review import ANNA, column, label_next, new_store, rows_of
@@ -101,6 +104,28 @@ def test_a_store_whose_tables_have_broken_names_is_one_line(tmp_path: Path) -> N
     content = path.read_bytes()
     path.write_bytes(content.replace(b"tableitemitem", b"table\xd0temitem"))
     assert refusal(path).startswith("STORE: the store is damaged or cut off ")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("UPDATE setting SET value = '{' WHERE name = 'design'", "the setting design"),
+        ("UPDATE setting SET value = '{}' WHERE name = 'design'", "the setting design"),
+        ("UPDATE item SET frames = '[[1]]'", "what is kept of the frames of item 1"),
+        ("UPDATE item SET frames = x'ff'", "what is kept of the frames of item 1"),
+    ],
+)
+def test_a_store_whose_values_make_no_sense_is_one_line(change: str, what: str, tmp_path: Path) -> None:
+    """Where SQLite itself sees no damage."""
+    store = new_store(tmp_path, rows_of([0.5], tmp_path))
+    label_next(store, ANNA, "sfw")
+    with store.writing() as connection:
+        connection.execute(change)
+    message = (
+        f"the store is damaged or cut off ({what} makes no sense); bring it back from a copy, or name another --store"
+    )
+    with pytest.raises(UsageError, match=re.escape(message)):
+        report(store, LabelNames(), 0.95)
 
 
 def test_a_store_that_is_not_there(tmp_path: Path) -> None:

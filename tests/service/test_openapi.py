@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from starlette.routing import Route
 
@@ -39,7 +40,6 @@ def test_a_route_that_nothing_is_written_of_has_its_docstring() -> None:
 @pytest.mark.parametrize("headers", [{}, {"Host": "nsfw.example"}, {"Origin": "http://nsfw.example"}])
 def test_refusals_have_the_form_that_is_described(path: str, headers: dict[str, str], service: Running) -> None:
     """Also those that come before the route: a host's form where the host's interface refuses, else the service's."""
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema, which schemathesis needs, is not installed")
     content = service.ask("GET", "/openapi.json").json
     described = content["paths"][path]["post"]["responses"]["default"]["content"]["application/json"]["schema"]
     answer = service.ask("POST", path, b"{}", {"Content-Type": "application/json", **headers})

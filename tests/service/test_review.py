@@ -89,11 +89,24 @@ def test_a_token_lets_one_browser_in(tmp_path: Path) -> None:
         browser = entered(page)
         status, headers, _ = browser.ask("GET", "/review/")
         assert status == 200
-        assert re.fullmatch(r"open_nsfw_review=\S+", browser.headers["Cookie"])
+        assert re.fullmatch(r"open_nsfw_review_\d+=\S+", browser.headers["Cookie"])
         token = address.partition("=")[2]
         assert code(stranger.ask("GET", f"/review/?token={token}")) == (403, "wrong-token")
         other = entered(page, 1)
         assert other.headers["Cookie"] != browser.headers["Cookie"]
+
+
+def test_two_reviews_on_one_machine(tmp_path: Path) -> None:
+    """In one browser, which has its cookies of a host for all ports: the second one does not end the first."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    rows = str(pictures(tmp_path / "p", 2))
+    with review(tmp_path / "a", rows) as first, review(tmp_path / "b", rows) as second:
+        browsers = [entered(page) for page in (first, second)]
+        jar = dict(browser.headers["Cookie"].split("=") for browser in browsers)
+        for browser in browsers:
+            browser.headers["Cookie"] = "; ".join(map("=".join, jar.items()))
+            assert browser.api("begin", name="Anna")["labels"] == ["sfw", "nsfw"]
 
 
 def test_headers_of_the_page(tmp_path: Path) -> None:
@@ -125,6 +138,7 @@ def test_other_sites_and_other_names_are_refused(tmp_path: Path) -> None:
         assert code(browser.ask("POST", path, {}, Origin=None)) == (403, "other-origin")
         assert code(browser.ask("POST", path, "{}", **{"Content-Type": "text/plain"})) == (400, "bad-request")
         assert code(browser.ask("POST", path, "[1]", **{"Content-Type": "application/json"})) == (400, "bad-request")
+        assert browser.ask("POST", path, "{}", **{"Content-Type": "Application/JSON;charset=utf-8"})[0] == 200
         assert code(browser.ask("POST", path, {"x": "y" * 70_000})) == (413, "too-large")
         assert code(browser.ask("GET", "/review/../review.sqlite"))[0] == 404
         assert browser.api("nothing") == (404, "no-such-path")
