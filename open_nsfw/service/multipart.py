@@ -42,7 +42,7 @@ async def multipart_items(request: Request, ticket: Ticket, bounds: Bounds, limi
 
 async def multipart_parts(request: Request, ticket: Ticket, bounds: Bounds, limits: Limits) -> list[Part]:
     """The parts of a body, in order, at least one. Raises Refusal and ClientGone."""
-    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"")
+    boundary = _options(request.headers["content-type"]).get(b"boundary", b"")
     if not 0 < len(boundary) <= 70:  # RFC 2046, section 5.1.1
         raise bad_request("the header Content-Type has no boundary of 1 to 70 letters")
     parts = _Parts(bounds, limits)
@@ -62,6 +62,14 @@ async def multipart_parts(request: Request, ticket: Ticket, bounds: Bounds, limi
     except BaseException:
         parts.close()
         raise
+
+
+def _options(header: str | bytes) -> dict[bytes, bytes]:
+    """The parameters of a header, by their names. Raises Refusal (400)."""
+    try:
+        return parse_options_header(header)[1]
+    except (ValueError, TypeError):  # of versions for Python 3.9, at odd numbers of RFC 2231's
+        raise bad_request("a header of the multipart body is damaged") from None
 
 
 class _Parts:
@@ -117,7 +125,7 @@ class _Parts:
 
     def _end_header(self) -> None:
         if self._field.lower() == b"content-disposition":
-            options = parse_options_header(self._value)[1]
+            options = _options(self._value)
             name = (options.get(b"filename") or options.get(b"name") or b"").decode("utf-8", "surrogateescape")
             self._name = name[:LONGEST_NAME] or self._name
             self._is_file = b"filename" in options

@@ -210,6 +210,12 @@ def test_part_headers_of_a_megabyte(strict: Running) -> None:
         (b"--B\r\nx", "multipart/form-data"),
         (b"--B\r\nx", "multipart/form-data; boundary=" + "B" * 1000),
         (b"", "multipart/form-data; boundary=B"),
+        (b"x", "multipart/form-data; boundary=B; filename*='';filename*0*=a"),
+        (b"x", "multipart/form-data; boundary=B; filename*" + "9" * 5000 + "=a"),
+        (
+            b"--B\r\nContent-Disposition: form-data; filename*" + b"9" * 5000 + b"=a\r\n\r\nx\r\n--B--\r\n",
+            "multipart/form-data; boundary=B",
+        ),
     ],
 )
 def test_multipart_that_is_none(strict: Running, body: bytes, header: str) -> None:
