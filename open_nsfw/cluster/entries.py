@@ -38,7 +38,6 @@ FIELDS = {
     "content": "binary",
     "error": "string",  # of FAILED: `code: sentence`
 }
-SCHEMA = f"struct<{', '.join(f'{name}: {kind}' for name, kind in FIELDS.items())}>"
 
 
 def items(entry: dict[str, Any], work: Work) -> Iterator[Item]:

@@ -66,7 +66,7 @@ def decide(store: Store, person: Person, decision: Decision) -> list[int]:
         items = [decision.item, *_followers(connection, decision, person)]
         for item in items:
             _add(connection, person, decision, item, batch)
-            _follow_log(connection, item, person.name)
+            follow_log(connection, item, person.name)
         connection.execute("DELETE FROM lease WHERE item = ?", (decision.item,))
     return items
 
@@ -90,7 +90,7 @@ def undo(store: Store, person: Person, others: Collection[str] = ()) -> list[int
                 "INSERT INTO log (at, person, holder, action, item, batch, undoes) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (time.time(), person.name, person.holder, UNDO, entry["item"], batch, entry["id"]),
             )
-            _follow_log(connection, entry["item"], person.name)
+            follow_log(connection, entry["item"], person.name)
     return [entry["item"] for entry in entries]
 
 
@@ -139,7 +139,7 @@ def _add(connection: sqlite3.Connection, person: Person, decision: Decision, ite
 # --- what follows from the log ---
 
 
-def _follow_log(connection: sqlite3.Connection, item: int, person: str) -> None:
+def follow_log(connection: sqlite3.Connection, item: int, person: str) -> None:
     """Make what is known of an item follow from the log again, where this person's entries may have changed it."""
     connection.execute("DELETE FROM opinion WHERE item = ? AND person = ?", (item, person))
     connection.execute(
@@ -157,16 +157,6 @@ def _follow_log(connection: sqlite3.Connection, item: int, person: str) -> None:
         "UPDATE item SET given = (SELECT count(*) FROM opinion WHERE opinion.item = item.id AND label <> '') WHERE id = ?",
         (item,),
     )
-
-
-def follow_log_anew(store: Store) -> None:
-    """Make everything that follows from the log from nothing again."""
-    with store.writing() as connection:
-        pairs = connection.execute("SELECT DISTINCT item, person FROM log").fetchall()
-        connection.execute("DELETE FROM opinion")
-        connection.execute("DELETE FROM settled")
-        for item, person in pairs:
-            _follow_log(connection, item, person)
 
 
 def notes_of(connection: sqlite3.Connection, items: Iterable[int]) -> dict[int, list[tuple[str, str]]]:

@@ -1,7 +1,7 @@
 """The access log: a line of JSON for each request, on standard output.
 
 A thread writes it: where the reader of a pipe stalls, the service does not. Lines that do not fit into the queue then are
-counted, and left out.
+left out, and counted for `/metrics`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import queue
 import sys
 import threading
-from collections.abc import Callable
 from datetime import datetime, timezone
 
 from starlette.types import Scope
@@ -25,12 +24,10 @@ CLOSE_SECONDS = 1.0  # for the last lines to be written
 class AccessLog:
     """Takes requests; a context manager."""
 
-    def __init__(self, write: Callable[[str], object] | None = None) -> None:
-        """`write` takes a line; None for standard output."""
-        self._write = write or _print
+    def __init__(self) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue(MOST_WAITING)
         self.left_out = 0
-        """Lines for which there was no room."""
+        """Lines for which there was no room, or that could not be written."""
         self._thread = threading.Thread(target=self._run, name="access log", daemon=True)
 
     def __enter__(self) -> AccessLog:
@@ -67,7 +64,7 @@ class AccessLog:
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
             try:
-                self._write(line)
+                _print(line)
             except (OSError, ValueError):  # a full disk, a pipe that nobody reads: scoring goes on
                 self.left_out += 1
 

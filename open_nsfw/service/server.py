@@ -147,9 +147,11 @@ def _end_with(server: uvicorn.Server, done: asyncio.Future[None]) -> None:
 
 
 def _add_gauges(service: Service) -> None:
-    admission, metrics = service.admission, service.core.metrics
+    admission, metrics, log = service.admission, service.core.metrics, service.log
     metrics.gauge("open_nsfw_requests_under_way", "Requests under way.", lambda: admission.requests)
     metrics.gauge("open_nsfw_held_bytes", "Bytes of uploads held.", lambda: admission.held)
+    if log is not None:
+        metrics.gauge("open_nsfw_log_lines_lost", "Lines of the access log that are not written.", lambda: log.left_out)
 
 
 def _config(service: Service, more: Sequence[BaseRoute]) -> uvicorn.Config:

@@ -153,6 +153,12 @@ def test_tables_are_those_of_the_code(page: Path) -> None:
     assert tables.with_tables(text) == text
 
 
+def test_modules_are_told_with_whole_sentences() -> None:
+    """The dots of `INPUT...` end none."""
+    assert "| `open-nsfw explain IMAGE... --output DIR`: heat maps of what" in tables.modules_table("cli")
+    assert all(line.count("`") % 2 == 0 for room in tables.rooms() for line in tables.modules_table(room).splitlines())
+
+
 def test_every_table_has_one_place() -> None:
     """Also that of a verb added lately."""
     assert {name: pages for name, pages in tables.places().items() if len(pages) != 1} == {}

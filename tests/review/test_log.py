@@ -8,10 +8,10 @@ import pytest
 
 from open_nsfw.errors import UsageError
 from open_nsfw.review.design import Wishes
-from open_nsfw.review.log import Decision, Person, TakenError, decide, follow_log_anew, undo
+from open_nsfw.review.log import Decision, Person, TakenError, decide, undo
 from open_nsfw.review.serving import Wanted, left_for, next_items
 from open_nsfw.review.store import Store
-from tests.tools.review import ANNA, BEN, column, label_next, new_store, rows_of
+from tests.tools.review import ANNA, BEN, column, follow_log_anew, label_next, new_store, rows_of
 
 ONE_OPINION, TWO_OPINIONS = Wishes(second=0.0), Wishes(second=1.0)
 

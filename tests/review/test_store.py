@@ -14,11 +14,10 @@ import pytest
 
 from open_nsfw.calibration.labels import LabelNames
 from open_nsfw.errors import OutputError, UsageError
-from open_nsfw.review.log import follow_log_anew
 from open_nsfw.review.report import report
 from open_nsfw.review.store import open_store
 from tests.tools.helpers import ROOT, SECONDS
-from tests.tools.review import ANNA, column, label_next, new_store, rows_of
+from tests.tools.review import ANNA, column, follow_log_anew, label_next, new_store, rows_of
 
 DECIDING = """
 import sys, time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -70,6 +71,16 @@ def test_the_access_log_has_a_line_for_each_request(tmp_path: Path) -> None:
     }  # fmt: skip
     assert (bad["key"], bad["status"]) == ("", 401)
     assert KEY not in service.log.read_text() and "wrong-wrong" not in service.log.read_text()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_lines_that_cannot_be_written_are_counted(tmp_path: Path) -> None:
+    """As on a full disk; scoring goes on."""
+    (tmp_path / "service.log").symlink_to("/dev/full")
+    with serving(tmp_path) as service:
+        assert [service.score(PICTURE.read_bytes()).status for _ in range(3)] == [200] * 3
+        wait_until(lambda: service.metric("open_nsfw_log_lines_lost") >= 3)
+        assert service.stop() == 0
 
 
 def test_policy_and_keys_are_read_anew(tmp_path: Path) -> None:

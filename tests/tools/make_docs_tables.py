@@ -28,6 +28,8 @@ PACKAGE = DOCS.parent / "open_nsfw"
 PAGES = tuple(sorted(DOCS.glob("*.md")))
 ROW_SCHEMA = DOCS / "row.schema.json"
 
+_SENTENCE_END = re.compile(r"(?<!\.)\.(?: |$)")  # but not the three dots of `INPUT...`
+
 # What the package and its build read from the environment. A test compares the names with those in the source.
 ENVIRONMENT = {
     "OPEN_NSFW_CACHE": "the folder where converted models are kept (default: `open_nsfw` in the user's cache folder)",
@@ -121,7 +123,7 @@ def modules_table(room: str) -> str:
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         if text is not None:
             first = " ".join(text.split("\n\n")[0].split())
-            lines.append(f"| `{path.stem}` | {first.partition('. ')[0].rstrip('.')} |")
+            lines.append(f"| `{path.stem}` | {_SENTENCE_END.split(first)[0]} |")
     return "\n".join(lines) + "\n"
 
 

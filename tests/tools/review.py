@@ -11,7 +11,7 @@ import numpy as np
 from open_nsfw.review.design import Wishes, settle_design
 from open_nsfw.review.inputs import Rows
 from open_nsfw.review.intake import Taken, take_in
-from open_nsfw.review.log import Decision, Person, decide
+from open_nsfw.review.log import Decision, Person, decide, follow_log
 from open_nsfw.review.sampling import choose
 from open_nsfw.review.serving import Wanted, next_items
 from open_nsfw.review.store import Store, open_store
@@ -73,6 +73,16 @@ def label_next(store: Store, person: Person, label: str, count: int = 1) -> list
         (item,) = next_items(store, person, Wanted())
         done += decide(store, person, Decision(item.id, "label", label, seconds=1.0))
     return done
+
+
+def follow_log_anew(store: Store) -> None:
+    """Make everything that follows from the log from nothing again."""
+    with store.writing() as connection:
+        pairs = connection.execute("SELECT DISTINCT item, person FROM log").fetchall()
+        connection.execute("DELETE FROM opinion")
+        connection.execute("DELETE FROM settled")
+        for item, person in pairs:
+            follow_log(connection, item, person)
 
 
 def column(store: Store, query: str, *values: object) -> list[object]:
