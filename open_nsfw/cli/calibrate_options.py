@@ -66,7 +66,7 @@ def _add_threshold_options(group: Any) -> None:
         help="cost of a blocked sfw picture and of a missed nsfw picture; choose the lowest total",
     )
     add(
-        *("--review-budget",),
+        "--review-budget",
         type=parsing.share,
         metavar="SHARE",
         help="leave at most this share of all pictures to people, with the fewest errors (or lowest --cost) in the rest",

@@ -61,7 +61,7 @@ def add_engine_option(parser: Any) -> None:
 def add_gpu_option(parser: Any) -> None:
     """--gpu, whose number may be left out."""
     parser.add_argument(
-        *("--gpu",),
+        "--gpu",
         nargs="?",
         type=parsing.gpu_number,
         const=0,
@@ -99,7 +99,7 @@ def add_frame_options(parser: Any) -> None:
 def add_jobs_option(parser: Any) -> None:
     """--jobs"""
     parser.add_argument(
-        *("--jobs",),
+        "--jobs",
         type=parsing.jobs,
         metavar="N",
         help="how many pictures to process at a time (default: one per core)",
@@ -119,13 +119,13 @@ def add_ranges_option(parser: Any, goes_with: str) -> None:
 def add_cache_options(parser: Any) -> None:
     """--cache and --max-cache"""
     parser.add_argument(
-        *("--cache",),
+        "--cache",
         type=parsing.file,
         metavar="FILE",
         help="keep scores in FILE by content, and score no content twice; several commands may share it",
     )
     parser.add_argument(
-        *("--max-cache",),
+        "--max-cache",
         type=parsing.cache_size,
         metavar="SIZE",
         help="with --cache: how large FILE may become; what was not used for longest goes first (default 1GiB)",

@@ -98,6 +98,7 @@ def _value(action: argparse.Action) -> str:
 
 MOST_JOBS = 1024  # each is a thread and a process
 LEAST_CACHE = 1024**2  # bytes
+MOST_PORT = 65535
 LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 
 _SIZE = re.compile(r"([0-9]{1,18}) ?b?|([0-9]{0,18}\.?[0-9]{1,18}) ?([kmgt])(i?)(b?)", re.IGNORECASE)
@@ -134,6 +135,13 @@ def seed(text: str) -> int:
     needed = f"a whole number from 0 to {LARGEST_SEED} is needed"
     if (value := _whole(text, 0, needed)) > LARGEST_SEED:
         raise argparse.ArgumentTypeError(f"{needed}, not '{text}'")
+    return value
+
+
+def port(text: str) -> int:
+    """A port; 0 stands for any that is free."""
+    if (value := whole(text)) > MOST_PORT:
+        raise argparse.ArgumentTypeError(f"a port is needed, 0 to {MOST_PORT}, not '{text}'")
     return value
 
 

@@ -20,12 +20,11 @@ from open_nsfw.cli.options import (
 )
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.review.options import DeskOptions
-from open_nsfw.text import printable
+from open_nsfw.text import number, printable
 
 PROGRAM = "open-nsfw review"
 STORE = "review.sqlite"
 USES = ("calibrate", "fine-tune")
-MOST_PORT = 65535
 PORT = 8086
 
 DESCRIPTION = """\
@@ -74,7 +73,7 @@ def parser() -> OneLineParser:
     )
     add(
         "--port",
-        type=port,
+        type=parsing.port,
         default=PORT,
         metavar="N",
         help=f"port of the page; 0 for any that is free (default {PORT})",
@@ -206,13 +205,6 @@ def report_parser() -> OneLineParser:
 # --- values of options ---
 
 
-def port(text: str) -> int:
-    """A port, 0 for any."""
-    if (value := parsing.whole(text)) > MOST_PORT:
-        raise argparse.ArgumentTypeError(f"a port is needed, 0 to {MOST_PORT}, not '{text}'")
-    return value
-
-
 def _folder(text: str) -> str:
     """A folder that is there."""
     if not os.path.isdir(text):
@@ -226,10 +218,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _whole_share(text: str) -> float:
     """A share, 0 and 1 among them."""
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        value = -1.0
+    value = number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"a share from 0 to 1 is needed, not '{text}'")
     return value

@@ -42,7 +42,6 @@ examples:
 exit status: 0 ended by SIGTERM or Ctrl-C, 2 the command line, the keys, the policy, the model or the address is at
 fault"""
 ALLOW, BLOCK = "allow", "block"
-MOST_PORT = 65535
 OF_THE_PAGE = ("blind", "together", "session_pictures", "session_minutes", "lease_minutes")  # of --review
 
 
@@ -92,7 +91,7 @@ def _add_address_options(group: Any) -> None:
         metavar="HOST",
         help="address to listen on; another than the loopback needs keys",
     )
-    add("--port", type=_port, default=defaults.port, metavar="N", help="port; 0 takes a free one (default 8080)")
+    add("--port", type=parsing.port, default=defaults.port, metavar="N", help="port; 0 takes a free one (default 8080)")
     add("--key-file", type=parsing.file, metavar="FILE", help="who may use it: a name and a key a line")
     add(
         "--allow-host",
@@ -163,12 +162,6 @@ def _add_load_options(group: Any) -> None:
     for name, kind, default, metavar, text in table:
         shown = parsing.size_text(int(default)) if metavar == "SIZE" else f"{default:g}"
         group.add_argument(name, type=kind, default=default, metavar=metavar, help=f"{text} (default {shown})")
-
-
-def _port(text: str) -> int:
-    if (value := parsing.whole(text)) > MOST_PORT:
-        raise argparse.ArgumentTypeError(f"a port is needed, 0 to {MOST_PORT}, not '{text}'")
-    return value
 
 
 def _host_name(text: str) -> str:

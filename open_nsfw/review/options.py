@@ -30,4 +30,4 @@ class DeskOptions:
     minutes: float = 45.0
     """And after so much time."""
     lease_seconds: float = 300.0
-    """That a picture is kept for the one who has it."""
+    """That a picture is kept for the one who has it; every request of the page begins them anew."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from open_nsfw.review.item import COLUMNS, Item, item_of
 from open_nsfw.review.log import Person
+from open_nsfw.review.options import DeskOptions
 from open_nsfw.review.store import Store
-
-LEASE_SECONDS = 300.0  # that a picture is kept for the one who has it; every request of the page begins them anew
 
 # Wanted, and there: the condition of the index item_open, which SQLite takes only where it stands word by word.
 _WANTED = "asked = 1 AND given < wanted AND place_on_disk IS NOT NULL"
@@ -43,7 +42,9 @@ class Left:
     """How many others have in hand just now."""
 
 
-def next_items(store: Store, person: Person, wanted: Wanted, lease_seconds: float = LEASE_SECONDS) -> list[Item]:
+def next_items(
+    store: Store, person: Person, wanted: Wanted, lease_seconds: float = DeskOptions.lease_seconds
+) -> list[Item]:
     """The next pictures for a person: those that they have in hand already first. They are kept for them for a while."""
     now = time.time()
     values = {"person": person.name, "holder": person.holder, "now": now, "queue": wanted.queue}
@@ -77,7 +78,9 @@ def give_back(store: Store, holder: str) -> None:
         connection.execute("DELETE FROM lease WHERE holder = ?", (holder,))
 
 
-def take_in_hand(store: Store, person: Person, items: list[int], lease_seconds: float = LEASE_SECONDS) -> list[Item]:
+def take_in_hand(
+    store: Store, person: Person, items: list[int], lease_seconds: float = DeskOptions.lease_seconds
+) -> list[Item]:
     """Give a person these items, as after an undo, those that others have in hand excepted."""
     now, found = time.time(), []
     with store.writing(durable=False) as connection:

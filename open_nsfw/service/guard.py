@@ -71,7 +71,6 @@ class Guard:
         except OpenNsfwError as error:  # the engine, or no decoding process comes up
             logger.error("%s", error)
             await answer.refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "cannot-score", str(error)))
-
         except Exception:
             logger.exception("request %s failed", answer.notes.request_id)
             await answer.refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "the service has a fault"))
