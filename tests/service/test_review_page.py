@@ -50,6 +50,13 @@ def test_keys_faster_than_the_service(tmp_path: Path) -> None:
     assert len(found["decisions"]) == 60 and exported(tmp_path) == found["decisions"]
 
 
+def test_a_service_that_does_not_answer(tmp_path: Path) -> None:
+    """Is told in words, whatever the browser, or a proxy, says of it."""
+    with review(tmp_path, str(pictures(tmp_path / "pictures", 9)), "--second", "0") as page:
+        found = drive("silent", page)
+    assert found["said"] == ["The service does not answer; it may have ended. Your decisions so far are kept."] * 2
+
+
 def test_a_label_behind_an_undo_of_nothing(tmp_path: Path) -> None:
     """Is about no picture; the next one counts."""
     with review(tmp_path, str(pictures(tmp_path / "pictures", 5)), "--second", "0") as page:

@@ -227,6 +227,20 @@ const scenarios = {
     }
     return { decisions, said, without, end: await ben.textContent("#message-title") };
   },
+  // A service that has ended, in the words of another browser, and a proxy's page in its place.
+  async silent() {
+    const anna = await visit("Anna"), said = [];
+    for (const answer of [
+      () => Promise.reject(new TypeError("NetworkError when attempting to fetch resource.")),
+      () => Promise.resolve(new Response("<h1>Bad Gateway</h1>", { status: 502 })),
+    ]) {
+      await anna.evaluate(`window.fetch = ${answer}`);
+      await anna.keyboard.press("1");
+      await idle(anna);
+      said.push(await anna.textContent("#status"));
+    }
+    return { said };
+  },
   // axe-core and screenshots, light and dark, wide and on a phone.
   async look() {
     const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"), found = [];

@@ -1,6 +1,7 @@
 // The page on which people decide. It talks to the service that it came from, and to nobody else.
 
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map(each => [each.id, each]));
+const SILENT = "The service does not answer; it may have ended. Your decisions so far are kept.";
 const AHEAD = 3; // pictures in hand beside those that are shown
 const KEYS = [
   ["1 to 9", "give the label of that number"], ["S", "skip: for others, or for later"], ["U", "undo, as often as you like"],
@@ -31,16 +32,22 @@ function busy(by) {
   page.desk.setAttribute("aria-busy", String(underWay > 0));
 }
 
+// A good answer. Each browser has words of its own for a service that does not answer, and a proxy a page of its own.
+async function answered(address, options = {}) {
+  const answer = await fetch(address, { credentials: "same-origin", ...options }).catch(() => { throw new Error(SILENT); });
+  if (answer.ok) return answer;
+  const found = await answer.json().catch(() => null);
+  throw Object.assign(new Error(found?.error?.message ?? SILENT), { code: found?.error?.code });
+}
+
 async function ask(what, data = {}) {
   busy(1);
   try {
-    const answer = await fetch(`api/${what}`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(data), credentials: "same-origin",
+    const answer = await answered(`api/${what}`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(data),
       keepalive: true, // what was decided arrives even if the page is left
     });
-    const found = await answer.json();
-    if (!answer.ok) throw Object.assign(new Error(found.error.message), { code: found.error.code });
-    return found;
+    return await answer.json();
   } finally {
     busy(-1);
   }
@@ -48,10 +55,7 @@ async function ask(what, data = {}) {
 
 function picture(address) {
   if (!blobs.has(address)) {
-    blobs.set(address, fetch(address, { credentials: "same-origin" }).then(async answer => {
-      if (!answer.ok) throw new Error((await answer.json()).error.message);
-      return URL.createObjectURL(await answer.blob());
-    }));
+    blobs.set(address, answered(address).then(async answer => URL.createObjectURL(await answer.blob())));
     blobs.get(address).catch(() => blobs.delete(address));
   }
   return blobs.get(address);
@@ -335,7 +339,7 @@ async function heat() {
 }
 
 function trouble(error) {
-  say(error.message === "Failed to fetch" ? "The service does not answer; it may have ended. Your decisions so far are kept." : error.message, true);
+  say(error.message, true);
   if (error.code === "taken") fresh().catch(() => {});
 }
 
