@@ -17,7 +17,7 @@ from open_nsfw.review.log import Decision, Person, decide, undo
 from open_nsfw.review.options import DeskOptions
 from open_nsfw.review.previews import Previews
 from open_nsfw.review.sampling import QUEUES
-from open_nsfw.review.serving import Wanted, give_back, item_by_id, left_for, next_items, take_in_hand
+from open_nsfw.review.serving import Wanted, give_back, item_by_id, left_for, left_in_queues, next_items, take_in_hand
 from open_nsfw.review.store import Store
 from open_nsfw.text import printable
 
@@ -70,16 +70,14 @@ class Desk:
         """What the page shows before the first picture."""
         with self._store.reading() as connection:
             design = design_in(connection)
-            waiting = dict(
-                connection.execute("SELECT queue, count(*) FROM item WHERE asked = 1 AND given < wanted GROUP BY queue")
-            )
+        left = left_in_queues(self._store)
         return {
             "name": session.name,
             "labels": list(design.labels),
             "blind": self.options.blind,
             "pictures": self.options.pictures,
             "minutes": self.options.minutes,
-            "queues": {queue: waiting.get(queue, 0) for queue in QUEUES},
+            "queues": {queue: left.get(queue, 0) for queue in QUEUES},
             "heat_maps": self._heat_maps is not None and not self.options.blind,
         }
 

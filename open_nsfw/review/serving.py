@@ -13,9 +13,9 @@ from open_nsfw.review.store import Store
 
 # Wanted, and there: the condition of the index item_open, which SQLite takes only where it stands word by word.
 _WANTED = "asked = 1 AND given < wanted AND place_on_disk IS NOT NULL"
-# Open to a person: also not behind a look-alike, and without an opinion of theirs.
-_OPEN = f"""{_WANTED}
-  AND (leader IS NULL OR leader = id)
+_SHOWN = "(leader IS NULL OR leader = id)"  # not behind a look-alike
+# Open to a person: also without an opinion of theirs.
+_OPEN = f"""{_WANTED} AND {_SHOWN}
   AND NOT EXISTS (SELECT 1 FROM opinion WHERE opinion.item = item.id AND person = :person AND (label <> '' OR :skipped = 0))"""
 _FREE = "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.item = item.id AND holder <> :holder AND until > :now)"
 
@@ -86,7 +86,7 @@ def take_in_hand(
     with store.writing(durable=False) as connection:
         for number in items:
             row = connection.execute(
-                f"""SELECT {COLUMNS} FROM item WHERE id = :id AND (leader IS NULL OR leader = id) {_FREE}""",
+                f"""SELECT {COLUMNS} FROM item WHERE id = :id AND {_SHOWN} {_FREE}""",
                 {"id": number, "holder": person.holder, "now": now},
             ).fetchone()
             if row is not None:
@@ -106,17 +106,27 @@ def left_for(store: Store, person: Person, queue: str = "") -> Left:
         def count(condition: str) -> int:
             return int(connection.execute(f"SELECT count(*) FROM {condition} {of_queue}", values).fetchone()[0])
 
-        wanted = count(f"item INDEXED BY item_open WHERE {_WANTED} AND (leader IS NULL OR leader = id)")
+        wanted = count(f"item INDEXED BY item_open WHERE {_WANTED} AND {_SHOWN}")
         own = count(
-            f"""item INDEXED BY item_half WHERE {_WANTED} AND given > 0 AND (leader IS NULL OR leader = id)
+            f"""item INDEXED BY item_half WHERE {_WANTED} AND given > 0 AND {_SHOWN}
             AND EXISTS (SELECT 1 FROM opinion WHERE opinion.item = item.id AND person = :person AND label <> '')"""
         )
         skipped = count(
             f"""opinion INDEXED BY opinion_skip CROSS JOIN item ON item.id = opinion.item
-            WHERE person = :person AND label = '' AND {_WANTED} AND (leader IS NULL OR leader = id)"""
+            WHERE person = :person AND label = '' AND {_WANTED} AND {_SHOWN}"""
         )
         others = count("lease JOIN item ON item.id = lease.item WHERE holder <> :holder AND until > :now")
     return Left(wanted - own - skipped, skipped, others)
+
+
+def left_in_queues(store: Store) -> dict[str, int]:
+    """Queue -> how many pictures of it are to be decided and can be shown; without those that have none."""
+    with store.reading() as connection:
+        return dict(
+            connection.execute(
+                f"SELECT queue, count(*) FROM item INDEXED BY item_open WHERE {_WANTED} AND {_SHOWN} GROUP BY queue"
+            )
+        )
 
 
 def item_by_id(store: Store, number: int) -> Item | None:

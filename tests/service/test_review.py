@@ -183,6 +183,7 @@ def test_a_picture_that_is_gone_or_broken_is_named_and_not_asked_for_again(tmp_p
             status, _, content = browser.ask("GET", f"/review/picture/{items[name]}/0.jpg")
             assert status == 400 and f"{name} cannot be shown: " in json.loads(content)["error"]["message"]
         assert [item["name"][-8:] for item in browser.api("next", count=3)["items"]] == ["0000.jpg"]
+        assert browser.api("overview")["queues"] == {"undecided": 1, "audit": 0, "calibration": 0}
 
 
 def test_blind_tells_no_score_before_the_decision(tmp_path: Path) -> None:
