@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from open_nsfw.cli.process import begin, guarded, print_text
+from open_nsfw.cli.process import begin, guarded, log_to_stderr, print_text
 from open_nsfw.cli.status import Status
 from open_nsfw.cli.verbs import PROGRAM, VERBS
 from open_nsfw.errors import UsageError
@@ -47,6 +47,7 @@ def _run(name: str, arguments: list[str]) -> int:
         from open_nsfw.address_space import check_address_space
 
         check_address_space()
+        log_to_stderr(f"{PROGRAM} {name}")
         status: int = import_module(f"open_nsfw.cli.{VERBS[name].module}").main(arguments)
         return status
     return Status.DONE

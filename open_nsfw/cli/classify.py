@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from open_nsfw.address_space import check_address_space
 from open_nsfw.cli.classify_options import COMMAND, parse
-from open_nsfw.cli.process import guarded
+from open_nsfw.cli.process import guarded, log_to_stderr
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,15 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     request = parse(arguments)
     check_address_space()
-    _log_to_stderr()
+    log_to_stderr(COMMAND)
     from open_nsfw.cli.scan import Scan  # --help and a wrong command line need none of it
 
     return Scan(COMMAND, request).run()
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f"{COMMAND}: %(message)s"))
-    logger = logging.getLogger("open_nsfw")
-    logger.handlers = [handler]
-    logger.propagate = False

@@ -98,6 +98,17 @@ def guarded(program: str, arguments: Sequence[str], run: Callable[[], int]) -> i
         return Status.INTERRUPTED
 
 
+def log_to_stderr(program: str) -> None:
+    """What the package logs, warnings and faults, on stderr, each line with the program's name, as all that it tells."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
+    logger = logging.getLogger("open_nsfw")
+    logger.handlers = [handler]
+    logger.propagate = False
+
+
 def _explained(error: BaseException) -> str:
     """What is wrong, and what to do about it, on one line."""
     if isinstance(error, OpenNsfwError):

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from open_nsfw.__main__ import VERBS, main
 from open_nsfw.version import __version__
-from tests.tools.helpers import PICTURE, ROOT, interrupted
+from tests.tools.helpers import PICTURE, ROOT, interrupted, small_net, write_model
 
 SCORES = "`classify_nsfw` is the command that scores"
 
@@ -116,3 +117,15 @@ def test_help_loads_nothing_heavy() -> None:
         "sys.exit(any(name in sys.modules for name in ('numpy', 'sklearn', 'argparse')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_what_is_logged_has_the_name_of_the_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As all that it tells: here that there is no folder for converted models."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OPEN_NSFW_CACHE", str(tmp_path / "file" / "cache"))
+    model = write_model(tmp_path, small_net())
+    assert main(["verify", str(PICTURE), "--against", "onnxruntime", "--engine", "onnxruntime", *model]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "the converted model cannot be kept" in line]
+    assert lines and all(line.startswith("open-nsfw verify: the converted model") for line in lines)
