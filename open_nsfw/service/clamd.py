@@ -100,6 +100,8 @@ class _Conversation:
         self._address = Address(b"\n")
         self._notes = Notes("")
         """Of the stream that is under way, or was the last one."""
+        self._is_noted = True
+        """Whether metrics and log have that one."""
         self._gone = asyncio.ensure_future(_gone(writer))
 
     async def run(self) -> None:
@@ -114,6 +116,7 @@ class _Conversation:
             self._note(HTTPStatus.INTERNAL_SERVER_ERROR)
             self._writer.write(self._address.answer(f"{error}. ERROR".encode()))
         finally:
+            self._note(0)  # whoever has gone has no answer
             if self._upload is not None:
                 self._upload.close()
 
@@ -122,6 +125,7 @@ class _Conversation:
         try:
             data = await asyncio.wait_for(self._reader.read(READ_BYTES), self._seconds_left())
         except asyncio.TimeoutError:
+            self._note(HTTPStatus.REQUEST_TIMEOUT)
             self._writer.write(self._address.answer(TOO_SLOW))
             return False
         for event in self._protocol.receive(data) if data else self._protocol.end():
@@ -139,9 +143,10 @@ class _Conversation:
 
     async def _handle(self, event: Event) -> None:
         if isinstance(event, Reply):
+            self._note(HTTPStatus.BAD_REQUEST)  # a stream that is under way is refused
             self._writer.write(event.data)
         elif isinstance(event, Begin):
-            self._address, self._notes = event.address, Notes(secrets.token_hex(16))
+            self._address, self._notes, self._is_noted = event.address, Notes(secrets.token_hex(16)), False
             self._upload = _Upload(self._service.admission.enter(SHARE), self._bounds.body_seconds)
         elif self._upload is not None:
             if isinstance(event, Chunk):
@@ -156,7 +161,10 @@ class _Conversation:
         await asyncio.wait_for(self._writer.drain(), self._bounds.write_seconds)
 
     def _note(self, status: int) -> None:
-        """A stream is over, for the metrics and the log."""
+        """The stream is over, for the metrics and the log, if one is under way."""
+        if self._is_noted:
+            return
+        self._is_noted = True
         self._notes.status = int(status)
         self._service.core.metrics.add_request(LABEL, int(status), self._notes.seconds)
         if self._service.log is not None:

@@ -132,6 +132,28 @@ def test_what_ends_too_early_is_not_judged(address: str) -> None:
         assert client.rest() == b"INSTREAM: the stream ends before its end. ERROR\0"
 
 
+def test_streams_that_are_not_judged_are_counted(tmp_path: Path) -> None:
+    """In metrics and log, each once: too large, cut short, too slow, and one whose client has gone."""
+    with door(tmp_path, "127.0.0.1:0", *SLOW, "--max-bytes", "1MB") as (service, address):
+        for sent in (struct.pack(">I", 2_000_000), chunks(LOW)[:-6], b"", chunks(LOW)):
+            with Clamd(address) as client:
+                client.send(b"zINSTREAM\0" + sent)
+                if sent == chunks(LOW)[:-6]:
+                    client.socket.shutdown(socket.SHUT_WR)
+                client.rest()
+        with Clamd(address) as client:
+            client.send(b"zINSTREAM\0" + chunks(LOW)[:-6])
+            wait_until(lambda: service.under_way() == 1)
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST
+        wait_until(lambda: service.under_way() == 0)
+        counted = {
+            status: service.metric(f'open_nsfw_requests_total{{path="clamd",status="{status}"}}')
+            for status in (200, 400, 408, 0)
+        }
+        assert counted == {200: 1, 400: 2, 408: 1, 0: 1}
+        wait_until(lambda: service.log.read_text().count('"path": "clamd"') == 5)
+
+
 def test_many_at_once_and_some_that_go_away(address: str) -> None:
     """Every good client has its answer, whatever those beside it do."""
     answers: list[str] = []
