@@ -166,10 +166,8 @@ class _Conversation:
             return
         self._is_noted = True
         self._notes.status = int(status)
-        self._service.core.metrics.add_request(LABEL, int(status), self._notes.seconds)
-        if self._service.log is not None:
-            client = self._writer.get_extra_info("peername") or ("", 0)
-            self._service.log.add({"client": client, "method": "INSTREAM", "path": LABEL}, self._notes)
+        client = self._writer.get_extra_info("peername") or ("", 0)
+        self._service.note(LABEL, {"client": client, "method": "INSTREAM", "path": LABEL}, self._notes)
 
     async def _judged(self, upload: _Upload) -> bytes:
         """The verdict on a whole stream. Raises ConnectionResetError where nobody waits for it any more."""

@@ -77,12 +77,8 @@ class Guard:
 
     def _note(self, scope: Scope, notes: Notes) -> None:
         """The request is over. A review on its own machine keeps no log of requests."""
-        if self._service is None:
-            return
-        path = known_path(scope["path"], self._paths)
-        self._service.core.metrics.add_request(path, notes.status, notes.seconds)
-        if self._service.log is not None:
-            self._service.log.add(scope, notes)
+        if self._service is not None:
+            self._service.note(known_path(scope["path"], self._paths), scope, notes)
 
     def _check(self, scope: Scope) -> None:
         """Raises Refusal. A target in absolute form becomes its path."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import ClassVar, NamedTuple
 
@@ -66,11 +67,18 @@ class _Reader(h11.Connection):
         return event
 
 
+Told = Callable[["tuple[str, int] | None", HTTPStatus], None]
+"""Takes the address of a client, and the status that it was answered with."""
+
+
 class Connection(H11Protocol):
     """One connection."""
 
     bounds: ClassVar[Bounds]
     conn: _Reader
+
+    def tell(self, status: HTTPStatus) -> None:
+        """Something was answered that is no request yet; see `connection_class`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head; at once at an end where there are too many connections."""
@@ -121,6 +129,12 @@ class Connection(H11Protocol):
             self.transport.abort()
         else:
             self.transport.close()
+            self._tell(fault.status)
+
+    def _tell(self, status: HTTPStatus) -> None:
+        """What was answered here; the application tells of the requests that it has."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.tell(status)
 
     def pause_writing(self) -> None:
         """The client does not take what was sent."""
@@ -158,13 +172,18 @@ class Connection(H11Protocol):
         """The head did not come in time."""
         if self.conn.trailing_data[0] and not self.transport.is_closing():
             self.transport.write(_TOO_SLOW)
+            self._tell(HTTPStatus.REQUEST_TIMEOUT)
         self.transport.close()
 
 
-def connection_class(limits: Bounds) -> type[Connection]:
-    """The class of connections with these bounds, as uvicorn wants it."""
+def connection_class(limits: Bounds, told: Told | None = None) -> type[Connection]:
+    """The class of connections with these bounds, as uvicorn wants it. `told`: of answers to what is no request yet."""
 
     class Bounded(Connection):
         bounds = limits
+
+        def tell(self, status: HTTPStatus) -> None:
+            if told is not None:
+                told(self.client, status)
 
     return Bounded

@@ -8,9 +8,12 @@ import ipaddress
 import logging
 import math
 import resource
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from http import HTTPStatus
 
 import uvicorn
 from starlette.routing import BaseRoute
@@ -23,6 +26,8 @@ from open_nsfw.service.application import application
 from open_nsfw.service.clamd import ClamdServer
 from open_nsfw.service.core import Core
 from open_nsfw.service.keys import read_keys
+from open_nsfw.service.metrics import known_path
+from open_nsfw.service.notes import Notes
 from open_nsfw.service.options import ServeOptions
 from open_nsfw.service.probe import warm_up
 from open_nsfw.service.protocol import connection_class
@@ -159,7 +164,7 @@ def _config(service: Service, more: Sequence[BaseRoute]) -> uvicorn.Config:
     bounds = service.options.bounds
     return uvicorn.Config(
         application(service, more),
-        http=connection_class(bounds),
+        http=connection_class(bounds, partial(_note, service)),
         ws="none",
         lifespan="off",
         loop="asyncio",
@@ -170,6 +175,13 @@ def _config(service: Service, more: Sequence[BaseRoute]) -> uvicorn.Config:
         timeout_keep_alive=math.ceil(bounds.idle_seconds),  # uvicorn takes whole seconds
         timeout_graceful_shutdown=1,
     )
+
+
+def _note(service: Service, client: tuple[str, int] | None, status: HTTPStatus) -> None:
+    """What came was answered before it was a request: no HTTP, or a head that is too large or too slow."""
+    notes = Notes(secrets.token_hex(16))
+    notes.status = int(status)
+    service.note(known_path("", ()), {"client": client, "method": "", "path": ""}, notes)
 
 
 async def _end(service: Service, server: uvicorn.Server, ending: asyncio.Event) -> None:

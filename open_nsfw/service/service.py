@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from open_nsfw.service.access_log import AccessLog
 from open_nsfw.service.admission import Admission, Ticket
 from open_nsfw.service.core import Core
 from open_nsfw.service.keys import Keys, key_in
-from open_nsfw.service.notes import notes_of
+from open_nsfw.service.notes import Notes, notes_of
 from open_nsfw.service.options import ServeOptions
 from open_nsfw.service.refusals import key_needed
 
@@ -41,6 +42,12 @@ class Service:
         """Let a request in that is going to be scored; a context manager around all of its work. Raises Refusal: 401, 429 or
         503."""
         return self.admission.enter(self.key_name(request))
+
+    def note(self, label: str, scope: Scope, notes: Notes) -> None:
+        """A request is over: tell metrics and log. `label`: what the metrics call it by."""
+        self.core.metrics.add_request(label, notes.status, notes.seconds)
+        if self.log is not None:
+            self.log.add(scope, notes)
 
 
 def service_of(request: Request) -> Service:

@@ -73,6 +73,22 @@ def test_the_access_log_has_a_line_for_each_request(tmp_path: Path) -> None:
     assert KEY not in service.log.read_text() and "wrong-wrong" not in service.log.read_text()
 
 
+def test_answers_to_what_is_no_request_are_counted(tmp_path: Path) -> None:
+    """No HTTP, a head that is too large or too slow: in metrics and log, each once, without the bytes that came."""
+    with serving(tmp_path, "--header-seconds", "1") as service:
+        for sent in (b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nCookie: " + b"y" * 20_000, b"GET / HTTP/1.1\r\nX: y"):
+            service.raw(sent)
+        service.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET\r\n\r\n")
+        counted = [
+            service.metric(f'open_nsfw_requests_total{{path="other",status="{status}"}}') for status in (400, 431, 408)
+        ]
+        assert counted == [2, 1, 1]
+        assert service.stop() == 0
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    found = [(line["status"], line["client"]) for line in lines if not line["method"] and not line["path"]]
+    assert found == [(400, "127.0.0.1"), (431, "127.0.0.1"), (408, "127.0.0.1"), (400, "127.0.0.1")]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_lines_that_cannot_be_written_are_counted(tmp_path: Path) -> None:
     """As on a full disk; scoring goes on."""
