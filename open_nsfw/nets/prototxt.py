@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from open_nsfw.nets.data_layers import DATA_TYPES, data_shape
 from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape, check_axes, count_values, cut, quoted, read_model_file
 from open_nsfw.nets.prototxt_syntax import check_syntax
 from open_nsfw.nets.shape_rules import RULES
+from open_nsfw.nets.shapes import check_params
 from open_nsfw.nets.upgrade import upgraded
 
 # What a net for training has behind the scores, and Silence, which reads what nothing else does: no score depends on it.
@@ -87,13 +88,14 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
     """The net for inference. With `data_layers` one that reads its pictures itself has them for its input."""
     if message.layers and message.layer:
         raise ModelError("mixes the old `layers` with the new `layer`: Caffe reads only one of them")
-    inputs = _declared_inputs(message)
-    places = dict.fromkeys(inputs, 0)  # how many layers come before each input
-    layers: list[Layer] = []
+    declared = _declared_inputs(message)
+    inputs, layers, kept = dict(declared), [], []
     labels: set[str] = set()  # what losses read
     for parameter in _layers_in_test_phase(message):
         layer = Layer(parameter.name, parameter.type, tuple(parameter.bottom), tuple(parameter.top), parameter)
+        kept.append(layer)
         if layer.type in UNSCORED_TYPES:
+            check_params(layer, 0)
             labels.update(layer.bottoms)
             continue
         if data_layers and layer.type in DATA_TYPES:
@@ -102,7 +104,6 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
         _check_type(parameter)
         if layer.type == "Input":
             inputs.update(_input_layer_shapes(layer))
-            places.update(dict.fromkeys(layer.tops, len(layers)))
         else:
             layers.append(layer)
     read = {bottom for layer in layers for bottom in layer.bottoms}
@@ -112,8 +113,8 @@ def _net_from_message(message: Any, data_layers: bool = False) -> Net:
         raise ModelError(f"a net with one input is needed, this one has {len(inputs)} ({named})")
     if not layers:
         raise ModelError("the net has no layers")
+    _check_blob_order(kept, declared)
     (input_name, input_shape), *_ = inputs.items()
-    _check_blob_order(layers, input_name, places.get(input_name, 0))
     return Net(message.name, input_name, input_shape, tuple(layers))
 
 
@@ -153,23 +154,28 @@ def _check_type(parameter: Any) -> None:
         )
 
 
-def _check_blob_order(layers: list[Layer], input_name: str, input_place: int) -> None:
-    """Caffe's rules for a net: blobs are made before they are read, by one layer each. A layer in place takes over its
-    blob only if nothing else has read it (Caffe would have given each reader a copy of another name). `input_place`: how many
-    layers come before the input."""
-    readers = {input_name: 0}
-    for place, layer in enumerate(layers):
+def _check_blob_order(layers: list[Layer], declared: Collection[str]) -> None:
+    """Caffe's rules for all layers of a net, losses too: blobs are made before they are read, by one layer each; `declared`
+    come before all layers. A layer in place takes over its blob only if nothing else has read it, nor takes it for a loss (Caffe
+    would have given each reader a copy of another name)."""
+    readers = dict.fromkeys(declared, 0)
+    unscored: set[str] = set()
+    for layer in layers:
         for bottom in layer.bottoms:
-            if bottom not in readers or (bottom == input_name and place < input_place):
+            if bottom not in readers:
                 raise layer.error(f"reads the blob {quoted(bottom)}, which no layer before it makes")
+            if bottom in unscored and layer.type not in UNSCORED_TYPES:
+                raise layer.unsupported(f"reads the blob {quoted(bottom)}, which a loss or Accuracy makes")
             readers[bottom] += 1
         for index, top in enumerate(layer.tops):
             in_place = index < len(layer.bottoms) and layer.bottoms[index] == top
             if top in readers and not in_place:
                 raise layer.error(f"makes the blob {quoted(top)}, which a layer before it makes already")
             if in_place and readers[top] > 1:
-                raise layer.error(f"overwrites the blob {quoted(top)}, which another layer has read")
-            readers[top] = 0
+                raise layer.error(f"overwrites the blob {quoted(top)}, which another layer has read or a loss is made of")
+            readers[top] = 1 if any(layer.param.loss_weight[index : index + 1]) else 0
+        if layer.type in UNSCORED_TYPES:
+            unscored.update(layer.tops)
 
 
 def _is_kept(parameter: Any, stages: frozenset[str]) -> bool:

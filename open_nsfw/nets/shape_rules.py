@@ -86,8 +86,9 @@ def _inner_product(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 def _batch_norm(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     param = layer.param.batch_norm_param
-    if param.HasField("use_global_stats") and not param.use_global_stats:
-        raise layer.unsupported("use_global_stats: false would make a score depend on the other pictures of its batch")
+    if not (param.use_global_stats if param.HasField("use_global_stats") else _is_tested(layer)):
+        why = "use_global_stats: false" if param.HasField("use_global_stats") else "phase: TRAIN"
+        raise layer.unsupported(f"{why} would make a score depend on the other pictures of its batch")
     if len(bottoms[0]) < 2:
         raise layer.error("it needs an input with channels")
     channels = bottoms[0][1]
@@ -111,9 +112,22 @@ def _scale(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     return [bottoms[0]], learned + ([weights] if param.bias_term else [])
 
 
+def _is_tested(layer: Layer) -> bool:
+    """Whether a layer works as in the test phase: it may have a phase of its own, which is not that of a rule."""
+    return not layer.param.HasField("phase") or enum_name(layer.param, "phase") == "TEST"
+
+
+def _dropout(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
+    if not _is_tested(layer):
+        raise layer.unsupported("phase: TRAIN would drop values at random; include { phase: TRAIN } leaves the layer out")
+    return _unchanged(layer, bottoms)
+
+
 def _prelu(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     if len(bottoms[0]) < 2:
         raise layer.error("it needs an input with channels")
+    if len(bottoms[0]) > 4:
+        raise layer.error(f"it takes blobs of at most 4 axes, its input is {shape_text(bottoms[0])}")
     return [bottoms[0]], [() if layer.param.prelu_param.channel_shared else (bottoms[0][1],)]
 
 
@@ -283,7 +297,7 @@ RULES: dict[str, Callable[[Layer, tuple[Shape, ...]], _Result]] = {
     "Convolution": _convolution,
     "Crop": _crop,
     "Deconvolution": _convolution,
-    "Dropout": _unchanged,
+    "Dropout": _dropout,
     "ELU": _unchanged,
     "Eltwise": _eltwise,
     "Exp": _of_a_base,

@@ -31,7 +31,7 @@ def infer(net: Net) -> list[LayerShapes]:
         if layer.type not in _IN_PLACE and set(layer.tops) & set(layer.bottoms):
             raise layer.unsupported("it does not work in place: give its top another name")
         tops, blobs = RULES[layer.type](layer, bottoms)
-        _check_params(layer, len(blobs))
+        check_params(layer, len(blobs))
         if any(min(top, default=1) < 1 for top in tops):
             raise layer.error(
                 f"its input of shape {shape_text(bottoms[0])} is too small: the output would be {shape_text(tops[0])}"
@@ -73,6 +73,8 @@ def _check_counts(layer: Layer) -> None:
         raise layer.error(f"it has {len(layer.bottoms)} bottoms, which the type does not take")
     if len(layer.param.propagate_down) not in (0, len(layer.bottoms)):
         raise layer.error(f"propagate_down is given for each of its {len(layer.bottoms)} bottoms, or not at all")
+    if len(layer.param.loss_weight) not in (0, len(layer.tops)):
+        raise layer.error(f"loss_weight is given for each of its {len(layer.tops)} tops, or not at all")
     tops = {
         "Convolution": len(layer.bottoms),
         "Deconvolution": len(layer.bottoms),
@@ -83,7 +85,7 @@ def _check_counts(layer: Layer) -> None:
         raise layer.unsupported(f"it has {len(layer.tops)} tops, {tops} are supported")
 
 
-def _check_params(layer: Layer, blobs: int) -> None:
+def check_params(layer: Layer, blobs: int) -> None:
     """Raises ModelError for settings of parameters that the layer does not have, or that do not let it work."""
     specs = layer.param.param
     if len(specs) > blobs:

@@ -144,6 +144,7 @@ def _of_v1(old: Any) -> Any:
         spec.name = name
     for spec, mode in zip(_specs(new, len(old.blob_share_mode)), old.blob_share_mode):
         spec.share_mode = mode
+    new.loss_weight.extend(old.loss_weight)
     new.include.extend(old.include)
     new.exclude.extend(old.exclude)
     for descriptor, value in old.ListFields():

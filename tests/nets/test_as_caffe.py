@@ -423,6 +423,9 @@ def normalised(params: str, answer: Answer, *shape: int) -> Case:
     return Case(data(*shape) + text, answer, caffemodel({"prob": [[1, 1], [4, 4], [1]]}))
 
 
+OVERWRITTEN = 'layer "prob" (Power): overwrites the blob "prob", which another layer has read or a loss is made of'
+SILENCE = 'layer { name: "s" type: "Silence" bottom: "%s" }\n'
+DROPOUT = layer("Dropout", "x", "prob", "phase: %s")
 RATES_OF_BATCH_NORM = 'layer "prob" (BatchNorm): the lr_mult of its statistics must be 0: they are not learnt'
 WIRING = {
     "propagate_down for each": Case(data(1, 2) + power("data", "prob", 10, "propagate_down: true"), TEN),
@@ -443,6 +446,11 @@ WIRING = {
     "batch norm of no channels": normalised("", 'layer "prob" (BatchNorm): it needs an input with channels', 2),
     "batch norm with two rates": normalised("param { lr_mult: 0 } param { lr_mult: 0 }", [0.0, -1.5], 1, 2),
     "batch norm that learns": normalised("param { lr_mult: 0 } param { }", RATES_OF_BATCH_NORM, 1, 2),
+    "batch norm in a training phase, with fixed statistics": Case(
+        data(1, 2) + layer("BatchNorm", "data", "prob", "batch_norm_param { eps: 0 use_global_stats: true } phase: TRAIN"),
+        [0.0, -1.5],
+        caffemodel({"prob": [[1, 1], [4, 4], [1]]}),
+    ),
     "batch norm of old": normalised("param { lr_mult: 1 } param { lr_mult: 2 } param { }", [0.0, -1.5], 1, 2),
     "coefficients of a maximum": Case(
         data(1, 2)
@@ -461,15 +469,73 @@ WIRING = {
     "PReLU of no channels": Case(
         data(2) + layer("PReLU", "data", "prob"), 'layer "prob" (PReLU): it needs an input with channels'
     ),
+    "PReLU of five axes": Case(
+        data(1, 2, 1, 1, 1) + layer("PReLU", "data", "prob"),
+        'layer "prob" (PReLU): it takes blobs of at most 4 axes, its input is 1 x 2 x 1 x 1 x 1',
+    ),
+    "a weight of the loss for each top": Case(data(1, 2) + power("data", "prob", 10, "loss_weight: 1"), TEN),
+    "a weight of the loss for more": Case(
+        data(1, 2) + power("data", "prob", 10, "loss_weight: [1, 1]"),
+        'layer "prob" (Power): loss_weight is given for each of its 1 tops, or not at all',
+    ),
+    "a weight of the loss in the form of 2014": Case(
+        V0_INPUT + 'layers { name: "p" type: POWER bottom: "data" top: "prob" loss_weight: [1, 1] }',
+        'layer "p" (Power): loss_weight is given for each of its 1 tops, or not at all',
+    ),
+    "what a loss is made of, in place": Case(
+        data(1, 2) + power("data", "prob", 10, "loss_weight: 1") + power("prob", "prob", 2), OVERWRITTEN
+    ),
+    "what no loss is made of, in place": Case(
+        data(1, 2) + power("data", "prob", 5, "loss_weight: 0") + power("prob", "prob", 2), TEN
+    ),
+    "what Silence reads, in place": Case(
+        data(1, 2) + power("data", "prob", 10) + SILENCE % "prob" + power("prob", "prob", 2), OVERWRITTEN
+    ),
+    "Silence behind what is in place": Case(
+        data(1, 2) + power("data", "prob", 5) + power("prob", "prob", 2) + SILENCE % "prob", TEN
+    ),
+    "Silence of nothing": Case(
+        data(1, 2) + power("data", "prob", 10) + SILENCE % "x",
+        'layer "s" (Silence): reads the blob "x", which no layer before it makes',
+    ),
+    "Silence with a parameter": Case(
+        data(1, 2) + power("data", "prob", 10) + (SILENCE % "prob").replace("}", "param { } }"),
+        'layer "s" (Silence): it has 1 `param` for 0 blobs; each blob has one at most',
+    ),
+    "a loss that makes what is there": Case(
+        data(1, 2) + power("data", "prob", 10) + layer("EuclideanLoss", "prob", "data", 'bottom: "data"', "loss"),
+        'layer "loss" (EuclideanLoss): makes the blob "data", which a layer before it makes already',
+    ),
+    "an input twice": Case(
+        f'input: "data" input_shape {{ dim: [1, 2] }}\n{data(1, 2)}{power("data", "prob", 10)}',
+        'layer "in" (Input): makes the blob "data", which a layer before it makes already',
+    ),
+    "a phase of its own": Case(data(1, 2) + power("data", "prob", 10, "phase: TRAIN"), TEN),
+    "Dropout in the test phase": Case(data(1, 2) + power("data", "x", 10) + DROPOUT % "TEST", TEN),
 }
 
 # ----------------------------------------------------------------------------------------------------------------------
 
-# What Caffe computes, and is refused here: in a second layer of one name it leaves the values of the filler, and it knows the
-# order of values that are packed in part.
+# What Caffe computes, and is refused here: in a second layer of one name it leaves the values of the filler, it knows the
+# order of values that are packed in part, it gives another answer each time, or one that hangs on the rest of the batch, and it
+# computes losses.
 REFUSED_HERE_ALONE = {
     "weights for the first of two layers": Case(TWICE, SAME_NAME, weights(("a", [[2, 3]]))),
     "values packed in part": Case(ONE, MIXED, blob(floats(2), single(3))),
+    "Dropout in a training phase of its own": Case(
+        data(1, 2) + power("data", "x", 10) + DROPOUT % "TRAIN",
+        'layer "prob" (Dropout): phase: TRAIN would drop values at random; include { phase: TRAIN } leaves the layer out',
+    ),
+    "batch norm in a training phase of its own": normalised(
+        "phase: TRAIN",
+        'layer "prob" (BatchNorm): phase: TRAIN would make a score depend on the other pictures of its batch',
+        1,
+        2,
+    ),
+    "what reads a loss": Case(
+        data(1, 2) + power("data", "x", 1) + layer("EuclideanLoss", "x", "loss", 'bottom: "x"') + power("loss", "prob", 10),
+        'layer "prob" (Power): reads the blob "loss", which a loss or Accuracy makes',
+    ),
 }
 
 CASES: dict[str, Case] = {
