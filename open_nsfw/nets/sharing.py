@@ -46,6 +46,7 @@ def with_shared_blobs(net: Net, order: Sequence[str]) -> Net:
         list(layer.blobs or [None] * len(shapes)) for layer, shapes in zip(net.layers, needed)
     ]
     places = {name: place for place, name in enumerate(order)}
+    _check_named(net, needed, places)
     for name, holders in shared.items():
         _check(net.layers, name, holders, needed)
         holders = sorted(holders, key=lambda holder: (places.get(net.layers[holder.index].name, -1), holder.number))
@@ -55,6 +56,14 @@ def with_shared_blobs(net: Net, order: Sequence[str]) -> Net:
             if last is not None and _fits(holder, blobs, needed):
                 blobs[holder.index][holder.number] = last.reshape(needed[holder.index][holder.number])
     return replace(net, layers=tuple(map(_with_blobs, net.layers, blobs)))
+
+
+def _check_named(net: Net, needed: Sequence[tuple[Shape, ...]], named: Collection[str]) -> None:
+    """Raises ModelError for a layer that the weights file names, but gives no blobs, though all that it needs may be shared."""
+    first = {layer.name: index for index, layer in reversed(list(enumerate(net.layers)))}
+    for index, (layer, shapes) in enumerate(zip(net.layers, needed)):
+        if shapes and not layer.blobs and layer.name in named and first[layer.name] == index:
+            raise layer.error(f"{len(shapes)} weight blobs are needed, the file has 0")
 
 
 def _shared(net: Net) -> dict[str, list[_Holder]]:

@@ -199,6 +199,9 @@ SHARED = {
     "one comes back": Case(BOTH, [25.0, -98.0], weights(("a", [[1, 1]]), ("b", [[2, 3]]), ("a", [[5, 7]]))),
     "one is in the file": Case(BOTH, [4.0, -18.0], weights(("a", [[2, 3]]))),
     "the other is in the file": Case(BOTH, [4.0, -18.0], weights(("b", [[2, 3]]))),
+    "the other is in the file without blobs": Case(
+        BOTH, 'layer "b" (Scale): 1 weight blobs are needed, the file has 0', weights(("a", [[2, 3]]), ("b", []))
+    ),
     "with a blob that is not shared": Case(WITH_BIAS, [5.0, -17.0], weights(("a", [[5, 7]]), ("b", [[2, 3], [1, 1]]))),
     "with a blob that is not shared, last": Case(
         WITH_BIAS, [26.0, -97.0], weights(("b", [[2, 3], [1, 1]]), ("a", [[5, 7]]))
@@ -269,6 +272,11 @@ def blob(*parts: bytes) -> bytes:
     return field(100, field(1, b"a") + field(7, field(7, field(1, b"\x02")) + b"".join(parts)))
 
 
+def old_sides(sides: bytes) -> bytes:
+    """The caffemodel of `blob` with num, channels, height and width in the place of a shape."""
+    return field(100, field(1, b"a") + field(7, sides + floats(2, 3)))
+
+
 MIXED = "WEIGHTS: some values of a blob are packed and others not, which is not supported: save the file again"
 OLD_AND_NEW = "WEIGHTS: it has layers in the old form and in the new one: Caffe reads only one of them"
 ENCODINGS = {
@@ -280,6 +288,11 @@ ENCODINGS = {
     "doubles and floats: the doubles": Case(ONE, [2.0, -6.0], blob(doubles(2, 3), floats(5, 7))),
     "floats, and too few doubles": Case(
         ONE, "WEIGHTS: a blob of shape [2] has 1 values; the file is damaged", blob(floats(5, 7), doubles(2))
+    ),
+    "damaged, of no layer of the net": Case(ONE, [2.0, -6.0], blob(floats(2, 3)) + blob(floats(2)).replace(b"a", b"b", 1)),
+    "the four sides of old": Case(ONE, [2.0, -6.0], old_sides(b"\x08\x01\x10\x01\x18\x01\x20\x02")),
+    "one of the four sides is 0": Case(
+        ONE, "WEIGHTS: a blob of shape [0, 1, 1, 2] has 2 values; the file is damaged", old_sides(b"\x10\x01\x18\x01\x20\x02")
     ),
     "two forms of layers": Case(ONE, OLD_AND_NEW, blob(floats(2, 3)) + field(2, field(4, b"b"))),
 }
