@@ -12,7 +12,7 @@ from open_nsfw.errors import ModelError, UnsupportedLayerError
 from open_nsfw.nets import schema
 from open_nsfw.nets.data_layers import DATA_TYPES, data_shape
 from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape, check_axes, count_values, cut, quoted, read_model_file
-from open_nsfw.nets.prototxt_syntax import check_syntax
+from open_nsfw.nets.prototxt_syntax import for_pythons_parser
 from open_nsfw.nets.shape_rules import RULES
 from open_nsfw.nets.shapes import check_params
 from open_nsfw.nets.upgrade import upgraded
@@ -51,7 +51,7 @@ def parse_prototxt(text: str, data_layers: bool = False) -> Net:
 
 def _parse_message(text: str) -> Any:
     """Strictly, so that a misspelt option is not lost."""
-    check_syntax(text)
+    text = for_pythons_parser(text)
     try:
         return _parse_strictly(text)
     except ModelError as problem:

@@ -1,4 +1,5 @@
-"""What Caffe's reader of the text format refuses and protobuf's Python part takes: some numbers, and escapes in strings."""
+"""What Caffe's reader of the text format and protobuf's Python part read differently: numbers, escapes, and letters outside of
+strings."""
 
 from __future__ import annotations
 
@@ -7,35 +8,50 @@ import re
 from open_nsfw.errors import ModelError
 from open_nsfw.nets.net import cut
 
-# A string, a comment, or a number as protobuf's Python part sees one; the group holds the number. A string without an end
-# counts to the end of its line: were it no match, the search would begin anew at each quote that it holds.
+# A string, a comment, a minus apart from its number, a number as protobuf's Python part sees one, or what is not ASCII. A string
+# without an end counts to the end of its line: were it no match, the search would begin anew at each quote that it holds.
 _PIECES = re.compile(
-    r""""(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|\#[^\n]*|(?<![\w.+-])((?:[0-9+-]|\.[0-9])[\w.+-]*)""", re.ASCII
+    r""""(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|\#[^\n]*"""
+    r"""|(?<![\w.+-])(?:(?P<minus>-(?:\s|\#[^\n]*\n)+)(?=[.\w])|(?P<number>(?:[0-9+-]|\.[0-9])[\w.+-]*))"""
+    r"""|(?P<foreign>[^\x00-\x7f])""",
+    re.ASCII,
 )
-# A number as protobuf's C++ part sees one. A minus may stand apart from it.
+# A number as protobuf's C++ part sees one: what begins with 0 and a digit is octal, and has no fraction.
 _NUMBER = re.compile(
-    r"-?(?:0x[0-9a-f]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?f?|inf|infinity|nan)?", re.IGNORECASE
+    r"-?(?:0x[0-9a-f]+|0[0-7]+|(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?f?|inf|infinity|nan)?",
+    re.IGNORECASE,
 )
 # A backslash in a string and what follows it; the group, where not both Caffe and protobuf's Python part know it.
 _ESCAPE = re.compile(r"""\\(?:[abfnrtvx\\'"]|[0-7]{1,2}(?![0-7])|[0-3][0-7]{2}|u(?!005[cC])|U(?!0000005[cC])|(.))""")
 
 
-def check_syntax(text: str) -> None:
-    """Raises ModelError, which names the line, for a prototxt with a number or an escape that Caffe does not know."""
-    for piece in _PIECES.finditer(text):
-        problem = _problem(piece[0], piece[1])
+def for_pythons_parser(text: str) -> str:
+    """A prototxt as protobuf's Python part reads it to the same end as Caffe: numbers are spelt as both do, all else, and the
+    lines that it stands on, stay. Raises ModelError, which names the line, for a number, an escape or a letter outside of
+    strings that Caffe does not know."""
+
+    def spelt(piece: re.Match[str]) -> str:
+        problem = _problem(piece)
         if problem:
             line = text.count("\n", 0, piece.start()) + 1
             raise ModelError(f"not a readable prototxt: line {line}: {problem}")
+        if piece["minus"]:
+            return re.sub(r"\S", " ", re.sub(r"#[^\n]*", "", piece[0])) + "-"
+        return piece[0].replace("F", "f") if piece["number"] and "x" not in piece[0].lower() else piece[0]
+
+    return _PIECES.sub(spelt, text)
 
 
-def _problem(piece: str, number: str | None) -> str:
+def _problem(piece: re.Match[str]) -> str:
     """What is wrong with a piece of text, or nothing. Of an escape that it does not know, protobuf's Python part would
     warn, which may be an error for whoever calls us."""
-    if number is not None:
-        return "" if _NUMBER.fullmatch(number) else f"Caffe does not read {cut(number)} as a number"
-    if piece[0] in "\"'" and "\\" in piece:
-        for escape in _ESCAPE.finditer(piece):
+    text = piece[0]
+    if piece["number"]:
+        return "" if _NUMBER.fullmatch(text) else f"Caffe does not read {cut(text)} as a number"
+    if piece["foreign"]:
+        return f"Caffe does not read U+{ord(text):04X} outside of strings and comments"
+    if text[0] in "\"'" and "\\" in text:
+        for escape in _ESCAPE.finditer(text):
             if escape[1]:
                 return f"a string has the unknown escape {escape[0]}"
     return ""

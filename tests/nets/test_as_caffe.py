@@ -121,11 +121,27 @@ def not_a_number(number: str) -> str:
     return f"not a readable prototxt: line 2: Caffe does not read {number} as a number"
 
 
+def not_read(line: int, letter: str) -> str:
+    return f"not a readable prototxt: line {line}: Caffe does not read U+{letter} outside of strings and comments"
+
+
+TENS = ("10", "10.", "1e1", "1.e+1", "10f", "10F", "10.F", "100E-1", "1E1F")
+NO_TENS = ("+10", "1_0.0", "+inf", "1e1_0", "010.0", "09", "00.5")
 NUMBERS = {
-    **{f"times {number}": Case(scaled(number), TEN) for number in ("10", "10.", "1e1", "1.e+1", "10f", "100E-1")},
-    **{f"tiles {number}": Case(tiled(number), [1.0, 1.0]) for number in ("2", "0x2", "0X2", "02")},
-    **{f"no {number}": Case(scaled(number), not_a_number(number)) for number in ("+10", "1_0.0", "+inf", "1e1_0")},
-    **{f"no tiles {number}": Case(tiled(number), not_a_number(number)) for number in ("+2", "0b10", "0o2", "0_2")},
+    **{f"times {number}": Case(scaled(number), TEN) for number in TENS},
+    **{f"tiles {number}": Case(tiled(number), [1.0, 1.0]) for number in ("2", "0x2", "0X2", "02", "002")},
+    **{f"no {number}": Case(scaled(number), not_a_number(number)) for number in NO_TENS},
+    **{f"no tiles {number}": Case(tiled(number), not_a_number(number)) for number in ("+2", "0b10", "0o2", "0_2", "08")},
+    "minus apart": Case(scaled("-\t# of 10\n 10"), [-10.0, 20.0]),
+    "minus apart, in a list": Case(
+        data(1, 2)
+        + layer("Eltwise", "data", "prob", 'bottom: "data" eltwise_param { coeff: [- 1, - .5] }'), [-1.5, 3.0]
+    ),
+    "minus apart, in a string": Case(data(1, 2) + power("data", "prob", 10).replace('"prob" type', '"- 1" type'), TEN),
+    "a line after a minus apart": Case(scaled("- 1") + 'layer { name: "é" }é', not_read(3, "00E9")),
+    "a space that is not ASCII": Case(scaled("10").replace(" { scale", "\xa0{ scale"), not_read(2, "00A0")),
+    "a byte order mark": Case("\ufeff" + scaled("10"), not_read(1, "FEFF")),
+    "a comment that is not ASCII": Case("# \xe9\u3000\n" + scaled("10"), TEN),
 }
 
 # --- layers of one name, parameters of one name -----------------------------------------------------------------------
