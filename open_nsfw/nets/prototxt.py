@@ -172,7 +172,9 @@ def _check_blob_order(layers: list[Layer], declared: Collection[str]) -> None:
             if top in readers and not in_place:
                 raise layer.error(f"makes the blob {quoted(top)}, which a layer before it makes already")
             if in_place and readers[top] > 1:
-                raise layer.error(f"overwrites the blob {quoted(top)}, which another layer has read or a loss is made of")
+                raise layer.error(
+                    f"overwrites the blob {quoted(top)}, which another layer has read or a loss is made of"
+                )
             readers[top] = 1 if any(layer.param.loss_weight[index : index + 1]) else 0
         if layer.type in UNSCORED_TYPES:
             unscored.update(layer.tops)

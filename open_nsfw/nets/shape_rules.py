@@ -119,7 +119,9 @@ def _is_tested(layer: Layer) -> bool:
 
 def _dropout(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     if not _is_tested(layer):
-        raise layer.unsupported("phase: TRAIN would drop values at random; include { phase: TRAIN } leaves the layer out")
+        raise layer.unsupported(
+            "phase: TRAIN would drop values at random; include { phase: TRAIN } leaves the layer out"
+        )
     return _unchanged(layer, bottoms)
 
 

@@ -6,6 +6,8 @@ those for the batch size that the prototxt states.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from open_nsfw.nets.net import MOST_VALUES, Layer, Net, Shape, count_values, shape_text
@@ -75,6 +77,7 @@ def _check_counts(layer: Layer) -> None:
         raise layer.error(f"propagate_down is given for each of its {len(layer.bottoms)} bottoms, or not at all")
     if len(layer.param.loss_weight) not in (0, len(layer.tops)):
         raise layer.error(f"loss_weight is given for each of its {len(layer.tops)} tops, or not at all")
+    _check_finite(layer)
     tops = {
         "Convolution": len(layer.bottoms),
         "Deconvolution": len(layer.bottoms),
@@ -83,6 +86,16 @@ def _check_counts(layer: Layer) -> None:
     }.get(layer.type, 1)
     if len(layer.tops) != max(tops, 1):
         raise layer.unsupported(f"it has {len(layer.tops)} tops, {tops} are supported")
+
+
+def _check_finite(layer: Layer) -> None:
+    """Raises UnsupportedLayerError for a setting that is no finite number: Caffe's libraries make of it what they will."""
+    for setting, values in layer.param.ListFields():
+        if setting.name.endswith("_param"):
+            for descriptor, value in values.ListFields():
+                numbers = value if isinstance(value, Iterable) else [value]
+                if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+                    raise layer.unsupported(f"its {descriptor.name} is not a finite number")
 
 
 def check_params(layer: Layer, blobs: int) -> None:
@@ -109,9 +122,3 @@ _BOTTOM_COUNTS = {
     "Eltwise": (2, _ANY),
     "Scale": (1, 2),
 }
-
-
-# ------------------------------------------------------------------------------------------------- settings of layers
-
-
-# ---------------------------------------------------------------------------------------------------- rules by type

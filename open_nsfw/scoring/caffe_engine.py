@@ -84,7 +84,7 @@ class CaffeEngine(Engine):
         self._batch, *shape = self._net.blobs[self._input].data.shape
         self.input_shape = tuple(shape)
         try:
-            self.output_name = output_name(list(self._net.blobs), list(self._net.outputs))
+            self.output_name = output_name(*known.outputs(self._net))
         except ModelError as error:
             raise ModelError(f"{files.model_def}: {error}") from error
         self._known, self._labelled = known, len(inputs) > 1
@@ -217,6 +217,12 @@ class _KnownNet:
     def input(self) -> str | None:
         """The name of the input for the pictures."""
         return None if self.net is None else self.net.input_name
+
+    def outputs(self, net: Any) -> tuple[list[str], list[str]]:
+        """All blobs that layers make, and those among them that are outputs: for Caffe, what a loss or Silence reads is none."""
+        if self.net is None:
+            return list(net.blobs), list(net.outputs)
+        return self.net.blob_names, self.net.output_names
 
     def takes_any_batch(self, blobs: Sequence[str]) -> bool:
         """Whether the batch may have another size than the prototxt states."""

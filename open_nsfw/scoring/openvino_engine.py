@@ -81,10 +81,16 @@ class OpenVinoEngine(Engine):
 
     def _check(self, files: ModelFiles, largest: float) -> None:
         """Compare with ONNX Runtime on a few inputs. Raises EngineError if they differ by more than the precision can
-        make them."""
+        make them, or this gives a number where there is none."""
         blob = probes(self.input_shape)
         outputs = self.forward(blob), OnnxRuntimeEngine(files).forward(blob)
-        if not np.isfinite(outputs[1]).all():
+        known = np.isfinite(outputs[1])
+        if (np.isfinite(outputs[0]) & ~known).any():
+            raise EngineError(
+                f"{files.pretrained_model}: the network's answer has values that are not finite, which OpenVINO "
+                f"{self._openvino.__version__} takes for numbers; use --engine onnxruntime"
+            )
+        if not known.all():
             return  # such weights have no scores to be right or wrong about, which each picture's row says
         worst = worst_difference(*outputs)
         if not worst <= largest:

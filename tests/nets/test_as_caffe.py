@@ -131,11 +131,13 @@ NUMBERS = {
     **{f"times {number}": Case(scaled(number), TEN) for number in TENS},
     **{f"tiles {number}": Case(tiled(number), [1.0, 1.0]) for number in ("2", "0x2", "0X2", "02", "002")},
     **{f"no {number}": Case(scaled(number), not_a_number(number)) for number in NO_TENS},
-    **{f"no tiles {number}": Case(tiled(number), not_a_number(number)) for number in ("+2", "0b10", "0o2", "0_2", "08")},
+    **{
+        f"no tiles {number}": Case(tiled(number), not_a_number(number)) for number in ("+2", "0b10", "0o2", "0_2", "08")
+    },
     "minus apart": Case(scaled("-\t# of 10\n 10"), [-10.0, 20.0]),
     "minus apart, in a list": Case(
-        data(1, 2)
-        + layer("Eltwise", "data", "prob", 'bottom: "data" eltwise_param { coeff: [- 1, - .5] }'), [-1.5, 3.0]
+        data(1, 2) + layer("Eltwise", "data", "prob", 'bottom: "data" eltwise_param { coeff: [- 1, - .5] }'),
+        [-1.5, 3.0],
     ),
     "minus apart, in a string": Case(data(1, 2) + power("data", "prob", 10).replace('"prob" type', '"- 1" type'), TEN),
     "a line after a minus apart": Case(scaled("- 1") + 'layer { name: "é" }é', not_read(3, "00E9")),
@@ -305,10 +307,14 @@ ENCODINGS = {
     "floats, and too few doubles": Case(
         ONE, "WEIGHTS: a blob of shape [2] has 1 values; the file is damaged", blob(floats(5, 7), doubles(2))
     ),
-    "damaged, of no layer of the net": Case(ONE, [2.0, -6.0], blob(floats(2, 3)) + blob(floats(2)).replace(b"a", b"b", 1)),
+    "damaged, of no layer of the net": Case(
+        ONE, [2.0, -6.0], blob(floats(2, 3)) + blob(floats(2)).replace(b"a", b"b", 1)
+    ),
     "the four sides of old": Case(ONE, [2.0, -6.0], old_sides(b"\x08\x01\x10\x01\x18\x01\x20\x02")),
     "one of the four sides is 0": Case(
-        ONE, "WEIGHTS: a blob of shape [0, 1, 1, 2] has 2 values; the file is damaged", old_sides(b"\x10\x01\x18\x01\x20\x02")
+        ONE,
+        "WEIGHTS: a blob of shape [0, 1, 1, 2] has 2 values; the file is damaged",
+        old_sides(b"\x10\x01\x18\x01\x20\x02"),
     ),
     "two forms of layers": Case(ONE, OLD_AND_NEW, blob(floats(2, 3)) + field(2, field(4, b"b"))),
 }
@@ -476,7 +482,8 @@ WIRING = {
     "batch norm with two rates": normalised("param { lr_mult: 0 } param { lr_mult: 0 }", [0.0, -1.5], 1, 2),
     "batch norm that learns": normalised("param { lr_mult: 0 } param { }", RATES_OF_BATCH_NORM, 1, 2),
     "batch norm in a training phase, with fixed statistics": Case(
-        data(1, 2) + layer("BatchNorm", "data", "prob", "batch_norm_param { eps: 0 use_global_stats: true } phase: TRAIN"),
+        data(1, 2)
+        + layer("BatchNorm", "data", "prob", "batch_norm_param { eps: 0 use_global_stats: true } phase: TRAIN"),
         [0.0, -1.5],
         caffemodel({"prob": [[1, 1], [4, 4], [1]]}),
     ),
@@ -546,8 +553,8 @@ WIRING = {
 # ----------------------------------------------------------------------------------------------------------------------
 
 # What Caffe computes, and is refused here: in a second layer of one name it leaves the values of the filler, it knows the
-# order of values that are packed in part, it gives another answer each time, or one that hangs on the rest of the batch, and it
-# computes losses.
+# order of values that are packed in part, it gives another answer each time, or one that hangs on the rest of the batch, its
+# libraries make what they will of settings that are not finite, and it computes losses.
 REFUSED_HERE_ALONE = {
     "weights for the first of two layers": Case(TWICE, SAME_NAME, weights(("a", [[2, 3]]))),
     "values packed in part": Case(ONE, MIXED, blob(floats(2), single(3))),
@@ -561,8 +568,19 @@ REFUSED_HERE_ALONE = {
         1,
         2,
     ),
+    "a slope that is not finite": Case(
+        data(1, 2) + layer("ReLU", "data", "prob", "relu_param { negative_slope: -inf }"),
+        'layer "prob" (ReLU): its negative_slope is not a finite number',
+    ),
+    "a coefficient that is no number": Case(
+        data(1, 2) + layer("Eltwise", "data", "prob", 'bottom: "data" eltwise_param { coeff: [1, nan] }'),
+        'layer "prob" (Eltwise): its coeff is not a finite number',
+    ),
     "what reads a loss": Case(
-        data(1, 2) + power("data", "x", 1) + layer("EuclideanLoss", "x", "loss", 'bottom: "x"') + power("loss", "prob", 10),
+        data(1, 2)
+        + power("data", "x", 1)
+        + layer("EuclideanLoss", "x", "loss", 'bottom: "x"')
+        + power("loss", "prob", 10),
         'layer "prob" (Power): reads the blob "loss", which a loss or Accuracy makes',
     ),
 }

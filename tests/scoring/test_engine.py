@@ -355,6 +355,21 @@ def test_a_branch_beside_the_score_may_mix_a_batch(kind: str, engine: str, tmp_p
     np.testing.assert_allclose(loaded.forward(FIVE[3:4]), expected[3:4], rtol=1e-5, atol=1e-5)
 
 
+UNSCORED = {  # after a net whose one output is "fc"
+    "Silence": 'name: "s" type: "Silence" bottom: "fc"',
+    "a loss": 'name: "l" type: "EuclideanLoss" bottom: "fc" bottom: "fc" top: "loss"',
+}
+
+
+@pytest.mark.parametrize("engine", engines())
+@pytest.mark.parametrize("kind", UNSCORED)
+def test_what_reads_the_only_output_is_no_score(kind: str, engine: str, tmp_path: Path) -> None:
+    text = batch_net(1, DENSE.format("data").replace('"prob"', '"fc"'), UNSCORED[kind])
+    loaded = load_text(tmp_path, text, engine, {"fc": [WEIGHTS_OF_DENSE]})
+    assert loaded.output_name == "fc"
+    np.testing.assert_allclose(loaded.forward(FIVE), FIVE.reshape(5, 12) @ WEIGHTS_OF_DENSE.T, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("engine", engines())
 @pytest.mark.parametrize("rows", [-1, 12])
 def test_several_rows_for_each_input_on_the_way(rows: int, engine: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -145,6 +146,26 @@ def test_nets_of_other_inputs_and_outputs(last: str, spread: float, tmp_path: Pa
     ours, expected = (load(tmp_path, DENSE + last, weights, name) for name in ("openvino", "onnxruntime"))
     data = np.random.default_rng(3).uniform(-100, 100, (5, 12)).astype(np.float32)
     np.testing.assert_allclose(ours.forward(data), expected.forward(data), rtol=1e-4, atol=1e-5)
+
+
+@needs_openvino
+@pytest.mark.parametrize("last", [SOFTMAX, 'layer { name: "prob" type: "ReLU" bottom: "fc" top: "prob" }'])
+@pytest.mark.parametrize("weight", [np.nan, np.inf])
+def test_numbers_where_there_are_none(weight: float, last: str, tmp_path: Path) -> None:
+    """OpenVINO's maximum of NaN and 0 is 0: of weights that are no numbers it made the score of a safe picture."""
+    weights = {"fc": [np.full((2, 12), weight)]}
+    assert np.isnan(load(tmp_path, DENSE + last, weights, "onnxruntime").forward(np.zeros((1, 12), np.float32))).all()
+    try:
+        engine = load(tmp_path, DENSE + last, weights, "openvino")
+    except EngineError as error:
+        where = re.escape(str(tmp_path / "net.caffemodel"))
+        assert re.fullmatch(
+            f"{where}: the network's answer has values that are not finite, which OpenVINO .* takes for numbers; "
+            "use --engine onnxruntime",
+            str(error),
+        )
+    else:
+        assert np.isnan(engine.forward(np.ones((1, 12), np.float32))).all()
 
 
 @needs_openvino
