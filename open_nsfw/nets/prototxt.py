@@ -129,6 +129,8 @@ def _declared_inputs(message: Any) -> dict[str, Shape]:
 
 
 def _input_layer_shapes(layer: Layer) -> dict[str, Shape]:
+    if not layer.tops:
+        raise layer.error("it has no top")
     shapes = [tuple(shape.dim) for shape in layer.param.input_param.shape]
     if len(shapes) == 1:
         shapes *= len(layer.tops)

@@ -251,6 +251,8 @@ def _reduction(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
 
 def _arg_max(layer: Layer, bottoms: tuple[Shape, ...]) -> _Result:
     param, bottom = layer.param.argmax_param, bottoms[0]
+    if not bottom:
+        raise layer.error("it needs an input with axes")
     if param.HasField("axis"):
         axis = canonical_axis(layer, param.axis, len(bottom))
         _check_batch_is_kept(layer, axis)

@@ -505,6 +505,14 @@ WIRING = {
     "PReLU of no channels": Case(
         data(2) + layer("PReLU", "data", "prob"), 'layer "prob" (PReLU): it needs an input with channels'
     ),
+    "ArgMax of a single value": Case(
+        data(1) + layer("Reshape", "data", "x", "reshape_param { shape { } }") + layer("ArgMax", "x", "prob"),
+        'layer "prob" (ArgMax): it needs an input with axes',
+    ),
+    "an input of no top": Case(
+        data(1, 2) + 'layer { name: "i" type: "Input" input_param { shape { dim: 2 } } }' + power("data", "prob", 10),
+        'layer "i" (Input): it has no top',
+    ),
     "PReLU of five axes": Case(
         data(1, 2, 1, 1, 1) + layer("PReLU", "data", "prob"),
         'layer "prob" (PReLU): it takes blobs of at most 4 axes, its input is 1 x 2 x 1 x 1 x 1',
