@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, TextIO
 
@@ -110,6 +111,9 @@ def _csv_rows(file: TextIO, path: str) -> Iterator[tuple[int, Cells]]:
         for character, name in OTHER_DELIMITERS.items():
             if len(reader.fieldnames) == 1 and character in reader.fieldnames[0]:
                 raise UsageError(f"{path}: its columns are parted by {name}; save it with commas")
+        twice = next((name for name, count in Counter(reader.fieldnames).items() if name and count > 1), None)
+        if twice is not None:
+            raise UsageError(f"{path}: has more than one column {quoted(twice)}")
         for row in reader:
             if "\0more" in row:
                 raise UsageError(f"{path} line {reader.reader.line_num}: has more cells than the header")

@@ -60,6 +60,7 @@ def test_numbers_that_no_float_holds(content: str, message: str, tmp_path: Path)
         ('{"score": 0.5}\n'.encode("utf-16-be"), "is UTF-16; save it as UTF-8"),
         (b"score;label\n0,5;1\n", "its columns are parted by semicolons; save it with commas"),
         (b"score\tlabel\n0.5\t1\n", "its columns are parted by tabs; save it with commas"),
+        (b"score,label, Score \n0.5,1,0.1\n", "has more than one column 'score'"),
     ],
 )
 def test_tables_of_another_form(content: bytes, message: str, tmp_path: Path) -> None:
@@ -70,6 +71,13 @@ def test_tables_of_another_form(content: bytes, message: str, tmp_path: Path) ->
         with pytest.raises(UsageError) as caught:
             read()
         assert str(caught.value) == f"{path}: {message}"
+
+
+def test_columns_without_a_name_may_be_several(tmp_path: Path) -> None:
+    """As a spreadsheet writes them for cells that were once used."""
+    path = tmp_path / "table"
+    path.write_text("score,label,,\n0.5,1,,\n")
+    assert [entry.score for entry in read_labels(str(path), NAMES).entries] == [0.5]
 
 
 def test_a_label_of_any_kind_is_refused_in_one_short_line(tmp_path: Path) -> None:
