@@ -220,10 +220,11 @@ def _reduction(graph: Graph, layer: Layer, shapes: LayerShapes, inputs: list[str
     param, rank = layer.param.reduction_param, len(shapes.bottoms[0])
     axes = list(range(canonical_axis(layer, param.axis, rank), rank))
     operation = enum_name(param, "operation")
-    if operation == "SUM":  # the one that has its axes as an input in this opset
-        reduced = graph.op("ReduceSum", inputs[0], graph.constant(axes, np.int64), keepdims=0)
+    if operation in ("SUM", "ASUM"):  # OpenVINO's ReduceL1 sums over all axes, whichever are given
+        tensor = graph.op("Abs", inputs[0]) if operation == "ASUM" else inputs[0]
+        reduced = graph.op("ReduceSum", tensor, graph.constant(axes, np.int64), keepdims=0)
     else:
-        kind = {"ASUM": "ReduceL1", "SUMSQ": "ReduceSumSquare", "MEAN": "ReduceMean"}[operation]
+        kind = {"SUMSQ": "ReduceSumSquare", "MEAN": "ReduceMean"}[operation]
         reduced = graph.op(kind, inputs[0], axes=axes, keepdims=0)
     return [_linear(graph, reduced, param.coeff, 0)]
 

@@ -169,6 +169,21 @@ def test_numbers_where_there_are_none(weight: float, last: str, tmp_path: Path) 
 
 
 @needs_openvino
+@pytest.mark.parametrize("operation", ["SUM", "ASUM", "SUMSQ", "MEAN"])
+def test_reductions(operation: str, tmp_path: Path) -> None:
+    """Over the axes that the layer names, and no others."""
+    text = 'input: "data" input_shape { dim: [1, 2, 3] } layer { name: "p" type: "Power" bottom: "data" top: "p" }\n'
+    text += (
+        'layer { name: "r" type: "Reduction" bottom: "p" top: "prob" reduction_param { axis: 2 operation: %s } }'
+        % operation
+    )
+    data = np.random.default_rng(3).uniform(-3, 3, (5, 2, 3)).astype(np.float32)
+    sums = {"SUM": data, "ASUM": abs(data), "SUMSQ": data**2, "MEAN": data / 3}[operation].sum(axis=2)
+    for engine in ("openvino", "onnxruntime"):
+        np.testing.assert_allclose(load(tmp_path, text, {"x": []}, engine).forward(data), sums, rtol=1e-4, atol=1e-5)
+
+
+@needs_openvino
 def test_inputs_that_a_net_for_one_would_mix(tmp_path: Path) -> None:
     """Each is computed by itself."""
     along = 'layer { name: "prob" type: "Softmax" bottom: "f" top: "prob" softmax_param { axis: 0 } }'
