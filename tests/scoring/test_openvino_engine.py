@@ -173,10 +173,8 @@ def test_numbers_where_there_are_none(weight: float, last: str, tmp_path: Path) 
 def test_reductions(operation: str, tmp_path: Path) -> None:
     """Over the axes that the layer names, and no others."""
     text = 'input: "data" input_shape { dim: [1, 2, 3] } layer { name: "p" type: "Power" bottom: "data" top: "p" }\n'
-    text += (
-        'layer { name: "r" type: "Reduction" bottom: "p" top: "prob" reduction_param { axis: 2 operation: %s } }'
-        % operation
-    )
+    param = f"reduction_param {{ axis: 2 operation: {operation} }}"
+    text += f'layer {{ name: "r" type: "Reduction" bottom: "p" top: "prob" {param} }}'
     data = np.random.default_rng(3).uniform(-3, 3, (5, 2, 3)).astype(np.float32)
     sums = {"SUM": data, "ASUM": abs(data), "SUMSQ": data**2, "MEAN": data / 3}[operation].sum(axis=2)
     for engine in ("openvino", "onnxruntime"):
