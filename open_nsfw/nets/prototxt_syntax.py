@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from open_nsfw.errors import ModelError
+from open_nsfw.nets import schema
 from open_nsfw.nets.net import cut
 
 # A string, a comment, a minus apart from its number, a number as protobuf's Python part sees one, or what is not ASCII. A string
@@ -21,6 +22,9 @@ _NUMBER = re.compile(
     r"-?(?:0x[0-9a-f]+|0[0-7]+|(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?f?|inf|infinity|nan)?",
     re.IGNORECASE,
 )
+_OCTAL = re.compile(r"-?0[0-7]+")
+_WORD = re.compile(r"\w+", re.ASCII)
+NEAR = 200  # letters before a number in which its field is looked for
 # A backslash in a string and what follows it; the group, where not both Caffe and protobuf's Python part know it.
 _ESCAPE = re.compile(r"""\\(?:[abfnrtvx\\'"]|[0-7]{1,2}(?![0-7])|[0-3][0-7]{2}|u(?!005[cC])|U(?!0000005[cC])|(.))""")
 
@@ -47,7 +51,8 @@ def _problem(piece: re.Match[str]) -> str:
     warn, which may be an error for whoever calls us."""
     text = piece[0]
     if piece["number"]:
-        return "" if _NUMBER.fullmatch(text) else f"Caffe does not read {cut(text)} as a number"
+        known = _NUMBER.fullmatch(text) and not (_OCTAL.fullmatch(text) and _is_float(piece))
+        return "" if known else f"Caffe does not read {cut(text)} as a number"
     if piece["foreign"]:
         return f"Caffe does not read U+{ord(text):04X} outside of strings and comments"
     if text[0] in "\"'" and "\\" in text:
@@ -55,3 +60,11 @@ def _problem(piece: re.Match[str]) -> str:
             if escape[1]:
                 return f"a string has the unknown escape {escape[0]}"
     return ""
+
+
+def _is_float(number: re.Match[str]) -> bool:
+    """Whether the field of a number takes fractions; it has no octal numbers then."""
+    before = number.string[max(number.start() - NEAR, 0) : number.start()]
+    listed = before.rfind("[")
+    words = _WORD.findall(before[:listed] if listed > before.rfind("]") else before)
+    return bool(words) and words[-1] in schema.float_fields()

@@ -9,6 +9,7 @@ code would be tied to a few of them. Field numbers, types and defaults are those
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -229,6 +230,16 @@ BlobValues: Any = _CLASSES["BlobValues"]
 LayerParameter: Any = _CLASSES["LayerParameter"]
 NetParameter: Any = _CLASSES["NetParameter"]
 NetStateRule: Any = _CLASSES["NetStateRule"]
+
+
+@lru_cache(maxsize=1)
+def float_fields() -> frozenset[str]:
+    """The names that fields for fractions have, in any message, and no other field has."""
+    fields = [
+        field for message in NetParameter.DESCRIPTOR.file.message_types_by_name.values() for field in message.fields
+    ]
+    others = {field.name for field in fields if field.cpp_type != field.CPPTYPE_FLOAT}
+    return frozenset(field.name for field in fields) - others
 
 
 def enum_name(message: Any, field: str) -> str:

@@ -88,7 +88,7 @@ class OpenVinoEngine(Engine):
         if (np.isfinite(outputs[0]) & ~known).any():
             raise EngineError(
                 f"{files.pretrained_model}: the network's answer has values that are not finite, which OpenVINO "
-                f"{self._openvino.__version__} takes for numbers; use --engine onnxruntime"
+                f"{self._openvino.__version__} takes for numbers; look at the weights, or use --engine onnxruntime"
             )
         if not known.all():
             return  # such weights have no scores to be right or wrong about, which each picture's row says

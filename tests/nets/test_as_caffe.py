@@ -126,7 +126,7 @@ def not_read(line: int, letter: str) -> str:
 
 
 TENS = ("10", "10.", "1e1", "1.e+1", "10f", "10F", "10.F", "100E-1", "1E1F")
-NO_TENS = ("+10", "1_0.0", "+inf", "1e1_0", "010.0", "09", "00.5")
+NO_TENS = ("+10", "1_0.0", "+inf", "1e1_0", "010", "-010", "010.0", "09", "00.5")
 NUMBERS = {
     **{f"times {number}": Case(scaled(number), TEN) for number in TENS},
     **{f"tiles {number}": Case(tiled(number), [1.0, 1.0]) for number in ("2", "0x2", "0X2", "02", "002")},
@@ -134,6 +134,10 @@ NUMBERS = {
     **{
         f"no tiles {number}": Case(tiled(number), not_a_number(number)) for number in ("+2", "0b10", "0o2", "0_2", "08")
     },
+    "no octal fraction in a list": Case(
+        data(1, 2) + layer("Eltwise", "data", "prob", 'bottom: "data" eltwise_param { coeff: [5, 05] }'),
+        not_a_number("05"),
+    ),
     "minus apart": Case(scaled("-\t# of 10\n 10"), [-10.0, 20.0]),
     "minus apart, in a list": Case(
         data(1, 2) + layer("Eltwise", "data", "prob", 'bottom: "data" eltwise_param { coeff: [- 1, - .5] }'),
