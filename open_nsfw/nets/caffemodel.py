@@ -24,9 +24,8 @@ def read_caffemodel(path: str | Path, used: Collection[str] | None = None) -> di
     """Read a caffemodel (Caffe's wire format): layer name -> its blobs, float32, read-only.
 
     The names come in the order in which Caffe copies the blobs; of a name that is there twice, the last counts. `used` are the
-    names of the net's layers, the only ones that are read then, as in Caffe; None: all are. Raises ModelError for a file that is
-    missing, truncated or something else, for blobs that are damaged, and for a name that is there twice with blobs of different
-    shapes.
+    names of the net's layers, all others are nothing to Caffe; None: any may be used. Raises ModelError for a file that is
+    missing, truncated or something else, and for a name that is used and there twice with blobs of different shapes.
     """
     data = read_model_file(path, MOST_BYTES)
     if data.startswith(b"\x89HDF\r\n"):
@@ -51,11 +50,10 @@ def _blobs_by_name(message: Any, used: Collection[str] | None) -> dict[str, tupl
         raise ModelError("it has layers in the old form and in the new one: Caffe reads only one of them")
     found: dict[str, tuple[Blob, ...]] = {}
     for layer in [*message.layer, *blob_holders(message.layers)]:
-        if used is not None and layer.name not in used:
-            continue
         blobs = tuple(_blob_array(blob) for blob in layer.blobs)
         earlier = found.pop(layer.name, blobs)
-        if [blob.shape for blob in earlier] != [blob.shape for blob in blobs]:
+        differ = [blob.shape for blob in earlier] != [blob.shape for blob in blobs]
+        if differ and (used is None or layer.name in used):
             raise ModelError(
                 f"the layer {quoted(layer.name)} is there more than once, with blobs of different shapes: Caffe would copy "
                 "all of them into one layer"

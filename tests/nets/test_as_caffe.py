@@ -311,9 +311,6 @@ ENCODINGS = {
     "floats, and too few doubles": Case(
         ONE, "WEIGHTS: a blob of shape [2] has 1 values; the file is damaged", blob(floats(5, 7), doubles(2))
     ),
-    "damaged, of no layer of the net": Case(
-        ONE, [2.0, -6.0], blob(floats(2, 3)) + blob(floats(2)).replace(b"a", b"b", 1)
-    ),
     "the four sides of old": Case(ONE, [2.0, -6.0], old_sides(b"\x08\x01\x10\x01\x18\x01\x20\x02")),
     "one of the four sides is 0": Case(
         ONE,
