@@ -56,12 +56,13 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _logger_as_it_was() -> Iterator[None]:
-    """The command gives the package's logger a handler; the next test wants it as a library has it."""
+def _logger_of_a_library() -> Iterator[None]:
+    """The command gives the package's logger a handler; each test begins with it as a library has it, whether a test before it
+    or a fixture of its module ran the command."""
     logger = logging.getLogger("open_nsfw")
-    before = list(logger.handlers), logger.propagate
+    logger.handlers, logger.propagate = [], True
     yield
-    logger.handlers, logger.propagate = before
+    logger.handlers, logger.propagate = [], True
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,9 @@ def orientation_of(image: Image.Image) -> int:
 def frame_orientation(frame: Any) -> int:
     """The orientation, 1 to 8, of PyAV's video frame by its display matrix; 1 where it has none, or is turned by anything
     but quarters of a circle."""
-    for data in frame.side_data:  # its keys are the data themselves, in all releases of PyAV
+    kept = frame.side_data
+    for index in range(len(kept)):  # what iterating over it gives differs with PyAV's releases
+        data = kept[index]
         if data.type.name == "DISPLAYMATRIX" and len(bytes(data)) >= _MATRIX.size:
             return matrix_orientation(bytes(data))
     return UPRIGHT
