@@ -49,9 +49,13 @@ def whole(text: str) -> int | None:
 
 
 def number(text: str) -> float:
-    """A number, or a percentage (`80%`) as what it is of 1; NaN for anything else."""
-    digits, percent = (text[:-1], 100) if text.endswith("%") else (text, 1)
+    """A number in decimal notation; NaN for anything else, also for `0_1` and digits that are not ASCII, which Python reads."""
     try:
-        return float(digits) / percent
+        return float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         return math.nan
+
+
+def number_or_percentage(text: str) -> float:
+    """A number, or a percentage (`80%`) as what it is of 1; NaN for anything else."""
+    return number(text[:-1]) / 100 if text.endswith("%") else number(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from open_nsfw.calibration.labels import Entry, LabelNames, Labels
@@ -9,6 +10,7 @@ from open_nsfw.calibration.tables import Cells, quoted, read_table
 from open_nsfw.errors import UsageError
 from open_nsfw.rows.reader import KINDS
 from open_nsfw.rows.row import is_last
+from open_nsfw.text import number
 
 LIGHTEST, HEAVIEST = 1e-12, 1e12  # pictures that one stands for; squares and sums of such weights are exact enough
 TEXTS = ("path", "member", "error", "sha256", "model", "engine")  # columns beside label and score
@@ -49,10 +51,7 @@ def score_of(value: object, where: str) -> float | None:
     """The score in a cell; None where it is empty. Raises UsageError for anything but a number from 0 to 1."""
     if value is None or value == "":
         return None
-    try:
-        score = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else float("nan")
-    except (ValueError, OverflowError):
-        score = float("nan")
+    score = _number(value)
     if not 0 <= score <= 1:
         raise UsageError(f"{where}: the score {quoted(value)} is no number from 0 to 1")
     return score
@@ -62,13 +61,20 @@ def weight_of(value: object, where: str) -> float | None:
     """The weight in a cell; None where it is empty. Raises UsageError for anything but a number that can be reckoned with."""
     if value is None or value == "":
         return None
-    try:
-        weight = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else 0.0
-    except (ValueError, OverflowError):
-        weight = 0.0
+    weight = _number(value)
     if not LIGHTEST <= weight <= HEAVIEST:
         raise UsageError(f"{where}: the weight {quoted(value)} is no number from {LIGHTEST:g} to {HEAVIEST:g}")
     return weight
+
+
+def _number(value: object) -> float:
+    """What a cell of CSV or JSON has; NaN for anything but a number that a float holds."""
+    if isinstance(value, str):
+        return number(value)
+    try:
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 class _EntryReader:

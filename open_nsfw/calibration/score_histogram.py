@@ -13,6 +13,7 @@ import re
 
 from open_nsfw.calibration.policy import Policy
 from open_nsfw.errors import UsageError
+from open_nsfw.text import number
 
 BEGIN = "# HELP "
 MOST_SCORES = 5_000_000  # that are told one by one; of more, as many in the same proportions
@@ -61,10 +62,7 @@ def _scores(path: str, ends: list[tuple[float, float]]) -> list[float]:
 
 
 def _number(path: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = number(text)
     if math.isnan(value):
         raise UsageError(f"{path}: '{text}' is no number")
     return value

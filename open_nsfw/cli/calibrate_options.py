@@ -22,7 +22,7 @@ from open_nsfw.cli.options import (
 )
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.cli.status import SIGNALS
-from open_nsfw.text import number
+from open_nsfw.text import number, number_or_percentage
 
 PROGRAM = "open-nsfw calibrate"
 FAMILIES = ("promises", "cost", "review-budget", "bands")
@@ -143,7 +143,7 @@ def _add_report_options(group: Any) -> None:
 
 
 def _bands(text: str) -> tuple[float, ...]:
-    values = tuple(number(each) for each in text.split(","))
+    values = tuple(number_or_percentage(each) for each in text.split(","))
     rising = all(low < high for low, high in zip(values, values[1:]))
     if not rising or not all(0 <= each <= 1 for each in values):
         raise argparse.ArgumentTypeError(f"rising numbers from 0 to 1 with commas between are needed, not '{text}'")
@@ -153,11 +153,8 @@ def _bands(text: str) -> tuple[float, ...]:
 def _costs(text: str) -> Costs:
     values: dict[str, float] = {}
     for part in text.split(","):
-        name, _, number = part.partition("=")
-        try:
-            values[name.strip()] = float(number)
-        except ValueError:
-            values[name.strip()] = -1
+        name, _, value = part.partition("=")
+        values[name.strip()] = number(value)
     if set(values) != {"fp", "fn"} or not all(0 < each < float("inf") for each in values.values()):
         raise argparse.ArgumentTypeError(f"fp=X,fn=Y with numbers above 0 is needed, not '{text}'")
     return Costs(values["fp"], values["fn"])

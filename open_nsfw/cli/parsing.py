@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from open_nsfw.cli.process import print_text
 from open_nsfw.errors import UsageError
 from open_nsfw.pictures.extraction import LEAST_MEMORY
-from open_nsfw.text import number
+from open_nsfw.text import number, number_or_percentage
 from open_nsfw.text import whole as whole_number
 
 # How messages of argparse begin.
@@ -206,7 +206,7 @@ def cache_size(text: str) -> int:
 
 def score(text: str) -> float:
     """A score, 0 to 1, also as 80%."""
-    value = number(text)
+    value = number_or_percentage(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"a score from 0 to 1 is needed, not '{text}'")
     return value
@@ -214,7 +214,7 @@ def score(text: str) -> float:
 
 def share(text: str) -> float:
     """A share of something, between 0 and 1 and neither, also as 5%."""
-    value = number(text)
+    value = number_or_percentage(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"a number between 0 and 1 is needed, not '{text}'")
     return value
@@ -222,10 +222,7 @@ def share(text: str) -> float:
 
 def positive(text: str) -> float:
     """A finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"a number above 0 is needed, not '{text}'")
     return value

@@ -20,7 +20,7 @@ from open_nsfw.cli.options import (
 )
 from open_nsfw.cli.parsing import OneLineParser
 from open_nsfw.review.options import DeskOptions
-from open_nsfw.text import number, printable
+from open_nsfw.text import number_or_percentage, printable
 
 PROGRAM = "open-nsfw review"
 STORE = "review.sqlite"
@@ -218,7 +218,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _whole_share(text: str) -> float:
     """A share, 0 and 1 among them."""
-    value = number(text)
+    value = number_or_percentage(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"a share from 0 to 1 is needed, not '{text}'")
     return value

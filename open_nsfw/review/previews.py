@@ -23,6 +23,7 @@ from open_nsfw.pictures.picture import Picture
 from open_nsfw.pictures.watchdog import Watchdog
 from open_nsfw.review.item import Frame, Item
 from open_nsfw.sources.walk import Sources
+from open_nsfw.text import number
 
 SECONDS = 60.0  # to decode one picture, as in a scan
 MOST_KEPT = 400  # items whose previews are in memory: 10 kB a picture
@@ -140,10 +141,7 @@ def choice_named(name: str | None) -> FrameChoice:
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = number(text)
     if not 0 < value < math.inf:
         raise UsageError(f"the rows name a choice of frames that is none: every {text} s")
     return value

@@ -89,6 +89,8 @@ def _plain_cell(record: str, at: int) -> tuple[str | None, int]:
 def _bounded(text: str) -> str:
     if len(text) > LONGEST_NUMBER:
         raise ValueError("a number of too many digits")
+    if "_" in text or not text.isascii():  # which Python reads, and no row has
+        raise ValueError("no number")
     return text
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from open_nsfw.errors import UsageError
-from open_nsfw.text import number
+from open_nsfw.text import number_or_percentage
 
 THRESHOLDS = (0.2, 0.8)  # the bands that the network's authors suggest
 # Scores nearer than this to 0 or 1 are 0 or 1 in float32, which logits must not make infinite.
@@ -33,7 +33,7 @@ def escalates(quick_score: float, thresholds: Sequence[float] = THRESHOLDS, marg
 def parse_thresholds(text: str) -> tuple[float, ...]:
     """Thresholds as `--thresholds` takes them: scores from 0 to 1, also as 80%, comma-separated; ascending, each once.
     Raises UsageError."""
-    values = tuple(sorted({number(each) for each in text.split(",")}))
+    values = tuple(sorted({number_or_percentage(each) for each in text.split(",")}))
     if not all(0 <= value <= 1 for value in values):
         raise UsageError(f'--thresholds "{text}": scores from 0 to 1 are needed, separated by commas')
     return values

@@ -27,6 +27,7 @@ from open_nsfw.service.refusals import Refusal, bad_request
 from open_nsfw.service.service import Service, service_of
 from open_nsfw.service.uploads import items_of
 from open_nsfw.sources.item import Item, is_picture
+from open_nsfw.text import number
 
 PATH = "/v1/score"
 MEDIA_TYPE = "application/x-ndjson"
@@ -117,10 +118,7 @@ async def _explains(parameters: QueryParams, core: Core) -> bool:
 def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
+    value = number(text)
     if not 0 < value <= MOST_SECONDS:
         raise bad_request(f"every={text!a}: a number of seconds above 0 is needed, {MOST_SECONDS:g} at most")
     return value

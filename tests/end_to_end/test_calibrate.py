@@ -149,6 +149,7 @@ def test_curves_of_many_points_are_thinned(tmp_path: Path) -> None:
         (["--min-recall", "1"], "--min-recall: a number between 0 and 1 is needed, not '1'"),
         (["--cost", "fp=1"], "--cost: fp=X,fn=Y with numbers above 0 is needed, not 'fp=1'"),
         (["--cost", "fp=1,fn=x"], "--cost: fp=X,fn=Y with numbers above 0 is needed, not 'fp=1,fn=x'"),
+        (["--cost", "fp=1,fn=1_0"], "--cost: fp=X,fn=Y with numbers above 0 is needed, not 'fp=1,fn=1_0'"),
         (["--cost", "fp=1,fn=nan"], "--cost: fp=X,fn=Y with numbers above 0 is needed, not 'fp=1,fn=nan'"),
         (
             ["--bands", "0.8,0.2"],

@@ -152,6 +152,7 @@ def test_above_counts_the_frames_that_something_is_done_about(options: list[str]
     [
         ("--fail-above 80", "--fail-above: a score from 0 to 1 is needed, not '80'"),
         ("--fail-above 0,8", "--fail-above: a score from 0 to 1 is needed, not '0,8'"),
+        ("--fail-above=0_8", "--fail-above: a score from 0 to 1 is needed, not '0_8'"),
         ("--fail-above=high", "--fail-above: a score from 0 to 1 is needed, not 'high'"),
         ("--move-above 120% out", "--move-above: a score from 0 to 1 is needed, not '120%'"),
         ("--max-memory 1EB", "--max-memory: a number of bytes is needed, as 1073741824, 1GiB or 1.5GB, not '1EB'"),

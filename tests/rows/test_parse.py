@@ -113,6 +113,9 @@ def test_numbers() -> None:
     for parse in (integer, number):
         with pytest.raises(ValueError, match=r"^a number of too many digits$"):
             parse("1" * 41)
+        for text in ("1_0", "٣"):
+            with pytest.raises(ValueError, match=r"^no number$"):
+                parse(text)
     started = time.monotonic()
     with pytest.raises(ValueError, match="digits"):
         integer("1" * 10_000_000)

@@ -178,6 +178,7 @@ def test_decisions_follow_the_score(service: Running) -> None:
         ("?frames=all&frames=first", "the parameter frames is there twice"),
         ("?scenes=yes", "scenes='yes': true or false is needed"),
         ("?every=0", "every='0': a number of seconds above 0 is needed, 1e+09 at most"),
+        ("?every=1_0", "every='1_0': a number of seconds above 0 is needed, 1e+09 at most"),
         ("?every=nan", "every='nan': a number of seconds above 0 is needed, 1e+09 at most"),
     ],
 )
