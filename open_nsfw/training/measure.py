@@ -76,7 +76,7 @@ def compare(
     intervals = _Intervals(tails(how.confidence), _stretch(tested, how.confidence))
     before_curves, after_curves = curves(before, how), curves(after, how)
     measures = tuple(
-        Measure(name, *_rates("before", "after", number, values, draws, intervals)) for number, name in enumerate(NAMES)
+        Measure(name, *_rates("before", number, values, draws, intervals)) for number, name in enumerate(NAMES)
     )
     measures = (
         replace(measures[0], before=before_curves.auc, after=after_curves.auc),
@@ -88,7 +88,7 @@ def compare(
         *measures[2:],
     )
     at = list(NAMES).index("log_loss")
-    recalibrated = Measure("log_loss", *_rates("recalibrated", "after", at, values, draws, intervals))
+    recalibrated = Measure("log_loss", *_rates("recalibrated", at, values, draws, intervals))
     area = measures[0].difference
     improves = area.low > 0 or recalibrated.difference.high < 0
     worsens = area.high < 0 or recalibrated.difference.low > 0
@@ -181,13 +181,13 @@ class _Intervals:
 
 def _rates(
     before: str,
-    after: str,
     number: int,
     values: dict[str, Floats],
     draws: dict[str, Floats],
     intervals: _Intervals,
 ) -> tuple[Rate, Rate, Rate]:
-    """Before, after, and the difference."""
+    """The model `before`, the one after fine-tuning, and the difference."""
+    after = "after"
     most = np.inf if list(NAMES)[number] == "log_loss" else 1.0
     old, new = (intervals.rate(values[name][number], draws[name][:, number], 0.0, most) for name in (before, after))
     difference = draws[after][:, number] - draws[before][:, number]
